@@ -1,0 +1,44 @@
+"""Named errors: each says what was expected and what came."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MgenvError(Exception):
+    """Base of all errors that a user of the package can cause."""
+
+
+class UnknownNameError(MgenvError, ValueError):
+    """A world, robot, task or option that does not exist."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"Unknown {kind} {name!r}; expected one of {', '.join(names)}.{hint}")
+
+
+class CheckpointError(MgenvError, ValueError):
+    """A file that is not an mgenv checkpoint, is damaged, or is of another version."""
+
+
+class InvalidActionError(MgenvError, ValueError):
+    """An action of the wrong shape or type, out of range, or not finite."""
+
+
+class InvalidOptionError(MgenvError, ValueError):
+    """An argument or reset option outside what is accepted."""
+
+
+class NotResetError(MgenvError, RuntimeError):
+    """A step before the first reset."""
+
+
+class ClosedError(MgenvError, RuntimeError):
+    """Use after close."""
+
+
+class OutputError(MgenvError, OSError):
+    """A folder or file that cannot be written."""

@@ -1,0 +1,379 @@
+"""What worlds have shown: colour, depth and pose of frames, bounded, and older than any episode.
+
+A *place* is one slot's memory of one world (or everybody's, when shared). Frames lie in one
+growing pool of rows, a place is a list of rows. Observed frames are stored once, however many
+places hold them. When a place is full, the most redundant generated frame goes first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
+from mgenv.errors import CheckpointError, InvalidOptionError, NotResetError, OutputError
+from mgenv.memory.retrieval import Candidates, surface_points
+
+FORMAT = "mgenv-memory-1"
+SHARED = -1
+
+
+class Memories(NamedTuple):
+    """What one slot's world remembers, oldest first.
+
+    Attributes:
+        rgb: uint8 (M, H, W, 3).
+        depth: float32 (M, H, W) [m].
+        pose: float32 (M, 4, 4).
+        observed: bool (M,); False for generated frames.
+    """
+
+    rgb: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    pose: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+
+
+class MemoryBank:
+    """Bounded memory of many places.
+
+    Args:
+        num_slots: how many slots ask.
+        image_size: side of the square frames.
+        frames: at most this many frames a place.
+        shared: all slots in one world share one place.
+        device: where frames lie.
+    """
+
+    def __init__(
+        self,
+        num_slots: int,
+        image_size: int,
+        frames: int = 512,
+        shared: bool = False,
+        device: str | torch.device = "cpu",
+        intrinsics: Intrinsics = DEFAULT_INTRINSICS,
+    ) -> None:
+        if frames < 1:
+            raise InvalidOptionError(f"memory_frames: expected at least 1, got {frames}")
+        self.num_slots, self.image_size, self.max_frames = num_slots, image_size, frames
+        self.shared, self.device, self.intrinsics = shared, torch.device(device), intrinsics
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pool = self._empty_pool(0)
+        self._free: list[int] = []
+        self._references: list[int] = []
+        self._digests: dict[bytes, int] = {}
+        self._digest_of: dict[int, bytes] = {}
+        self._places: dict[tuple[int, int], list[int]] = {}
+        self._at: list[tuple[int, int] | None] = [None] * self.num_slots
+
+    def _empty_pool(self, rows: int) -> dict[str, Tensor]:
+        size, device = self.image_size, self.device
+        return {
+            "rgb": torch.zeros(rows, size, size, 3, dtype=torch.uint8, device=device),
+            "depth": torch.zeros(rows, size, size, dtype=torch.float16, device=device),
+            "pose": torch.zeros(rows, 4, 4, device=device),
+            "points": torch.zeros(rows, 256, 4, device=device),
+            "observed": torch.zeros(rows, dtype=torch.bool, device=device),
+        }
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def enter(self, slots: Sequence[int], world_ids: Sequence[int]) -> None:
+        """Put slots into worlds; an unknown world starts with nothing remembered."""
+        for slot, world_id in zip(slots, world_ids, strict=True):
+            key = (SHARED if self.shared else int(slot), int(world_id))
+            self._places.setdefault(key, [])
+            self._at[int(slot)] = key
+
+    def world_ids(self) -> list[int]:
+        """Worlds of which something is remembered."""
+        return sorted({world_id for (_, world_id), rows in self._places.items() if rows})
+
+    def count(self, slots: Sequence[int]) -> NDArray[np.int64]:
+        """Frames remembered by each slot's place: int64 (len(slots),)."""
+        return np.array([len(self._rows(slot)) for slot in slots], dtype=np.int64)
+
+    def frames(self, slot: int) -> Memories:
+        """What the slot's place remembers."""
+        rows = torch.tensor(self._rows(slot), dtype=torch.int64, device=self.device)
+        pool = {name: self._pool[name][rows].cpu().numpy() for name in self._pool}
+        depth = pool["depth"].astype(np.float32)
+        return Memories(pool["rgb"], depth, pool["pose"], pool["observed"])
+
+    def clear(self, slots: Sequence[int]) -> None:
+        """Forget everything about the worlds in which ``slots`` are."""
+        for slot in slots:
+            rows = self._rows(slot)
+            for row in rows:
+                self._release(row)
+            rows.clear()
+
+    def _rows(self, slot: int) -> list[int]:
+        key = self._at[int(slot)]
+        if key is None:
+            raise NotResetError(f"Slot {slot} is in no world yet; call reset or begin first.")
+        return self._places[key]
+
+    # -- frames ---------------------------------------------------------------------------------
+
+    def add(
+        self,
+        slots: Sequence[int],
+        rgb: ArrayLike | Tensor,
+        depth: ArrayLike | Tensor,
+        pose: ArrayLike | Tensor,
+        observed: bool,
+    ) -> None:
+        """Remember one frame a slot.
+
+        Args:
+            rgb: uint8 (n, H, W, 3).
+            depth: (n, H, W) [m].
+            pose: (n, 4, 4).
+            observed: seen in truth (a scan, the engine) rather than generated.
+        """
+        if len(slots) == 0:
+            return
+        rgb, depth, pose = self._tensors(len(slots), rgb, depth, pose)
+        points = surface_points(depth, pose)
+        values = {"rgb": rgb, "depth": depth, "pose": pose, "points": points}
+        for index, slot in enumerate(slots):
+            frame = {name: value[index] for name, value in values.items()}
+            self._remember(self._rows(slot), frame, observed)
+
+    def _remember(self, rows: list[int], frame: dict[str, Tensor], observed: bool) -> None:
+        digest = _digest(frame) if observed else b""
+        row = self._digests.get(digest) if observed else None
+        if row is not None and row in rows:
+            return
+        if len(rows) >= self.max_frames:
+            self._evict(rows, observed)
+        if len(rows) >= self.max_frames:
+            return
+        if row is None:
+            row = self._allocate()
+            for name, value in frame.items():
+                self._pool[name][row] = value.to(self._pool[name].dtype)
+            self._pool["observed"][row] = observed
+            if observed:
+                self._digests[digest], self._digest_of[row] = row, digest
+        self._references[row] += 1
+        rows.append(row)
+
+    def _evict(self, rows: list[int], for_observed: bool) -> None:
+        """Drop the generated frame closest in view to another; observed ones only for observed."""
+        index = torch.tensor(rows, device=self.device)
+        pose, observed = self._pool["pose"][index], self._pool["observed"][index]
+        position, forward = pose[:, :3, 3], pose[:, :3, 2]
+        gap = torch.cdist(position, position) + (1 - forward @ forward.T)  # (M, M)
+        gap.fill_diagonal_(torch.inf)
+        redundancy = gap.amin(1)
+        if not bool(observed.all()):
+            redundancy = redundancy.masked_fill(observed, torch.inf)
+        elif not for_observed:
+            return
+        self._release(rows.pop(int(redundancy.argmin())))
+
+    def _allocate(self) -> int:
+        if not self._free:
+            size = len(self._references)
+            grown = max(64, size)
+            extra = self._empty_pool(grown)
+            self._pool = {name: torch.cat([self._pool[name], extra[name]]) for name in extra}
+            self._free = list(range(size + grown - 1, size - 1, -1))
+            self._references += [0] * grown
+        return self._free.pop()
+
+    def _release(self, row: int) -> None:
+        self._references[row] -= 1
+        if self._references[row] == 0:
+            digest = self._digest_of.pop(row, None)
+            if digest is not None:
+                del self._digests[digest]
+            self._free.append(row)
+
+    def _tensors(self, n: int, *arrays: ArrayLike | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        size = self.image_size
+        shapes = ((n, size, size, 3), (n, size, size), (n, 4, 4))
+        dtypes = (torch.uint8, torch.float32, torch.float32)
+        out = []
+        for array, shape, dtype in zip(arrays, shapes, dtypes, strict=True):
+            tensor = torch.as_tensor(array, device=self.device)
+            if tuple(tensor.shape) != shape:
+                raise InvalidOptionError(f"frame: expected shape {shape}, got {tuple(tensor.shape)}")
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise InvalidOptionError("frame: expected finite depth and pose, got NaN or inf")
+            out.append(tensor.to(dtype))
+        return out[0], out[1], out[2]
+
+    # -- retrieval ------------------------------------------------------------------------------
+
+    def candidates(self, slots: Sequence[int]) -> tuple[Tensor, Candidates]:
+        """All frames of each slot's place: pool rows (n, C) and their geometry."""
+        lists = [self._rows(slot) for slot in slots]
+        width = max([len(rows) for rows in lists] + [1])
+        table = torch.full((len(lists), width), -1, dtype=torch.int64)
+        for index, rows in enumerate(lists):
+            table[index, : len(rows)] = torch.tensor(rows, dtype=torch.int64)
+        table = table.to(self.device)
+        if not self._references:
+            self._free.append(self._allocate())
+        return table, self.select(table)
+
+    def select(self, table: Tensor) -> Candidates:
+        """The geometry of frames by pool row: (n, C), -1 for none."""
+        rows, pool = table.clamp_min(0), self._pool
+        return Candidates(pool["points"][rows], pool["pose"][rows], pool["observed"][rows], table >= 0)
+
+    def gather(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Frames by pool row (-1 reads row 0): rgb uint8 (…, H, W, 3), depth, pose, observed."""
+        rows, pool = rows.clamp_min(0), self._pool
+        return pool["rgb"][rows], pool["depth"][rows].float(), pool["pose"][rows], pool["observed"][rows]
+
+    # -- persistence ----------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write every place into one safetensors file, atomically.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        keys = [key for key, rows in self._places.items() if rows]
+        tensors: dict[str, Tensor] = {}
+        for index, key in enumerate(keys):
+            rows = torch.tensor(self._places[key], dtype=torch.int64, device=self.device)
+            for name in ("rgb", "depth", "pose", "observed"):
+                tensors[f"{index}.{name}"] = self._pool[name][rows].cpu().contiguous()
+        header = {"format": FORMAT, "image_size": str(self.image_size)}
+        header["places"] = ";".join(f"{slot},{world_id}" for slot, world_id in keys)
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+            os.close(handle)
+            save_file(tensors, partial, metadata=header)
+            os.replace(partial, path)
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"Expected a writable memory file {path}; got {error}") from error
+
+    def load(self, path: str | Path) -> list[int]:
+        """Replace the places that the file holds; return their world ids.
+
+        Raises:
+            CheckpointError: the file is not a memory file, damaged, or of another image size.
+        """
+        places = read_places(path, self.image_size)
+        for key, frames in places.items():
+            world_id = key[1]
+            slots = range(self.num_slots)
+            owners = [SHARED] if self.shared else [s for s in slots if (s, world_id) not in places]
+            if key[0] >= 0 and not self.shared:
+                owners = [key[0]] if key[0] < self.num_slots else []
+                first = min(slot for slot, other in places if other == world_id)
+                if key[0] == first:
+                    owners += [s for s in slots if (s, world_id) not in places]
+            for owner in owners:
+                self._load_place((owner, world_id), frames)
+        return sorted({world_id for _, world_id in places})
+
+    def _load_place(self, key: tuple[int, int], frames: dict[str, Tensor]) -> None:
+        rows = self._places.setdefault(key, [])
+        for row in rows:
+            self._release(row)
+        rows.clear()
+        values = {name: frames[name].to(self.device) for name in ("rgb", "depth", "pose")}
+        values["points"] = surface_points(values["depth"].float(), values["pose"])
+        for index, observed in enumerate(frames["observed"].tolist()):
+            frame = {name: value[index] for name, value in values.items()}
+            self._remember(rows, frame, observed)
+
+    def get_state(self) -> dict[str, Any]:
+        """A copy of everything remembered."""
+        return {
+            "pool": {name: value.clone() for name, value in self._pool.items()},
+            "free": list(self._free),
+            "references": list(self._references),
+            "digests": dict(self._digests),
+            "places": {key: list(rows) for key, rows in self._places.items()},
+            "at": list(self._at),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Resume from :meth:`get_state`."""
+        self._pool = {name: value.clone() for name, value in state["pool"].items()}
+        self._free, self._references = list(state["free"]), list(state["references"])
+        self._digests = dict(state["digests"])
+        self._digest_of = {row: digest for digest, row in self._digests.items()}
+        self._places = {key: list(rows) for key, rows in state["places"].items()}
+        self._at = list(state["at"])
+
+    def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
+        """Give ``to_slots`` copies of all that ``from_slot`` remembers, and its place."""
+        at = self._at[from_slot]
+        for slot in to_slots:
+            if slot == from_slot or at is None:
+                continue
+            self._at[slot] = at if self.shared else (slot, at[1])
+            if not self.shared:
+                self._copy_places(from_slot, slot)
+
+    def _copy_places(self, from_slot: int, to_slot: int) -> None:
+        for key in [key for key in self._places if key[0] == to_slot]:
+            for row in self._places.pop(key):
+                self._release(row)
+        for key in [key for key in self._places if key[0] == from_slot]:
+            rows = list(self._places[key])
+            for row in rows:
+                self._references[row] += 1
+            self._places[(to_slot, key[1])] = rows
+
+
+def read_places(path: str | Path, image_size: int) -> dict[tuple[int, int], dict[str, Tensor]]:
+    """Read and check a memory file before anything is changed.
+
+    Raises:
+        CheckpointError: not a memory file, damaged, or of another image size.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise CheckpointError(
+                    f"{path}: expected a memory file ({FORMAT}), got {header.get('format')!r}"
+                )
+            if int(header["image_size"]) != image_size:
+                raise CheckpointError(
+                    f"{path}: expected frames of {image_size} px, got {header['image_size']} px"
+                )
+            places = {}
+            for index, text in enumerate(filter(None, header["places"].split(";"))):
+                slot, world_id = (int(part) for part in text.split(","))
+                names = ("rgb", "depth", "pose", "observed")
+                places[slot, world_id] = {n: file.get_tensor(f"{index}.{n}") for n in names}
+            return places
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: expected a readable memory file; got {error}") from error
+
+
+def _digest(frame: dict[str, Tensor]) -> bytes:
+    hasher = hashlib.blake2b(digest_size=16)
+    for name in ("rgb", "depth", "pose"):
+        value = frame[name].half() if name == "depth" else frame[name]
+        hasher.update(value.cpu().contiguous().numpy().tobytes())
+    return hasher.digest()
