@@ -122,6 +122,14 @@ class MemoryBank:
                 self._release(row)
             rows.clear()
 
+    def forget(self, slots: Sequence[int]) -> None:
+        """Forget every world of ``slots``, as if they had never been anywhere."""
+        owners = {SHARED} if self.shared else {int(slot) for slot in slots}
+        for key in [key for key in self._places if key[0] in owners]:
+            for row in self._places.pop(key):
+                self._release(row)
+        self._at = [None if key and key[0] in owners else key for key in self._at]
+
     def _rows(self, slot: int) -> list[int]:
         key = self._at[int(slot)]
         if key is None:
@@ -270,13 +278,17 @@ class MemoryBank:
         except (OSError, SafetensorError) as error:
             raise OutputError(f"Expected a writable memory file {path}; got {error}") from error
 
-    def load(self, path: str | Path) -> list[int]:
+    def load(self, path: str | Path, slots: Sequence[int] | None = None) -> list[int]:
         """Replace the places that the file holds; return their world ids.
+
+        Args:
+            slots: whose places are replaced, all by default; the others stay as they are.
 
         Raises:
             CheckpointError: the file is not a memory file, damaged, or of another image size.
         """
         places = read_places(path, self.image_size)
+        wanted = set(range(self.num_slots) if slots is None else slots) | {SHARED}
         for key, frames in places.items():
             world_id = key[1]
             slots = range(self.num_slots)
@@ -286,7 +298,7 @@ class MemoryBank:
                 first = min(slot for slot, other in places if other == world_id)
                 if key[0] == first:
                     owners += [s for s in slots if (s, world_id) not in places]
-            for owner in owners:
+            for owner in wanted.intersection(owners):
                 self._load_place((owner, world_id), frames)
         return sorted({world_id for _, world_id in places})
 

@@ -48,11 +48,14 @@ class World(Protocol):
         """Give each slot its own generator."""
         ...
 
-    def enter(self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep") -> None:
+    def enter(
+        self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
+    ) -> None:
         """Move slots into worlds without showing anything yet.
 
         Args:
-            memory: ``"keep"``, ``"clear"`` (forget all of those worlds) or a file to load.
+            memory: ``"keep"``, ``"clear"`` (forget all of those worlds) or a file to load into
+                the places of ``slots`` only.
         """
         ...
 
@@ -73,11 +76,12 @@ class World(Protocol):
     def step(
         self, motion: ArrayLike, pose: ArrayLike | None = None, slots: Sequence[int] | None = None
     ) -> Frame:
-        """Move and look.
+        """Move and look: frames of ``slots`` only, in their order.
 
         Args:
-            motion: (N, 5), see :mod:`mgenv.camera`.
-            pose: (N, 4, 4), where the camera ends whatever the walls say (replay, benchmarks).
+            motion: (len(slots), 5), see :mod:`mgenv.camera`.
+            pose: (len(slots), 4, 4), where the camera ends whatever the walls say (replay,
+                benchmarks).
             slots: the slots to step, all by default; others stay exactly as they are.
         """
         ...
