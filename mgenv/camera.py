@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 MOTION_SIZE = 5
@@ -187,3 +189,27 @@ def frustum_points(
 def wrap_angle(angle: Tensor) -> Tensor:
     """Angles [rad] into [-pi, pi)."""
     return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+
+
+def planar(pose: NDArray) -> NDArray[np.float64]:
+    """Where cameras (..., 4, 4) stand on the ground plan: x, y [m] and yaw [rad], (..., 3).
+
+    In double precision, so that equal poses give equal numbers in batches of any size.
+    """
+    matrix = np.asarray(pose, dtype=np.float64)
+    yaw = np.arctan2(matrix[..., 1, 2], matrix[..., 0, 2])
+    return np.stack([matrix[..., 0, 3], matrix[..., 1, 3], yaw], -1)
+
+
+def planar_from(viewer: NDArray[np.float64], points: NDArray) -> NDArray[np.float64]:
+    """Ground-plan points (..., 2 or 3) as seen by ``viewer`` (..., 3): forward, left [m], (..., 2).
+
+    Example:
+        >>> planar_from(np.array([1.0, 0.0, np.pi / 2]), np.array([1.0, 2.0])).round(6).tolist()
+        [2.0, 0.0]
+    """
+    offset = points[..., :2] - viewer[..., :2]
+    cos, sin = np.cos(viewer[..., 2]), np.sin(viewer[..., 2])
+    forward = cos * offset[..., 0] + sin * offset[..., 1]
+    left = cos * offset[..., 1] - sin * offset[..., 0]
+    return np.stack([forward, left], -1)

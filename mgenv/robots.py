@@ -1,0 +1,209 @@
+"""Robots: an action space and how an action becomes a camera motion.
+
+A motion is (forward, left, up [m], yaw [rad, left +], pitch [rad, up +]), see
+:mod:`mgenv.camera`. Full scale is 0.25 m and 15° a step for every robot; a diagonal is no
+faster than a straight line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from mgenv.camera import MOTION_SIZE
+from mgenv.errors import InvalidActionError, UnknownNameError
+
+STEP_LENGTH = 0.25
+"""Longest translation in a step, in metres."""
+
+STEP_ANGLE = math.radians(15.0)
+"""Largest turn in a step."""
+
+MOUSE_DEAD_ZONE = 0.02
+"""Smaller mouse movements do nothing (as in Matrix-Game 3.0)."""
+
+TOLERANCE = 1e-5
+"""How far rounding may carry an action over its bounds."""
+
+FORWARD, LEFT, UP, YAW, PITCH = range(MOTION_SIZE)
+SCALE = np.array([STEP_LENGTH] * 3 + [STEP_ANGLE] * 2)
+
+
+class Robot(Protocol):
+    """An action space and its meaning.
+
+    Attributes:
+        name: what ``make_robot`` calls it.
+        action_space: of one robot.
+        moves: named actions for discrete control, e.g. ``{"forward": …, "turn_left": …}``.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def action_space(self) -> spaces.Space: ...
+
+    @property
+    def moves(self) -> dict[str, Any]: ...
+
+    def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
+        """Camera motions (*batch, 5) that the actions ask for.
+
+        Args:
+            actions: actions with leading axes ``batch``.
+            batch: ``(num_envs,)`` for batched actions, ``()`` for one.
+
+        Raises:
+            InvalidActionError: wrong shape or type, out of range, or not finite.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class AxesRobot:
+    """A robot whose action is one number in [-1, 1] for each motion that it can make.
+
+    Attributes:
+        axes: which components of the motion the action holds, in order.
+        moves: named actions.
+
+    Example:
+        >>> make_robot("differential").motion([1.0, 0.0]).round(2).tolist()
+        [0.25, 0.0, 0.0, 0.0, 0.0]
+    """
+
+    name: str
+    axes: tuple[int, ...]
+    moves: dict[str, Any]
+
+    @property
+    def action_space(self) -> spaces.Box:
+        return spaces.Box(-1.0, 1.0, (len(self.axes),), np.float32)
+
+    def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
+        values = check_numbers("action", actions, (*batch, len(self.axes)), -1.0, 1.0)
+        full = np.zeros((*batch, MOTION_SIZE))
+        full[..., self.axes] = values
+        return scale(full)
+
+
+@dataclass(frozen=True)
+class KeyboardMouseRobot:
+    """W S A D and a mouse: the action set of the public Matrix-Game models.
+
+    ``keyboard`` holds 0 or 1 for W, S, A, D; opposite keys cancel. ``mouse`` is (up, right) in
+    [-1, 1], 15° a step at full scale, with a dead zone of 0.02.
+    """
+
+    name: str = "keyboard_mouse"
+
+    @property
+    def action_space(self) -> spaces.Dict:
+        mouse = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        return spaces.Dict({"keyboard": spaces.MultiBinary(4), "mouse": mouse})
+
+    @property
+    def moves(self) -> dict[str, Any]:
+        keys = {"forward": 0, "back": 1, "left": 2, "right": 3}
+        moves = {name: _press(key, (0.0, 0.0)) for name, key in keys.items()}
+        turns = {"turn_left": (0, -1), "turn_right": (0, 1)}
+        looks = {"look_up": (1, 0), "look_down": (-1, 0)}
+        return moves | {name: _press(None, mouse) for name, mouse in (turns | looks).items()}
+
+    def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
+        if not isinstance(actions, Mapping) or set(actions) != {"keyboard", "mouse"}:
+            got = sorted(actions) if isinstance(actions, Mapping) else type(actions).__name__
+            raise InvalidActionError(f"action: expected a dict with keyboard and mouse, got {got}")
+        keys = check_numbers("keyboard", actions["keyboard"], (*batch, 4), 0.0, 1.0)
+        if not np.isin(keys, (0.0, 1.0)).all():
+            raise InvalidActionError(f"keyboard: expected 0 or 1, got {keys.tolist()}")
+        mouse = check_numbers("mouse", actions["mouse"], (*batch, 2), -1.0, 1.0)
+        mouse = np.where(np.abs(mouse) < MOUSE_DEAD_ZONE, 0.0, mouse)
+        full = np.zeros((*batch, MOTION_SIZE))
+        full[..., FORWARD] = keys[..., 0] - keys[..., 1]
+        full[..., LEFT] = keys[..., 2] - keys[..., 3]
+        full[..., PITCH], full[..., YAW] = mouse[..., 0], -mouse[..., 1]
+        return scale(full)
+
+
+def scale(full: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Metres and radians from components in [-1, 1], diagonals shortened to full speed."""
+    length = np.linalg.norm(full[..., :3], axis=-1, keepdims=True)
+    full[..., :3] /= np.maximum(length, 1.0)
+    return (full * SCALE).astype(np.float32)
+
+
+def check_numbers(
+    name: str, values: Any, shape: tuple[int, ...], low: float, high: float
+) -> NDArray[np.float64]:
+    """``values`` as an array, or an error that says what is wrong with them.
+
+    Raises:
+        InvalidActionError: wrong shape or type, out of range, or not finite.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidActionError(f"{name}: expected numbers of shape {shape}; {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise InvalidActionError(f"{name}: expected numbers, got {array.dtype}")
+    if array.shape != shape:
+        raise InvalidActionError(f"{name}: expected shape {shape}, got {array.shape}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise InvalidActionError(f"{name}: expected finite numbers, got {array.tolist()}")
+    if (array < low - TOLERANCE).any() or (array > high + TOLERANCE).any():
+        raise InvalidActionError(f"{name}: expected [{low}, {high}], got {array.tolist()}")
+    return array.clip(low, high)
+
+
+def make_robot(name: str) -> Robot:
+    """The robot called ``name``.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in ROBOTS:
+        raise UnknownNameError("robot", name, ROBOTS)
+    return ROBOTS[name]
+
+
+def _press(key: int | None, mouse: tuple[float, float]) -> dict[str, NDArray]:
+    keyboard = np.zeros(4, np.int8)
+    if key is not None:
+        keyboard[key] = 1
+    return {"keyboard": keyboard, "mouse": np.array(mouse, np.float32)}
+
+
+def _axes_robot(name: str, *axes: int) -> AxesRobot:
+    """Moves are full deflections of each axis, named by the direction."""
+    directions = {
+        FORWARD: ("forward", "back"),
+        LEFT: ("left", "right"),
+        UP: ("up", "down"),
+        YAW: ("turn_left", "turn_right"),
+        PITCH: ("look_up", "look_down"),
+    }
+    moves = {}
+    for index, axis in enumerate(axes):
+        for sign, direction in zip((1.0, -1.0), directions[axis], strict=True):
+            action = np.zeros(len(axes), np.float32)
+            action[index] = sign
+            moves[direction] = action
+    return AxesRobot(name, axes, moves)
+
+
+ROBOTS: dict[str, Robot] = {
+    "differential": _axes_robot("differential", FORWARD, YAW),
+    "holonomic": _axes_robot("holonomic", FORWARD, LEFT, YAW),
+    "fpv": _axes_robot("fpv", FORWARD, LEFT, YAW, PITCH),
+    "drone": _axes_robot("drone", FORWARD, LEFT, UP, YAW),
+    "keyboard_mouse": KeyboardMouseRobot(),
+}
