@@ -1,0 +1,89 @@
+"""Folders and files that results go to: checked before any work, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from mgenv.errors import OutputError
+
+MINIMUM_FREE_BYTES = 50 * 2**20
+"""What a folder for results must have free."""
+
+
+def prepare_folder(path: str | Path, free_bytes: int = MINIMUM_FREE_BYTES) -> Path:
+    """Make a folder if need be and prove that it can be written.
+
+    Args:
+        path: the folder.
+        free_bytes: what its disk must have free.
+
+    Returns:
+        The folder, absolute.
+
+    Raises:
+        OutputError: it cannot be made or written, or its disk is full.
+    """
+    folder = Path(path).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"mgenv")
+            probe.flush()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise OutputError(f"Expected a folder to write to; got {folder}: {error}.") from error
+    if free < free_bytes:
+        raise OutputError(
+            f"Expected {free_bytes / 2**20:.0f} MiB free for {folder}; got {free / 2**20:.0f} MiB."
+        )
+    return folder
+
+
+def prepare_file(path: str | Path) -> Path:
+    """Prove that a file can be written, without touching it.
+
+    Returns:
+        The file, absolute.
+
+    Raises:
+        OutputError: it is a folder, may not be overwritten, or its folder cannot be written.
+    """
+    file = Path(path).expanduser().absolute()
+    if file.is_dir():
+        raise OutputError(f"Expected a file to write; got the folder {file}.")
+    prepare_folder(file.parent, free_bytes=2**20)
+    if file.exists() and not os.access(file, os.W_OK):
+        raise OutputError(f"Expected a file that may be overwritten; got {file}.")
+    return file
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write a file whole or not at all: first beside it, then over it.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is untouched.
+    """
+    file = Path(path).expanduser().absolute()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    except OSError as error:
+        raise OutputError(f"Expected to write {file}; got: {error}.") from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(beside, 0o644)
+        os.replace(beside, file)
+    except OSError as error:
+        raise OutputError(f"Expected to write {file}; got: {error}.") from error
+    finally:
+        Path(beside).unlink(missing_ok=True)
+    return file
+
+
+def write_text(path: str | Path, content: str) -> Path:
+    """As :func:`write_bytes`, UTF-8."""
+    return write_bytes(path, content.encode())
