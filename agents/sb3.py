@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mgenv.errors import InvalidOptionError
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class PPOConfig:
     """Settings of PPO (Schulman et al., arXiv 1707.06347) and its network.
 

@@ -31,7 +31,7 @@ Report = Callable[[int, float, float], None]
 """Told steps done, success rate and mean return."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class EnvConfig:
     """Which environments; see :class:`mgenv.envs.vector_env.VectorEnv` for each keyword.
 
@@ -55,7 +55,7 @@ class EnvConfig:
     device: str = "cpu"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class TrainConfig:
     """One training run.
 

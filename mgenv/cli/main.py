@@ -1,0 +1,75 @@
+"""``mgenv <command> …``: finds the command and turns named errors into one line."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from mgenv._version import __version__
+from mgenv.errors import MgenvError, UnknownNameError
+
+COMMANDS = {
+    "demo": "walk and train in a generated world, in six minutes on a laptop",
+    "train": "train a policy with PPO (settings as key=value)",
+    "evaluate": "judge a policy in a generated world and in the engine",
+    "bench": "measure speed, memory or drift",
+    "fit": "train a world model",
+}
+"""Commands and what they do; each is ``mgenv/cli/<command>.py``."""
+
+EXTRAS = {"stable_baselines3": "train", "tensorboard": "train", "pettingzoo": "multiagent"}
+"""Optional packages and the extra that installs them."""
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: command and arguments, by default those of the process.
+
+    Returns:
+        The exit status: 0, or 2 for an error of the user's.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if arguments[0] == "--version":
+        print(f"mgenv {__version__}")
+        return 0
+    try:
+        return run_command(arguments[0], arguments[1:])
+    except MgenvError as error:
+        print(f"mgenv {arguments[0]}: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print(f"mgenv {arguments[0]}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def run_command(name: str, arguments: list[str]) -> int:
+    """Import one command and run it.
+
+    Raises:
+        UnknownNameError: there is no such command.
+    """
+    if name not in COMMANDS:
+        raise UnknownNameError("command", name, COMMANDS)
+    try:
+        return import_module(f"mgenv.cli.{name}").main(arguments)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise MgenvError(
+            f"Expected {error.name} to be installed: pip install 'mgenv[{extra}]'."
+        ) from error
+
+
+def usage() -> str:
+    """What ``mgenv --help`` prints."""
+    lines = [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: mgenv <command> …", "", *lines, "", "mgenv <command> --help"])
