@@ -19,6 +19,11 @@ from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose
 
 FAR = 1e4
 MAX_DEPTH = 20.0
+MIN_AGREEMENT = 0.1
+"""How well the best source's depth must agree for a pixel to count as remembered."""
+
+OBSERVED_WEIGHT, GENERATED_WEIGHT, LAST_WEIGHT = 1.0, 0.05, 2e-4
+"""Observed frames win over generated ones, those over the last frame, which fills the rest."""
 
 
 @dataclass
@@ -62,19 +67,30 @@ def reproject(
     sources: Sources, pose: Tensor, intrinsics: Intrinsics = DEFAULT_INTRINSICS
 ) -> Canvas:
     """Warp sources into the views ``pose`` (B, 4, 4)."""
-    height, width = sources.depth.shape[-2:]
     depth = splat_depth(sources, pose, intrinsics)  # (B, H, W)
     hit = depth < FAR / 2
     rgb, agreement = _gather(sources, torch.where(hit, depth, 1.0), pose, intrinsics)
-    mask = (hit & (agreement > 1e-3)).float().unsqueeze(1)  # (B, 1, H, W)
+    mask = (hit & (agreement > MIN_AGREEMENT)).float().unsqueeze(1)  # (B, 1, H, W)
     inverse = torch.where(hit, 1.0 / depth.clamp(0.05, MAX_DEPTH), 0.0).unsqueeze(1)
     filled = push_pull(torch.cat([rgb, inverse], 1), mask)  # (B, 4, H, W)
     return Canvas(filled[:, :3], 1.0 / filled[:, 3:].clamp(1 / MAX_DEPTH, 20.0), mask)
 
 
+def source_weights(observed: Tensor, valid: Tensor, age: Tensor) -> Tensor:
+    """Weights of retrieved frames (B, K): observed first, then generated ones, older before newer.
+
+    Args:
+        observed, valid: bool (B, K).
+        age: (B, K) a number that grows with the time of storing.
+    """
+    older = (age.unsqueeze(1) < age.unsqueeze(2)) & (valid & ~observed).unsqueeze(1)  # (B, K, K)
+    generated = GENERATED_WEIGHT * 0.25 ** older.sum(-1).float()
+    return torch.where(observed, OBSERVED_WEIGHT, generated) * valid
+
+
 def splat_depth(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> Tensor:
     """Z-buffer of all sources' surfaces with 2×2 footprints: (B, H, W), FAR where empty."""
-    batch, count, height, width = sources.depth.shape
+    batch, _, height, width = sources.depth.shape
     relative = Pose(pose.unsqueeze(1)).inverse().compose(Pose(sources.pose))  # (B, K)
     camera = intrinsics.unproject(sources.depth).flatten(2, 3)  # (B, K, HW, 3)
     image, depth = intrinsics.project(relative.do(camera))
@@ -129,8 +145,9 @@ def _gather(
     inside = (grid.abs() < 1.0 + 1.0 / width).all(-1).view(batch, count, height, width)
     error = (read[:, :, 3] - expected).abs() / (0.03 + 0.04 * expected.abs())
     resolution = (expected / depth.unsqueeze(1)).clamp(0.25, 4.0).reciprocal().clamp(max=1.0)
-    weight = (torch.exp(-error.square()) * resolution.square() + 1e-4) * inside
-    weight = (weight * (expected > 0.05)).square() * sources.weight[:, :, None, None]  # (B, K, H, W)
+    present = inside & (expected > 0.05) & (sources.weight > 0)[:, :, None, None]
+    agreement = (torch.exp(-error.square()) + 1e-4) * present  # (B, K, H, W)
+    weight = (agreement * resolution).square() * sources.weight[:, :, None, None]
     total = weight.sum(1, keepdim=True)  # (B, 1, H, W)
     rgb = (read[:, :, :3] * weight.unsqueeze(2)).sum(1) / total.clamp_min(1e-12)
-    return rgb, total.squeeze(1).sqrt()
+    return rgb, agreement.amax(1)

@@ -1,0 +1,1 @@
+"""Networks of the world model, their sampler and their checkpoints."""

@@ -1,0 +1,91 @@
+"""Checkpoints: safetensors with the configuration in the header; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mgenv.errors import CheckpointError, OutputError
+from mgenv.models.world_model import WorldModel, WorldModelConfig
+
+FORMAT, VERSION = "mgenv-world-model", "1"
+
+
+def save_checkpoint(
+    path: str | Path, model: WorldModel, dtype: torch.dtype = torch.bfloat16
+) -> None:
+    """Write a model's weights, atomically.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": json.dumps(model.config.to_dict()),
+    }
+    tensors = {
+        name: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype)
+        for name, value in model.state_dict().items()
+    }
+    write_safetensors(path, tensors, header)
+
+
+def write_safetensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write beside the target, then rename: a full disk leaves the old file as it was."""
+    path = Path(path)
+    partial = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        save_file({n: t.contiguous() for n, t in tensors.items()}, partial, metadata=header)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        if partial and os.path.exists(partial):
+            os.unlink(partial)
+        raise OutputError(f"{path}: expected a writable file; got {error}") from error
+
+
+def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> WorldModel:
+    """Read a model in float32, ready for inference.
+
+    Raises:
+        CheckpointError: not an mgenv checkpoint, damaged, or of another version.
+    """
+    config, tensors = _read(Path(path))
+    model = WorldModel(config)
+    own = model.state_dict()
+    missing, unexpected = sorted(own.keys() - tensors), sorted(tensors.keys() - own)
+    shaped = [n for n in own.keys() & tensors if own[n].shape != tensors[n].shape]
+    if missing or unexpected or shaped:
+        raise CheckpointError(
+            f"{path}: expected the tensors of its own configuration; "
+            f"missing {missing}, unexpected {unexpected}, mis-shaped {sorted(shaped)}"
+        )
+    model.load_state_dict({name: tensors[name].to(own[name].dtype) for name in own})
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _read(path: Path) -> tuple[WorldModelConfig, dict[str, Tensor]]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            found = (header.get("format"), header.get("version"))
+            if found != (FORMAT, VERSION):
+                raise CheckpointError(
+                    f"{path}: expected format {FORMAT!r} version {VERSION!r}, got {found}"
+                )
+            config = WorldModelConfig.from_dict(json.loads(header["config"]))
+            return config, {name: file.get_tensor(name) for name in file.keys()}
+    except CheckpointError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected an mgenv checkpoint; got {error}") from error

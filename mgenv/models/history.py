@@ -1,0 +1,72 @@
+"""Recent frames as the transformer has already read them: a ring of keys and values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mgenv.models.transformer import KeysValues, Transformer, TransformerConfig, pose_features
+
+
+@dataclass
+class History:
+    """The last ``history`` clean frames of B slots.
+
+    Attributes:
+        cache: (layers, 2, B, history·S, N, H) rotated keys, and values.
+        present: bool (B, history), oldest first.
+        pose: (B, 4, 4) of the last frame.
+        time: (B,) int64 index of the next frame.
+    """
+
+    cache: Tensor
+    present: Tensor
+    pose: Tensor
+    time: Tensor
+
+    @classmethod
+    def empty(cls, config: TransformerConfig, batch: int, device: torch.device | str) -> History:
+        """No frame seen yet."""
+        tokens, head = config.history * config.side**2, config.width // config.heads
+        shape = (config.depth, 2, batch, tokens, config.heads, head)
+        return cls(
+            cache=torch.zeros(shape, device=device),
+            present=torch.zeros(batch, config.history, dtype=torch.bool, device=device),
+            pose=torch.eye(4, device=device).repeat(batch, 1, 1),
+            time=torch.zeros(batch, dtype=torch.int64, device=device),
+        )
+
+    def keys_values(self) -> KeysValues:
+        """A layer each."""
+        return [(layer[0], layer[1]) for layer in self.cache]
+
+    def select(self, rows: Tensor) -> History:
+        """A copy of some slots."""
+        return History(self.cache[:, :, rows], self.present[rows], self.pose[rows], self.time[rows])
+
+    def assign(self, rows: Tensor, other: History) -> None:
+        """Overwrite some slots."""
+        self.cache[:, :, rows] = other.cache.to(self.cache.dtype)
+        self.present[rows], self.pose[rows] = other.present, other.pose
+        self.time[rows] = other.time
+
+    def forget(self, rows: Tensor) -> None:
+        """Start some slots afresh."""
+        self.present[rows] = False
+        self.time[rows] = 0
+
+    @torch.no_grad()
+    def append(self, network: Transformer, latents: Tensor, pose: Tensor) -> History:
+        """History with one more frame; latents (B, C, h, w), pose (B, 4, 4)."""
+        tokens = network.config.side**2
+        motion = pose_features(pose, self.pose, self.present[:, -1])
+        past = [(keys[:, tokens:], values[:, tokens:]) for keys, values in self.keys_values()]
+        present = torch.cat([self.present[:, 1:], torch.ones_like(self.present[:, :1])], 1)
+        new = network.history(latents[:, None], motion[:, None], self.time[:, None], present, past)
+        layers = [
+            torch.stack([torch.cat([old, one], 1) for old, one in zip(before, now, strict=True)])
+            for before, now in zip(past, new, strict=True)
+        ]
+        return History(torch.stack(layers), present, pose, self.time + 1)

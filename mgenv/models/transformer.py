@@ -1,0 +1,262 @@
+"""Unified self-attention over memory, history and the frame being imagined.
+
+One sequence, masked block-causally: clean history frames look at the few before them, memory
+(the canvas, already warped into the view) looks at history, the noisy frame looks at everything.
+Nothing clean ever looks at the noisy frame, so keys and values of history are computed once and
+reused over denoising steps and environment steps.
+
+Legend: B batch, F frames, S = side² tokens a frame, L queries, D width, N heads, H head width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mgenv.models.attention import attend, rope_angles, rotate
+
+POSE_FEATURES = 15
+MASK_CELLS = 16
+KeysValues = list[tuple[Tensor, Tensor]]
+"""A layer each: keys (rotated) and values, (B, K, N, H)."""
+
+
+@dataclass(kw_only=True)
+class TransformerConfig:
+    """Sizes of the network.
+
+    Attributes:
+        width, depth, heads: of the transformer.
+        history: clean frames that the noisy frame, and a clean frame counting itself, can see.
+        latent_channels, side: of a frame's latents (C, side, side).
+    """
+
+    width: int = 256
+    depth: int = 6
+    heads: int = 4
+    history: int = 4
+    latent_channels: int = 24
+    side: int = 8
+
+
+class Block(nn.Module):
+    """Pre-norm attention and MLP with modulation; attention itself is done by the caller."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.up = nn.Linear(width, 4 * width, bias=False)
+        self.down = nn.Linear(4 * width, width, bias=False)
+        self.modulation = nn.Parameter(torch.zeros(6, width))
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.down.weight)
+
+    def project(self, x: Tensor, modulation: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys, normed and rotated, and values: (B, L, N, H) each."""
+        shift, scale = self._modulation(modulation, 0)
+        h = F.rms_norm(x, x.shape[-1:]) * (1 + scale) + shift
+        q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).unbind(2)
+        q, k = (F.rms_norm(t, t.shape[-1:]) for t in (q, k))
+        return rotate(q, angles), rotate(k, angles), v
+
+    def finish(self, x: Tensor, attended: Tensor, modulation: Tensor) -> Tensor:
+        """Add attention's result, then the MLP."""
+        gate, _ = self._modulation(modulation, 2)
+        x = x + (1 + gate) * self.out(attended)
+        shift, scale = self._modulation(modulation, 3)
+        gate, _ = self._modulation(modulation, 5)
+        h = F.rms_norm(x, x.shape[-1:]) * (1 + scale) + shift
+        return x + (1 + gate) * self.down(F.gelu(self.up(h), approximate="tanh"))
+
+    def _modulation(self, modulation: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        both = modulation[:, :, index : index + 2] + self.modulation[index : index + 2]
+        return both[:, :, 0], both[:, :, -1]
+
+
+class Transformer(nn.Module):
+    """Velocity of the flow for one frame, given memory and history."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, channels = config.width, config.latent_channels
+        self.frame_in = nn.Linear(channels, width)
+        self.noisy_in = nn.Linear(channels, width)
+        self.canvas_in = nn.Linear(channels + MASK_CELLS, 2 * width)
+        self.pose_in = nn.Sequential(
+            nn.Linear(POSE_FEATURES, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.kind = nn.Parameter(torch.randn(3, width) * 0.02)
+        self.time_in = nn.Sequential(nn.Linear(64, width), nn.SiLU())
+        self.time_out = nn.Linear(width, 6 * width)
+        self.blocks = nn.ModuleList([Block(config) for _ in range(config.depth)])
+        self.head = nn.Linear(width, channels)
+        for layer in (self.time_out, self.head):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    # -- the three kinds of token, in the order in which they may see each other -----------------
+
+    def history(
+        self, latents: Tensor, pose: Tensor, time: Tensor, present: Tensor, past: KeysValues | None
+    ) -> KeysValues:
+        """Keys and values of clean frames.
+
+        Args:
+            latents: (B, F, C, h, w).
+            pose: (B, F, 15) motion from the frame before, :func:`pose_features`.
+            time: (B, F) frame index.
+            present: bool (B, W + F), whether each frame of ``past`` and ``latents`` exists;
+                W = history - 1.
+            past: keys and values of the W frames before, or None for none present.
+
+        Returns:
+            A layer each: (B, F·S, N, H) keys and values of the new frames.
+        """
+        batch, frames = latents.shape[:2]
+        window, tokens = self.config.history - 1, self.config.side**2
+        x = self.frame_in(_tokens(latents)) + self._pose(pose, 0)  # (B, F, S, D)
+        x, modulation = x.flatten(0, 1), self._modulation(x.new_zeros(batch * frames))
+        angles = self._angles(time.flatten())
+        keep = present.unfold(1, window + 1, 1).flatten(0, 1)  # (BF, W+1)
+        keep = keep.repeat_interleave(tokens, 1)
+        new: KeysValues = []
+        for layer, block in enumerate(self.blocks):
+            q, k, v = block.project(x, modulation, angles)
+            keys, values = (t.unflatten(0, (batch, frames)).flatten(1, 2) for t in (k, v))
+            new.append((keys, values))
+            before = past[layer] if past else None
+            wide = [self._windows(t, before and before[i]) for i, t in enumerate((keys, values))]
+            x = block.finish(x, attend(q, wide[0], wide[1], keep), modulation)
+        return new
+
+    def memory(
+        self, canvas: Tensor, pose: Tensor, time: Tensor, context: KeysValues, present: Tensor
+    ) -> KeysValues:
+        """Keys and values of history followed by the canvas.
+
+        Args:
+            canvas: (B, C + 16, h, w) :func:`canvas_features`.
+            pose: (B, 15) motion from the last frame into this view.
+            time: (B,) index of the frame to imagine.
+            context: history's keys and values, (B, W·S, N, H).
+            present: bool (B, W).
+        """
+        features = self.canvas_in(_tokens(canvas)).chunk(2, -1)[0]  # (B, S, D)
+        x = features + self._pose(pose, 1)
+        modulation = self._modulation(x.new_zeros(len(x)))
+        angles, keep = self._angles(time), self._present(present, 1)
+        joined: KeysValues = []
+        for block, (keys, values) in zip(self.blocks, context, strict=True):
+            q, k, v = block.project(x, modulation, angles)
+            keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
+            joined.append((keys, values))
+            x = block.finish(x, attend(q, keys, values, keep), modulation)
+        return joined
+
+    def velocity(
+        self,
+        noisy: Tensor,
+        sigma: Tensor,
+        canvas: Tensor,
+        pose: Tensor,
+        time: Tensor,
+        context: KeysValues,
+        present: Tensor,
+    ) -> Tensor:
+        """Flow velocity (noise - data) of noisy latents (B, C, h, w) at noise level sigma (B,).
+
+        ``context`` comes from :meth:`memory`; the other arguments are as there.
+        """
+        x = self.noisy_in(_tokens(noisy)) + self.canvas_in(_tokens(canvas)).chunk(2, -1)[1]
+        x = x + self._pose(pose, 2)  # (B, S, D)
+        modulation, angles = self._modulation(sigma), self._angles(time)
+        keep = self._present(present, 2)
+        for block, (keys, values) in zip(self.blocks, context, strict=True):
+            q, k, v = block.project(x, modulation, angles)
+            keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
+            x = block.finish(x, attend(q, keys, values, keep), modulation)
+        out = self.head(F.rms_norm(x, x.shape[-1:]))  # (B, S, C)
+        return out.transpose(1, 2).unflatten(2, (self.config.side, self.config.side)).float()
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _angles(self, time: Tensor) -> Tensor:
+        return rope_angles(time, self.config.side, self.config.width // self.config.heads)
+
+    def _pose(self, pose: Tensor, kind: int) -> Tensor:
+        return (self.pose_in(pose) + self.kind[kind]).unsqueeze(-2)
+
+    def _modulation(self, sigma: Tensor) -> Tensor:
+        """(B,) noise levels to (B, 1, 6, D)."""
+        steps = torch.arange(32, device=sigma.device, dtype=torch.float32)
+        phase = sigma.float()[:, None] * torch.exp(steps * math.log(200.0) / 31)
+        embedding = self.time_in(torch.cat([phase.cos(), phase.sin()], -1))
+        return self.time_out(embedding).unflatten(-1, (6, -1)).unsqueeze(1)
+
+    def _present(self, present: Tensor, more: int) -> Tensor:
+        """History's frames (B, W) and ``more`` frames that exist, a token each."""
+        keep = torch.cat([present, present.new_ones(len(present), more)], 1)
+        return keep.repeat_interleave(self.config.side**2, 1)
+
+    def _windows(self, keys: Tensor, before: Tensor | None) -> Tensor:
+        """(B, F·S, N, H) to each frame's window (B·F, (W+1)·S, N, H)."""
+        tokens, window = self.config.side**2, self.config.history - 1
+        if before is None:
+            before = keys.new_zeros(len(keys), window * tokens, *keys.shape[2:])
+        frames = torch.cat([before, keys], 1).unflatten(1, (-1, tokens))
+        wide = frames.unfold(1, window + 1, 1)  # (B, F, S, N, H, W+1)
+        return wide.permute(0, 1, 5, 2, 3, 4).flatten(2, 3).flatten(0, 1)
+
+
+def history_windows(context: KeysValues, history: int, tokens: int) -> KeysValues:
+    """Clean frames' keys and values as each target sees them, for training.
+
+    Args:
+        context: (B, F·S, N, H) a layer.
+
+    Returns:
+        (B·(F - history), history·S, N, H): target i sees frames i … i + history - 1.
+    """
+    out = []
+    for pair in context:
+        frames = [t.unflatten(1, (-1, tokens))[:, :-1].unfold(1, history, 1) for t in pair]
+        wide = [t.permute(0, 1, 5, 2, 3, 4).flatten(2, 3).flatten(0, 1) for t in frames]
+        out.append((wide[0], wide[1]))
+    return out
+
+
+def pose_features(pose: Tensor, previous: Tensor, present: Tensor) -> Tensor:
+    """How the camera came here: (..., 15).
+
+    Args:
+        pose, previous: (..., 4, 4).
+        present: bool (...), False where there is no frame before.
+    """
+    rotation, position = previous[..., :3, :3], previous[..., :3, 3]
+    turned = rotation.transpose(-1, -2)
+    moved = (turned @ (pose[..., :3, 3] - position).unsqueeze(-1)).squeeze(-1)  # (..., 3)
+    relative = turned @ pose[..., :3, :3] - torch.eye(3, device=pose.device)
+    known = present.to(pose.dtype).unsqueeze(-1)
+    motion = torch.cat([relative.flatten(-2) * 2, moved * 3], -1) * known  # (..., 12)
+    own = torch.stack([pose[..., 2, 2] * 2, pose[..., 2, 3] - 1.0], -1)
+    return torch.cat([motion, own, known], -1)
+
+
+def canvas_features(latents: Tensor, mask: Tensor) -> Tensor:
+    """The canvas's latents (B, C, h, w) and its mask (B, 1, H, W) at 4×4 a cell: (B, C+16, h, w)."""
+    cell = mask.shape[-1] // latents.shape[-1]
+    coarse = F.avg_pool2d(mask, cell // 4) if cell > 4 else mask
+    return torch.cat([latents, F.pixel_unshuffle(coarse, 4) * 2 - 1], 1)
+
+
+def _tokens(latents: Tensor) -> Tensor:
+    """(..., C, h, w) to (..., S, C)."""
+    return latents.flatten(-2).transpose(-1, -2)

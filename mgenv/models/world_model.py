@@ -1,0 +1,88 @@
+"""The world model: autoencoder, transformer, refiner and bump head, and how they make a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mgenv.memory.reprojection import Canvas
+from mgenv.models.bump import BumpHead
+from mgenv.models.history import History
+from mgenv.models.refiner import Refiner, RefinerConfig
+from mgenv.models.sampler import sample
+from mgenv.models.transformer import Transformer, TransformerConfig, canvas_features, pose_features
+from mgenv.models.vae import VAE, VAEConfig, channel_to_depth, depth_to_channel
+
+
+@dataclass(kw_only=True)
+class WorldModelConfig:
+    """Everything that a checkpoint's header needs to rebuild the network."""
+
+    image_size: int = 64
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    refiner: RefinerConfig = field(default_factory=RefinerConfig)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> WorldModelConfig:
+        """From :func:`dataclasses.asdict`, lists for tuples allowed."""
+        vae = {k: tuple(v) if isinstance(v, list) else v for k, v in values["vae"].items()}
+        refiner = {k: tuple(v) for k, v in values["refiner"].items()}
+        return cls(
+            image_size=values["image_size"],
+            vae=VAEConfig(**vae),
+            transformer=TransformerConfig(**values["transformer"]),
+            refiner=RefinerConfig(**refiner),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class WorldModel(nn.Module):
+    """Memory and motion to the next frame."""
+
+    def __init__(self, config: WorldModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vae = VAE(config.vae)
+        self.network = Transformer(config.transformer)
+        self.refiner = Refiner(config.refiner)
+        self.bump = BumpHead()
+
+    def canvas_tokens(self, canvas: Canvas) -> Tensor:
+        """The canvas as the network reads it: (B, C + 16, h, w)."""
+        return canvas_features(self.vae.encode(canvas.rgb, canvas.depth), canvas.mask)
+
+    def imagine(
+        self,
+        canvas: Canvas,
+        pose: Tensor,
+        history: History,
+        noise: Callable[[], Tensor],
+        steps: int,
+    ) -> Tensor:
+        """Latents of the frame at ``pose`` (B, 4, 4): (B, C, h, w)."""
+        features = self.canvas_tokens(canvas)
+        motion = pose_features(pose, history.pose, history.present[:, -1])
+        present, time = history.present, history.time
+        context = self.network.memory(features, motion, time, history.keys_values(), present)
+
+        def velocity(noisy: Tensor, sigma: Tensor) -> Tensor:
+            return self.network.velocity(noisy, sigma, features, motion, time, context, present)
+
+        return sample(velocity, noise, steps)
+
+    def finish(self, latents: Tensor, canvas: Canvas) -> Tensor:
+        """Latents to colour and log depth (B, 4, H, W)."""
+        known = torch.cat([canvas.rgb, depth_to_channel(canvas.depth)], 1)
+        return self.refiner(self.vae.decode(latents), known, canvas.mask)
+
+    def estimate_depth(self, rgb: Tensor) -> Tensor:
+        """Depth [m] (B, 1, H, W) of colour (B, 3, H, W) alone, from the autoencoder."""
+        return channel_to_depth(self.vae.decode(self.vae.encode(rgb, None))[:, 3:])

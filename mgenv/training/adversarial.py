@@ -1,0 +1,80 @@
+"""Losses of a rollout's newest frame."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mgenv.memory.reprojection import Canvas
+from mgenv.models.sampler import add_noise, clean_estimate, noise_levels
+from mgenv.models.transformer import pose_features
+from mgenv.models.vae import depth_to_channel
+from mgenv.models.world_model import WorldModel
+from mgenv.training.discriminator import Discriminator, generator_loss
+from mgenv.training.flow_matching import Loss, pixel_loss
+from mgenv.training.rollouts import Rollouts
+
+SELF_WEIGHT = 0.3
+"""What agreeing with one's own memory counts beside agreeing with observed memory."""
+
+HOLE_WEIGHT = 0.05
+"""What the truth counts where nothing was remembered: it is one of many right answers."""
+
+
+def imagine_with_gradient(
+    model: WorldModel,
+    rollouts: Rollouts,
+    canvas: Canvas,
+    pose: Tensor,
+    steps: int,
+) -> Tensor:
+    """The few-step sampler with a gradient through its last step only: (B, 4, H, W)."""
+    history, network = rollouts.history, model.network
+    with torch.no_grad():
+        features = model.canvas_tokens(canvas)
+    motion = pose_features(pose, history.pose, history.present[:, -1])
+    time, present = history.time, history.present
+    context = network.memory(features, motion, time, history.keys_values(), present)
+    shape = (len(pose), model.config.vae.latent_channels, *features.shape[-2:])
+    levels = noise_levels(steps)
+    noisy = clean = _noise(shape, rollouts)
+    for index, sigma in enumerate(levels[:-1]):
+        at = torch.full((len(pose),), sigma, device=pose.device)
+        with torch.set_grad_enabled(index + 1 == steps):
+            velocity = network.velocity(noisy, at, features, motion, time, context, present)
+        clean = clean_estimate(noisy, velocity, sigma)
+        if index + 1 < steps:
+            noisy = add_noise(clean, _noise(shape, rollouts), levels[index + 1])
+    return model.finish(clean, canvas).float()
+
+
+def rollout_loss(
+    critic: Discriminator,
+    rollouts: Rollouts,
+    canvas: Canvas,
+    frame: Tensor,
+    truth: Tensor,
+    adversarial_weight: float,
+) -> Loss:
+    """Truth where it is known, own memory where only that is, the discriminator everywhere.
+
+    Args:
+        frame, truth: (B, 4, H, W) colour and log depth.
+    """
+    known = canvas.mask
+    true = (rollouts.explored | rollouts.young).float()[:, None, None, None]
+    own = torch.cat([canvas.rgb, depth_to_channel(canvas.depth)], 1)
+    target = torch.where(true > 0, truth, own)
+    weight = known * (true + SELF_WEIGHT * (1 - true)) + (1 - known) * true * HOLE_WEIGHT
+    pixels = (pixel_loss(frame, target) * weight).mean()
+    judged = generator_loss(critic, truth, frame, known)  # (B, h, w)
+    hole = F.adaptive_avg_pool2d(1 - known, judged.shape[-2:]).squeeze(1)
+    adversarial = (judged * (0.25 + hole)).mean()
+    total = pixels + adversarial_weight * adversarial
+    return Loss(total, {"rollout_pixels": pixels.detach(), "adversarial": adversarial.detach()})
+
+
+def _noise(shape: tuple[int, ...], rollouts: Rollouts) -> Tensor:
+    device = rollouts.walks.rgb.device
+    return torch.randn(shape, generator=rollouts.generator, device=device)

@@ -1,0 +1,193 @@
+"""Clips for training: targets, their history, and canvases from the same walk's memory.
+
+A third and more of the targets must be largely unseen, or the model only ever learns to copy:
+so many clips have no memory at all, many skip frames (the view turns far between two of them),
+and the last frame is sometimes withheld.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
+from mgenv.memory.retrieval import Candidates, visible
+from mgenv.training.data import Walks, to_float
+from mgenv.training.error_buffer import ErrorBuffer
+
+
+@dataclass(kw_only=True)
+class ClipConfig:
+    """How clips are drawn.
+
+    Attributes:
+        targets: frames a clip that are predicted, after ``history`` clean ones.
+        candidates: remembered frames a clip.
+        retrieved: sources a canvas, the last frame not counted.
+        no_memory, sparse_memory: shares of clips with none, and with at most 4 remembered frames.
+        strides, stride_weights: frames skipped within a clip, and how often.
+        drop_last: share of targets whose canvas lacks the last frame.
+        inject: share of contexts that carry the model's own residuals.
+    """
+
+    targets: int = 8
+    history: int = 4
+    candidates: int = 32
+    retrieved: int = 4
+    no_memory: float = 0.4
+    sparse_memory: float = 0.2
+    strides: tuple[int, ...] = (1, 2, 4)
+    stride_weights: tuple[float, ...] = (0.5, 0.2, 0.3)
+    drop_last: float = 0.15
+    inject: float = 0.5
+
+
+@dataclass
+class Clips:
+    """B clips of F frames, n targets each.
+
+    Attributes:
+        rgb: (B, F, 3, H, W) in [-1, 1]; depth: (B, F, 1, H, W) [m]; pose: (B, F, 4, 4).
+        context_rgb, context_depth: the same with the model's own errors on some.
+        canvas: of the B·n targets.
+        local_points: (B, P, 3) and local_valid: surfaces remembered around the last target.
+        motion, actual: (B, 5) asked for and what happened at the last target; bumped: (B,).
+    """
+
+    rgb: Tensor
+    depth: Tensor
+    pose: Tensor
+    context_rgb: Tensor
+    context_depth: Tensor
+    canvas: Canvas
+    local_points: Tensor
+    local_valid: Tensor
+    local_pose: Tensor
+    motion: Tensor
+    actual: Tensor
+    bumped: Tensor
+
+
+def draw_clips(
+    walks: Walks,
+    batch: int,
+    config: ClipConfig,
+    errors: ErrorBuffer | None,
+    generator: torch.Generator,
+) -> Clips:
+    """Draw clips and build their canvases."""
+    walk, time = _draw_times(walks, batch, config, generator)
+    rgb = to_float(walks.rgb[walk[:, None], time])  # (B, F, 3, H, W)
+    depth = walks.depth[walk[:, None], time].float().unsqueeze(2)
+    pose = walks.pose[walk[:, None], time]
+    context_rgb, context_depth = rgb, depth
+    if errors is not None:
+        context_rgb, context_depth = errors.inject(rgb, depth, config.inject, generator)
+    memory, index = _draw_memory(walks, walk, time, config, generator)
+    canvas = _canvases(
+        walks, walk, pose, context_rgb, context_depth, memory, index, errors, config, generator
+    )
+    points = torch.cat([memory.points.flatten(1, 2)[..., :3], _recent_points(walks, walk, time)], 1)
+    known = memory.valid.repeat_interleave(memory.points.shape[2], 1)
+    known = torch.cat([known, known.new_ones(batch, points.shape[1] - known.shape[1])], 1)
+    motion, actual, bumped, start = _last_motion(walks, walk, time, generator)
+    return Clips(
+        rgb, depth, pose, context_rgb, context_depth, canvas, points, known, start, motion, actual, bumped
+    )
+
+
+def _draw_times(
+    walks: Walks, batch: int, config: ClipConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Walk (B,) and frame numbers (B, F)."""
+    count, length = walks.count
+    device = walks.rgb.device
+    frames = config.history + config.targets
+    walk = torch.randint(count, (batch,), generator=generator, device=device)
+    weights = torch.tensor(config.stride_weights, device=device)
+    drawn = torch.multinomial(weights, batch, replacement=True, generator=generator)
+    stride = torch.tensor(config.strides, device=device)[drawn]
+    stride = stride.clamp(max=(length - 2) // frames)
+    room = length - 1 - stride * (frames - 1)
+    start = 1 + (torch.rand(batch, generator=generator, device=device) * (room - 1)).long()
+    return walk, start[:, None] + stride[:, None] * torch.arange(frames, device=device)
+
+
+def _draw_memory(
+    walks: Walks, walk: Tensor, time: Tensor, config: ClipConfig, generator: torch.Generator
+) -> tuple[Candidates, Tensor]:
+    """Frames of the same walk outside the clip, and their frame numbers (B, C)."""
+    batch, device = len(walk), walk.device
+    length = walks.count[1]
+    shape = (batch, config.candidates)
+    index = (torch.rand(shape, generator=generator, device=device) * length).long()
+    kind = torch.rand(batch, generator=generator, device=device)
+    few = torch.randint(1, 5, (batch,), generator=generator, device=device)
+    limit = torch.where(kind < config.no_memory + config.sparse_memory, few, config.candidates)
+    limit = torch.where(kind < config.no_memory, 0, limit)
+    valid = torch.arange(config.candidates, device=device) < limit[:, None]
+    valid &= (index < time[:, :1]) | (index > time[:, -1:])
+    candidates = Candidates(
+        walks.points[walk[:, None], index],
+        walks.pose[walk[:, None], index],
+        torch.ones_like(valid),
+        valid,
+    )
+    return candidates, index
+
+
+def _canvases(
+    walks: Walks,
+    walk: Tensor,
+    pose: Tensor,
+    context_rgb: Tensor,
+    context_depth: Tensor,
+    memory: Candidates,
+    index: Tensor,
+    errors: ErrorBuffer | None,
+    config: ClipConfig,
+    generator: torch.Generator,
+) -> Canvas:
+    """Canvases of all targets: B·n views from retrieved frames and the frame before."""
+    n, first = config.targets, config.history
+    query = pose[:, first:].flatten(0, 1)  # (Bn, 4, 4)
+    repeated = Candidates(*[part.repeat_interleave(n, 0) for part in memory])
+    picks = visible(repeated, query, config.retrieved).indices  # (Bn, k)
+    valid = picks >= 0
+    frame = index.repeat_interleave(n, 0).gather(1, picks.clamp_min(0))
+    at = walk.repeat_interleave(n)[:, None]
+    rgb, depth = to_float(walks.rgb[at, frame]), walks.depth[at, frame].float()
+    observed = torch.ones_like(valid)
+    if errors is not None:
+        rgb, depth, observed = errors.corrupt_sources(rgb, depth, config.inject, generator)
+    last = slice(first - 1, -1)
+    keep = torch.rand(len(query), 1, generator=generator, device=query.device) >= config.drop_last
+    sources = Sources(
+        torch.cat([rgb, context_rgb[:, last].flatten(0, 1).unsqueeze(1)], 1),
+        torch.cat([depth, context_depth[:, last].flatten(0, 1)], 1),
+        torch.cat([walks.pose[at, frame], pose[:, last].flatten(0, 1).unsqueeze(1)], 1),
+        torch.cat([source_weights(observed, valid, frame), LAST_WEIGHT * keep.float()], 1),
+    )
+    return reproject(sources, query)
+
+
+def _recent_points(walks: Walks, walk: Tensor, time: Tensor) -> Tensor:
+    """Surfaces in the three clip frames before the last one: (B, 3·256, 3)."""
+    return walks.points[walk[:, None], time[:, -4:-1]].flatten(1, 2)[..., :3]
+
+
+def _last_motion(
+    walks: Walks, walk: Tensor, time: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The step into each clip's last frame, as asked for and as it happened in the walk."""
+    end = time[:, -1]
+    start = walks.pose[walk, end - 1]
+    moved = walks.pose[walk, end][:, :3, 3] - start[:, :3, 3]
+    yaw = torch.atan2(start[:, 1, 2], start[:, 0, 2])
+    forward = moved[:, 0] * yaw.cos() + moved[:, 1] * yaw.sin()
+    left = moved[:, 1] * yaw.cos() - moved[:, 0] * yaw.sin()
+    motion = walks.motion[walk, end]
+    actual = torch.cat([torch.stack([forward, left], -1), motion[:, 2:]], -1)
+    return motion, actual, walks.bumped[walk, end], start

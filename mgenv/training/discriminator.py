@@ -1,0 +1,63 @@
+"""Tells rendered frames from imagined ones, patch by patch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Discriminator(nn.Module):
+    """Colour, log depth and the memory mask (B, 5, H, W) to logits (B, H/8, W/8).
+
+    The mask tells it where the frame was imagined; it is the same for the true and the false one.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (64, 128, 256)) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.layers = nn.Sequential(
+            nn.Conv2d(5, a, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(a, a, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(a, b, 4, stride=2, padding=1),
+            nn.GroupNorm(8, b),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(b, b, 3, padding=1),
+            nn.GroupNorm(8, b),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(b, c, 4, stride=2, padding=1),
+            nn.GroupNorm(8, c),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(c, c, 3, padding=1),
+            nn.GroupNorm(8, c),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(c, 1, 3, padding=1),
+        )
+
+    def forward(self, frame: Tensor, mask: Tensor) -> Tensor:
+        return self.layers(torch.cat([frame, mask], 1)).squeeze(1)
+
+
+def discriminator_loss(
+    critic: Discriminator, true: Tensor, false: Tensor, mask: Tensor, smoothness: float = 20.0
+) -> Tensor:
+    """Relativistic loss with smoothness around both kinds of frame.
+
+    Sources: the pairing is R3GAN's (arXiv 2501.05441); the finite-difference gradient penalty is
+    that of adversarial post-training (arXiv 2501.08316).
+    """
+    both = torch.cat([true, false])
+    masks = torch.cat([mask, mask])
+    logits = critic(both, masks)
+    real, fake = logits.chunk(2)
+    shifted = critic(both + 0.02 * torch.randn_like(both), masks)
+    return F.softplus(fake - real).mean() + smoothness * (logits - shifted).square().mean()
+
+
+def generator_loss(critic: Discriminator, true: Tensor, false: Tensor, mask: Tensor) -> Tensor:
+    """How much more real the true frames look, a patch: (B, H/8, W/8)."""
+    with torch.no_grad():
+        real = critic(true, mask)
+    return F.softplus(real - critic(false, mask))

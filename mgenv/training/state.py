@@ -1,0 +1,87 @@
+"""A training's state on disk: weights, averages, moments and generators, without pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from mgenv.errors import CheckpointError
+from mgenv.models.checkpoint import write_safetensors
+from mgenv.training.optimizers import Average, Optimizers
+
+FORMAT = "mgenv-training-1"
+
+
+def save_state(
+    path: str | Path,
+    step: int,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, Optimizers],
+    average: Average,
+    generator: torch.Generator,
+) -> None:
+    """Write everything that the next step depends on, data aside."""
+    tensors: dict[str, Tensor] = {"generator": generator.get_state()}
+    for name, module in modules.items():
+        tensors |= {f"module.{name}.{k}": v.detach().cpu() for k, v in module.state_dict().items()}
+    tensors |= {f"average.{k}": v.cpu() for k, v in average.values.items()}
+    for name, group in optimizers.items():
+        for index, optimizer in enumerate(group.optimizers):
+            for key, state in optimizer.state_dict()["state"].items():
+                for field, value in state.items():
+                    entry = torch.as_tensor(value).detach().cpu()
+                    tensors[f"moment.{name}.{index}.{key}.{field}"] = entry
+    write_safetensors(path, tensors, {"format": FORMAT, "step": json.dumps(step)})
+
+
+def load_state(
+    path: str | Path,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, Optimizers],
+    average: Average,
+    generator: torch.Generator,
+) -> int:
+    """Resume; returns the number of steps done.
+
+    Raises:
+        CheckpointError: not a training state, damaged, or of another network.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise CheckpointError(f"{path}: expected a training state, got {header}")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: expected a training state; got {error}") from error
+    try:
+        for name, module in modules.items():
+            module.load_state_dict(_under(tensors, f"module.{name}."))
+        for key, value in _under(tensors, "average.").items():
+            average.values[key].copy_(value)
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(f"{path}: expected the same network; got {error}") from error
+    for name, group in optimizers.items():
+        for index, optimizer in enumerate(group.optimizers):
+            _load_moments(optimizer, _under(tensors, f"moment.{name}.{index}."))
+    generator.set_state(tensors["generator"].to(torch.uint8))
+    return int(json.loads(header["step"]))
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in tensors.items():
+        key, field = name.split(".", 1)
+        state.setdefault(int(key), {})[field] = value
+    whole = optimizer.state_dict()
+    whole["state"] = state
+    optimizer.load_state_dict(whole)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,283 @@
+"""The training loop: data on the device, a budget in steps and minutes, averages, resuming.
+
+`fit vae` trains the autoencoder; `fit world` the rest, first on recorded walks (`objective: flow`),
+then on its own rollouts (`objective: rollout`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from mgenv.errors import InvalidOptionError
+from mgenv.models.checkpoint import load_checkpoint, save_checkpoint
+from mgenv.models.world_model import WorldModel, WorldModelConfig
+from mgenv.training.adversarial import imagine_with_gradient, rollout_loss
+from mgenv.training.clips import ClipConfig, draw_clips
+from mgenv.training.data import HELD_OUT, Walks, make_walks
+from mgenv.training.discriminator import Discriminator, discriminator_loss
+from mgenv.training.error_buffer import ErrorBuffer
+from mgenv.training.flow_matching import Loss, flow_matching_loss
+from mgenv.training.optimizers import Average, Optimizers
+from mgenv.training.rollouts import RolloutConfig, Rollouts
+from mgenv.training.state import load_state, save_state
+from mgenv.training.vae import draw_frames, measure_latents, vae_loss
+
+log = logging.getLogger(__name__)
+OBJECTIVES = ("vae", "flow", "rollout")
+
+
+@dataclass(kw_only=True)
+class TrainerConfig:
+    """A training run.
+
+    Attributes:
+        objective: ``vae``, ``flow`` or ``rollout``.
+        out: folder for checkpoints, state and TensorBoard.
+        initial: checkpoint to start from ("" for fresh weights).
+        resume: go on from ``out``/state.safetensors where there is one.
+        device: of model and data.
+        seed: of weights, draws and world ids.
+        steps, minutes: the budget; whichever ends first.
+        worlds, first_world, frames: walks kept on the device, and their length.
+        refresh_every: steps between replacing ``refresh_worlds`` walks by new worlds (0: never).
+        batch: frames (vae), or clips (flow, and beside each rollout step).
+        matrix_lr, lr, critic_lr: of Muon, AdamW and the discriminator.
+        warmup: steps of rising learning rate; ``decay``: last share of the budget, falling.
+        average_decay: of the moving average that is shipped.
+        refined: targets a step that are decoded and refined.
+        adversarial_weight: of the discriminator's word on rollouts.
+        flow_every: rollout steps between flow-matching steps.
+        compile: compile the transformer's blocks.
+        log_every: steps between log lines.
+    """
+
+    objective: str = "flow"
+    out: str = "runs/fit"
+    initial: str = ""
+    resume: bool = True
+    device: str = "cpu"
+    seed: int = 0
+    steps: int = 10_000
+    minutes: float = 1e9
+    worlds: int = 2048
+    first_world: int = 0
+    frames: int = 192
+    refresh_every: int = 0
+    refresh_worlds: int = 64
+    batch: int = 48
+    matrix_lr: float = 0.02
+    lr: float = 1e-3
+    critic_lr: float = 2e-4
+    warmup: int = 50
+    decay: float = 0.4
+    average_decay: float = 0.999
+    refined: int = 64
+    adversarial_weight: float = 0.05
+    flow_every: int = 4
+    compile: bool = False
+    log_every: int = 50
+    model: WorldModelConfig = field(default_factory=WorldModelConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    rollouts: RolloutConfig = field(default_factory=RolloutConfig)
+
+
+class Trainer:
+    """One run: build, loop, save."""
+
+    def __init__(self, config: TrainerConfig) -> None:
+        if config.objective not in OBJECTIVES:
+            raise InvalidOptionError(
+                f"objective: expected one of {', '.join(OBJECTIVES)}, got {config.objective!r}"
+            )
+        if config.first_world + config.worlds > HELD_OUT:
+            raise InvalidOptionError(
+                f"worlds: ids from {HELD_OUT} up are held out; got {config.first_world} + {config.worlds}"
+            )
+        self.config, self.device = config, torch.device(config.device)
+        torch.manual_seed(config.seed)
+        self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        self.model = self._build_model().to(self.device)
+        self.critic = Discriminator().to(self.device)
+        self.optimizers = self._build_optimizers()
+        self.average = Average(self.model, config.average_decay)
+        self.step = 0
+        if config.resume and self.state_path.exists():
+            self.step = load_state(self.state_path, *self._state())
+        if config.compile:
+            for block in self.model.network.blocks:
+                block.compile(dynamic=False)
+
+    @property
+    def state_path(self) -> Path:
+        return Path(self.config.out) / "state.safetensors"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return Path(self.config.out) / "model.safetensors"
+
+    def _build_model(self) -> WorldModel:
+        if not self.config.initial:
+            return WorldModel(self.config.model)
+        return load_checkpoint(self.config.initial).train().requires_grad_(True)
+
+    def _build_optimizers(self) -> dict[str, Optimizers]:
+        config, model = self.config, self.model
+        if config.objective == "vae":
+            modules: list[nn.Module] = [model.vae]
+        else:
+            model.vae.requires_grad_(False)
+            modules = [model.network, model.refiner, model.bump]
+        critic = torch.optim.AdamW(
+            self.critic.parameters(), lr=config.critic_lr, betas=(0.5, 0.99), weight_decay=0.01
+        )
+        made = Optimizers.for_module(modules, config.matrix_lr, config.lr)
+        return {"model": made, "critic": Optimizers([critic])}
+
+    def _state(self):
+        modules: dict[str, nn.Module] = {"model": self.model, "critic": self.critic}
+        return modules, self.optimizers, self.average, self.generator
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def fit(self) -> Path:
+        """Train until the budget is spent; returns the checkpoint's path."""
+        config = self.config
+        out = Path(config.out)
+        out.mkdir(parents=True, exist_ok=True)
+        writer = SummaryWriter(str(out / "tensorboard"))
+        began = time.monotonic()
+        ids = range(config.first_world, config.first_world + config.worlds)
+        walks = make_walks(ids, config.frames, self.model.config.image_size, self.device, config.seed)
+        log.info("%d walks of %d frames in %.1f s", *walks.count, time.monotonic() - began)
+        self._began, self._next_world = time.monotonic(), ids.stop
+        losses = getattr(self, f"_{config.objective}_steps")(walks)
+        for parts in losses:
+            self.step += 1
+            self.average.update(self.model, self.step)
+            if self.step % config.log_every == 0:
+                self._log(writer, parts, began)
+            if self.progress >= 1:
+                break
+            if config.refresh_every and self.step % config.refresh_every == 0:
+                self._refresh(walks)
+        self._finish(walks)
+        writer.close()
+        return self.checkpoint_path
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent."""
+        spent = (time.monotonic() - self._began) / 60 / self.config.minutes
+        return max(self.step / self.config.steps, spent)
+
+    @property
+    def factor(self) -> float:
+        """Learning-rate factor: warm up, hold, fall to nothing."""
+        warm = min(1.0, (self.step + 1) / max(1, self.config.warmup))
+        left = (1 - self.progress) / max(self.config.decay, 1e-6)
+        return warm * min(1.0, max(0.0, left))
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def _vae_steps(self, walks: Walks) -> Iterator[dict[str, Tensor]]:
+        while True:
+            rgb, depth = draw_frames(walks, self.config.batch, self.generator)
+            with self._autocast():
+                loss = vae_loss(self.model.vae, rgb, depth, self.generator)
+            yield self._update("model", loss)
+
+    def _flow_steps(self, walks: Walks) -> Iterator[dict[str, Tensor]]:
+        errors = ErrorBuffer(self.model.config.image_size, self.device)
+        while True:
+            yield self._flow_step(walks, errors)
+
+    def _flow_step(self, walks: Walks, errors: ErrorBuffer) -> dict[str, Tensor]:
+        config = self.config
+        with self._autocast():
+            ready = errors if int(self.step) > 200 else None
+            clips = draw_clips(walks, config.batch, config.clips, ready, self.generator)
+            loss = flow_matching_loss(self.model, clips, self.generator, errors, config.refined)
+        return self._update("model", loss)
+
+    def _rollout_steps(self, walks: Walks) -> Iterator[dict[str, Tensor]]:
+        config = self.config
+        errors = ErrorBuffer(self.model.config.image_size, self.device)
+        rollouts = Rollouts(self.model, walks, config.rollouts, self.generator)
+        while True:
+            parts = self._rollout_step(rollouts)
+            if self.step % config.flow_every == 0:
+                parts |= self._flow_step(walks, errors)
+            yield parts
+
+    def _rollout_step(self, rollouts: Rollouts) -> dict[str, Tensor]:
+        config, model = self.config, self.model
+        with self._autocast():
+            rollouts.restart(model)
+            canvas, pose, truth = rollouts.look()
+            frame = imagine_with_gradient(model, rollouts, canvas, pose, config.rollouts.steps)
+            critic = self.critic.requires_grad_(False)
+            weight = config.adversarial_weight * min(1.0, self.step / 300)
+            loss = rollout_loss(critic, rollouts, canvas, frame, truth, weight)
+        parts = self._update("model", loss)
+        with self._autocast():
+            self.critic.requires_grad_(True)
+            judged = discriminator_loss(self.critic, truth, frame.detach(), canvas.mask)
+        parts |= self._update("critic", Loss(judged, {"critic": judged.detach()}))
+        with self._autocast():
+            rollouts.record(model, frame, canvas, pose)
+        return parts
+
+    def _update(self, name: str, loss: Loss) -> dict[str, Tensor]:
+        loss.total.backward()
+        for optimizer in self.optimizers[name].optimizers:
+            for group in optimizer.param_groups:
+                nn.utils.clip_grad_norm_(group["params"], 1.0)
+        self.optimizers[name].step(self.factor if name == "model" else 1.0)
+        return loss.parts
+
+    def _refresh(self, walks: Walks) -> None:
+        """Replace some walks by walks through worlds never seen before."""
+        count = min(self.config.refresh_worlds, walks.count[0])
+        start = self._next_world % (HELD_OUT - count)
+        ids = range(start, start + count)
+        size = self.model.config.image_size
+        fresh = make_walks(ids, walks.count[1], size, self.device, self.config.seed)
+        first = (start * 7919) % (walks.count[0] - count + 1)
+        for part in fields(walks):
+            getattr(walks, part.name)[first : first + count] = getattr(fresh, part.name)
+        self._next_world = ids.stop
+
+    def _log(self, writer: SummaryWriter, parts: dict[str, Tensor], began: float) -> None:
+        values = {name: float(value) for name, value in parts.items()}
+        if not all(math.isfinite(value) for value in values.values()):
+            raise FloatingPointError(f"step {self.step}: expected finite losses, got {values}")
+        for name, value in values.items():
+            writer.add_scalar(f"losses/{name}", value, self.step)
+        writer.add_scalar("charts/learning_rate_factor", self.factor, self.step)
+        text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        log.info("step %d  %.0f s  %s", self.step, time.monotonic() - began, text)
+
+    def _finish(self, walks: Walks) -> None:
+        if self.config.objective == "vae":
+            self.model.load_state_dict(self.average.values)
+            measure_latents(self.model.vae, walks, self.generator)
+            self.average.values = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.save()
+
+    def save(self) -> None:
+        """Write the state, and the averaged weights as a checkpoint."""
+        save_state(self.state_path, self.step, *self._state())
+        shipped = WorldModel(self.model.config)
+        shipped.load_state_dict({name: value.cpu() for name, value in self.average.values.items()})
+        save_checkpoint(self.checkpoint_path, shipped)
