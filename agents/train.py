@@ -50,6 +50,8 @@ class EnvConfig:
     memory_frames: int = 512
     memory_slots: int = 4
     sampling_steps: int = 2
+    scan_frames: int = 128
+    image_size: int | None = None
     obs_type: str = "pixels_agent_pos"
     max_episode_steps: int = 200
     device: str = "cpu"
@@ -132,6 +134,12 @@ def train_policy(config: TrainConfig, report: Report | None = None) -> tuple[Lea
         return _train(config, envs, folder, start, report)
     finally:
         envs.close()
+
+
+def untrained_policy(config: TrainConfig, envs: gym.vector.VectorEnv) -> LearnedPolicy:
+    """The policy that :func:`train_policy` begins with."""
+    model = build_ppo(SB3VecEnv(envs), config.ppo, config.seed, config.env.device)
+    return LearnedPolicy(model.policy, _card(config, envs, 0), "untrained", seed=config.seed)
 
 
 def _train(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -37,3 +39,22 @@ def make_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object
     for row in rows:
         table.add_row(*[str(cell) for cell in row])
     return table
+
+
+def describe(success: float, returns: float) -> str:
+    """Success and return in a few characters, nothing before the first episode's end."""
+    if math.isnan(returns):
+        return ""
+    return f"return {returns:.2f}" + ("" if math.isnan(success) else f", success {success:.2f}")
+
+
+def positive(text: str) -> int:
+    """An argument that counts something.
+
+    Raises:
+        argparse.ArgumentTypeError: it is below 1.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value

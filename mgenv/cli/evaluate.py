@@ -14,7 +14,7 @@ from mgenv.agents.learned import LearnedPolicy
 from mgenv.agents.policy import Policy
 from mgenv.agents.random import RandomPolicy
 from mgenv.agents.train import EnvConfig, make_envs, task_id
-from mgenv.cli.console import make_table, progress_bar
+from mgenv.cli.console import make_table, positive, progress_bar
 from mgenv.output import prepare_file, write_text
 
 MEASURES = ("success", "return", "spl", "steps")
@@ -52,18 +52,26 @@ def _judge(
     world: str, learned: LearnedPolicy | None, options: argparse.Namespace
 ) -> list[tuple[str, Evaluation]]:
     """The random policy and the learned one, on the same episodes of one world."""
-    envs = make_envs(_env_config(world, learned, options))
+    config = _env_config(world, learned, options)
+    policies = [None] if learned is None else [None, learned]
+    return [(world, _play(config, policy, options)) for policy in policies]
+
+
+def _play(
+    config: EnvConfig, learned: LearnedPolicy | None, options: argparse.Namespace
+) -> Evaluation:
+    """In environments of its own, so that no policy walks in what another left in memory."""
+    envs = make_envs(config)
     try:
-        random = RandomPolicy(envs.single_action_space, envs.num_envs, options.seed)
-        policies: list[Policy] = [random] if learned is None else [random, learned]
         if learned is not None:
             learned.check(envs)
-        return [(world, _play(world, policy, envs, options)) for policy in policies]
+        policy = learned or RandomPolicy(envs.single_action_space, envs.num_envs, options.seed)
+        return _play_in(envs, config.world, policy, options)
     finally:
         envs.close()
 
 
-def _play(world: str, policy: Policy, envs: Any, options: argparse.Namespace) -> Evaluation:
+def _play_in(envs: Any, world: str, policy: Policy, options: argparse.Namespace) -> Evaluation:
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task(f"{policy.name} in {world}", total=options.episodes, note="")
 
@@ -106,21 +114,14 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--world", nargs="+", default=["nano", "engine"], help="where to judge it")
     parser.add_argument("--task", help="by default the one it was trained on")
     parser.add_argument("--robot", help="by default the one it was trained on")
-    parser.add_argument("--episodes", type=_positive, default=64)
-    parser.add_argument("--num-envs", type=_positive, default=16)
-    parser.add_argument("--num-worlds", type=_positive, default=16)
+    parser.add_argument("--episodes", type=positive, default=64)
+    parser.add_argument("--num-envs", type=positive, default=16)
+    parser.add_argument("--num-worlds", type=positive, default=16)
     parser.add_argument("--world-ids", type=int, nargs="+", help="instead of --num-worlds")
     parser.add_argument("--memory", default="scan", help="scan, fresh or a memory file")
-    parser.add_argument("--max-episode-steps", type=_positive, default=200)
+    parser.add_argument("--max-episode-steps", type=positive, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--deterministic", action="store_true", help="the likeliest action")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     return parser.parse_args(argv)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
-    return value

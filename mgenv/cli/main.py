@@ -17,6 +17,9 @@ COMMANDS = {
 }
 """Commands and what they do; each is ``mgenv/cli/<command>.py``."""
 
+SUBCOMMANDS = {"bench": {"speed": "bench_speed"}}
+"""Second words that have a file of their own."""
+
 EXTRAS = {"stable_baselines3": "train", "tensorboard": "train", "pettingzoo": "multiagent"}
 """Optional packages and the extra that installs them."""
 
@@ -58,8 +61,11 @@ def run_command(name: str, arguments: list[str]) -> int:
     """
     if name not in COMMANDS:
         raise UnknownNameError("command", name, COMMANDS)
+    file = name
+    if arguments and arguments[0] in SUBCOMMANDS.get(name, {}):
+        file, arguments = SUBCOMMANDS[name][arguments[0]], arguments[1:]
     try:
-        return import_module(f"mgenv.cli.{name}").main(arguments)
+        return import_module(f"mgenv.cli.{file}").main(arguments)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

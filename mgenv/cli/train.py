@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from rich.console import Console
 
 from mgenv.agents.train import TrainConfig, train_policy
 from mgenv.cli.config import config_text, load_config
-from mgenv.cli.console import progress_bar
+from mgenv.cli.console import describe, progress_bar
 
 
 def main(argv: list[str]) -> int:
@@ -33,10 +31,3 @@ def main(argv: list[str]) -> int:
     console.print(f"curves: tensorboard --logdir {file.parent / 'tensorboard'}", soft_wrap=True)
     console.print(f"judge:  mgenv evaluate {file}", soft_wrap=True)
     return 0
-
-
-def describe(success: float, returns: float) -> str:
-    """Success and return in a few characters, nothing before the first episode's end."""
-    if math.isnan(returns):
-        return ""
-    return f"return {returns:.2f}" + ("" if math.isnan(success) else f", success {success:.2f}")

@@ -1,0 +1,1 @@
+"""How quality is measured; every benchmark writes a results file."""
