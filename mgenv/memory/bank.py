@@ -75,6 +75,7 @@ class MemoryBank:
         self._pool = self._empty_pool(0)
         self._free: list[int] = []
         self._references: list[int] = []
+        self._clock = 0
         self._digests: dict[bytes, int] = {}
         self._digest_of: dict[int, bytes] = {}
         self._places: dict[tuple[int, int], list[int]] = {}
@@ -88,6 +89,7 @@ class MemoryBank:
             "pose": torch.zeros(rows, 4, 4, device=device),
             "points": torch.zeros(rows, 256, 4, device=device),
             "observed": torch.zeros(rows, dtype=torch.bool, device=device),
+            "age": torch.zeros(rows, dtype=torch.int64, device=device),
         }
 
     # -- places ---------------------------------------------------------------------------------
@@ -110,7 +112,8 @@ class MemoryBank:
     def frames(self, slot: int) -> Memories:
         """What the slot's place remembers."""
         rows = torch.tensor(self._rows(slot), dtype=torch.int64, device=self.device)
-        pool = {name: self._pool[name][rows].cpu().numpy() for name in self._pool}
+        names = ("rgb", "depth", "pose", "observed")
+        pool = {name: self._pool[name][rows].cpu().numpy() for name in names}
         depth = pool["depth"].astype(np.float32)
         return Memories(pool["rgb"], depth, pool["pose"], pool["observed"])
 
@@ -177,6 +180,8 @@ class MemoryBank:
             for name, value in frame.items():
                 self._pool[name][row] = value.to(self._pool[name].dtype)
             self._pool["observed"][row] = observed
+            self._pool["age"][row] = self._clock
+            self._clock += 1
             if observed:
                 self._digests[digest], self._digest_of[row] = row, digest
         self._references[row] += 1
@@ -232,7 +237,7 @@ class MemoryBank:
 
     def candidates(self, slots: Sequence[int]) -> tuple[Tensor, Candidates]:
         """All frames of each slot's place: pool rows (n, C) and their geometry."""
-        lists = [self._rows(slot) for slot in slots]
+        lists = [self._places.get(self._at[int(slot)] or (0, -1), []) for slot in slots]
         width = max([len(rows) for rows in lists] + [1])
         table = torch.full((len(lists), width), -1, dtype=torch.int64)
         for index, rows in enumerate(lists):
@@ -246,6 +251,31 @@ class MemoryBank:
         """The geometry of frames by pool row: (n, C), -1 for none."""
         rows, pool = table.clamp_min(0), self._pool
         return Candidates(pool["points"][rows], pool["pose"][rows], pool["observed"][rows], table >= 0)
+
+    def points_near(
+        self, slots: Sequence[int], position: Tensor, frames: int = 12
+    ) -> tuple[Tensor, Tensor]:
+        """Remembered surface points around each slot, from the frames that show most of them.
+
+        Args:
+            position: (n, 3) [m].
+
+        Returns:
+            Points (n, frames·256, 3) and whether they exist (n, frames·256).
+        """
+        table, candidates = self.candidates(slots)
+        sparse = candidates.points[:, :, ::16, :3]  # (n, C, 16, 3)
+        distance = (sparse - position[:, None, None]).norm(dim=-1)
+        score = (distance < 1.2).float().sum(-1) - 0.01 * distance.amin(-1)
+        score = score.masked_fill(~candidates.valid, -1e4)
+        best = score.topk(min(frames, score.shape[1]), dim=1).indices  # (n, frames)
+        rows = table.gather(1, best)
+        points = self._pool["points"][rows.clamp_min(0)][..., :3].flatten(1, 2)
+        return points, (rows >= 0).repeat_interleave(256, 1)
+
+    def age(self, rows: Tensor) -> Tensor:
+        """A number that grows with the time of storing: like ``rows`` (…)."""
+        return self._pool["age"][rows.clamp_min(0)]
 
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames by pool row (-1 reads row 0): rgb uint8 (…, H, W, 3), depth, pose, observed."""
@@ -319,6 +349,7 @@ class MemoryBank:
             "pool": {name: value.clone() for name, value in self._pool.items()},
             "free": list(self._free),
             "references": list(self._references),
+            "clock": self._clock,
             "digests": dict(self._digests),
             "places": {key: list(rows) for key, rows in self._places.items()},
             "at": list(self._at),
@@ -328,7 +359,7 @@ class MemoryBank:
         """Resume from :meth:`get_state`."""
         self._pool = {name: value.clone() for name, value in state["pool"].items()}
         self._free, self._references = list(state["free"]), list(state["references"])
-        self._digests = dict(state["digests"])
+        self._digests, self._clock = dict(state["digests"]), state["clock"]
         self._digest_of = {row: digest for digest, row in self._digests.items()}
         self._places = {key: list(rows) for key, rows in state["places"].items()}
         self._at = list(state["at"])

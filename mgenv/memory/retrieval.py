@@ -101,7 +101,8 @@ def preselect(candidates: Candidates, pose: Tensor, limit: int) -> Tensor:
     distance = (candidates.pose[..., :3, 3] - pose[:, None, :3, 3]).norm(dim=-1)  # (B, C)
     score = inside.float().mean(-1) - 0.03 * distance + 0.1 * candidates.observed
     score = score.masked_fill(~candidates.valid, -1e4)
-    return score.topk(min(limit, score.shape[1]), dim=1).indices
+    best = score.topk(min(limit, score.shape[1]), dim=1).indices
+    return best.sort(dim=1).values  # in order of storing, so that ties never depend on neighbours
 
 
 def visible(

@@ -1,0 +1,394 @@
+"""A world that a neural network imagines and remembers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
+from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
+from mgenv.memory.bank import MemoryBank
+from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
+from mgenv.memory.retrieval import RULES, retrieve
+from mgenv.models.bump import local_map
+from mgenv.models.checkpoint import load_checkpoint
+from mgenv.models.history import History
+from mgenv.models.vae import channel_to_depth, depth_to_channel
+from mgenv.models.world_model import WorldModel
+from mgenv.training.data import to_float, to_uint8
+from mgenv.worlds.base import Frame
+
+KEYFRAME_COVERAGE = 0.85
+"""A generated frame is remembered where memory explains less of its view than this."""
+
+
+class GeneratedWorld:
+    """N slots of a learned world.
+
+    Args:
+        model: trained weights.
+        num_envs: slots.
+        device: where everything lies.
+        memory_frames: bound of each place's memory.
+        memory_slots: remembered frames that are retrieved a step.
+        sampling_steps: network evaluations a frame; more are sharper and slower.
+        share_memory: slots in one world share what they remember.
+        retrieval: ``"visible"`` or ``"frustum"``, see :mod:`mgenv.memory.retrieval`.
+        canvas_only: leave the network out and show the canvas: the baseline of every table.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        num_envs: int = 8,
+        device: str = "cpu",
+        memory_frames: int = 512,
+        memory_slots: int = 4,
+        sampling_steps: int = 2,
+        share_memory: bool = False,
+        retrieval: str = "visible",
+        canvas_only: bool = False,
+    ) -> None:
+        _check_sizes(num_envs, memory_slots, sampling_steps, retrieval)
+        self.num_envs, self.device = num_envs, torch.device(device)
+        self.image_size = model.config.image_size
+        self.intrinsics = Intrinsics.from_fov(90.0)
+        self.memory_slots, self.sampling_steps = memory_slots, sampling_steps
+        self.retrieval, self.canvas_only = retrieval, canvas_only
+        self._dtype = inference_dtype(self.device)
+        self.model = for_inference(model, self.device, self._dtype)
+        self.memory = MemoryBank(
+            num_envs, self.image_size, memory_frames, share_memory, device, self.intrinsics
+        )
+        size = self.image_size
+        self._pose = torch.eye(4, device=self.device).repeat(num_envs, 1, 1)
+        self._last = torch.zeros(num_envs, 4, size, size, device=self.device)
+        self._has_last = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        self._begun = np.zeros(num_envs, dtype=bool)
+        self._history = History.empty(model.config.transformer, num_envs, self.device)
+        self._history.cache = self._history.cache.to(self._dtype)
+        self._generators = [torch.Generator().manual_seed(slot) for slot in range(num_envs)]
+        self._closed = False
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu", **options: Any) -> GeneratedWorld:
+        """From a checkpoint file; options as in the constructor.
+
+        Raises:
+            CheckpointError: not an mgenv checkpoint, damaged, or of another version.
+        """
+        return cls(load_checkpoint(path), device=device, **options)
+
+    # -- the spine -------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def step(
+        self, motion: ArrayLike, pose: ArrayLike | None = None, slots: Sequence[int] | None = None
+    ) -> Frame:
+        """Move and look; see :class:`mgenv.worlds.base.World`."""
+        rows = self._rows(slots, begun=True)
+        asked = self._motion(motion, rows)
+        moved, bumped = self._bump(asked, rows)
+        target = self._pose.clone()
+        target[rows] = Pose(self._pose[rows]).move(moved[rows]).matrix
+        if pose is not None:
+            target[rows], bumped = self._poses(pose, len(rows)), torch.zeros_like(bumped)
+        return self._look(rows, target, bumped)
+
+    def _look(self, rows: list[int], pose: Tensor, bumped: Tensor) -> Frame:
+        """From memory to a frame, for all slots at once; only ``rows`` are changed.
+
+        The batch is always whole, so that a slot's pixels do not depend on which others move.
+        """
+        sources = self._retrieve(pose)
+        canvas = reproject(sources, pose, self.intrinsics)
+        frame = self._imagine(canvas, pose, rows)
+        self._record(rows, frame, canvas, pose)
+        return self._frame(rows, bumped, canvas.coverage)
+
+    def _bump(self, motion: Tensor, rows: list[int]) -> tuple[Tensor, Tensor]:
+        """What walls allow, judged by the surfaces remembered around the robot."""
+        points, valid = self.memory.points_near(range(self.num_envs), self._pose[:, :3, 3])
+        recent = self._recent_points()  # (N, P, 3)
+        points = torch.cat([points, recent], 1)
+        valid = torch.cat([valid, self._has_last[:, None].expand(-1, recent.shape[1])], 1)
+        moved, bumped = self.model.bump.happens(local_map(points, valid, self._pose), motion)
+        return moved, bumped
+
+    def _retrieve(self, pose: Tensor) -> Sources:
+        """Remembered frames that explain the views, and the last frame for the rest."""
+        slots = range(self.num_envs)
+        found = retrieve(self.memory, slots, pose, self.memory_slots, self.retrieval).indices
+        rgb, depth, source_pose, observed = self.memory.gather(found)
+        weights = source_weights(observed, found >= 0, self.memory.age(found))
+        last = self._has_last[:, None].float() * LAST_WEIGHT
+        return Sources(
+            torch.cat([to_float(rgb), self._last[:, None, :3]], 1),
+            torch.cat([depth, channel_to_depth(self._last[:, 3:])], 1),
+            torch.cat([source_pose, self._pose[:, None]], 1),
+            torch.cat([weights, last], 1),
+        )
+
+    def _imagine(self, canvas: Canvas, pose: Tensor, rows: list[int]) -> Tensor:
+        """Colour and log depth (N, 4, H, W)."""
+        if self.canvas_only:
+            return torch.cat([canvas.rgb, depth_to_channel(canvas.depth)], 1)
+        with self._precision():
+            latents = self.model.imagine(
+                canvas, pose, self._history, lambda: self._noise(rows), self.sampling_steps
+            )
+            return self.model.finish(latents, canvas).float().clamp(-1, 1)
+
+    def _record(self, rows: list[int], frame: Tensor, canvas: Canvas, pose: Tensor) -> None:
+        """The frame becomes history, and memory where memory did not know its view."""
+        coverage = canvas.coverage.cpu().numpy()
+        new = [row for row in rows if coverage[row] < KEYFRAME_COVERAGE]
+        rgb, depth = to_uint8(frame[:, :3]), channel_to_depth(frame[:, 3])
+        self.memory.add(new, rgb[new], depth[new], pose[new], observed=False)
+        self._append(rows, frame, pose)
+
+    def _append(self, rows: list[int], frame: Tensor, pose: Tensor) -> None:
+        """Take (N, 4, H, W) frames as what slots ``rows`` saw last, at ``pose`` (N, 4, 4)."""
+        if not self.canvas_only:
+            with self._precision():
+                depth = channel_to_depth(frame[:, 3:])
+                latents = self.model.vae.encode(frame[:, :3], depth)
+                grown = self._history.append(self.model.network, latents, pose)
+            if len(rows) == self.num_envs:
+                self._history = grown
+            else:
+                index = torch.tensor(rows, device=self.device)
+                self._history.assign(index, grown.select(index))
+        self._last[rows], self._pose[rows] = frame[rows], pose[rows]
+        self._has_last[rows] = True
+
+    # -- entering worlds -------------------------------------------------------------------------
+
+    def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
+        """Give each slot its own generator."""
+        for slot, seed in zip(slots, seeds, strict=True):
+            self._generators[slot] = torch.Generator().manual_seed(int(seed))
+
+    def enter(
+        self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
+    ) -> None:
+        """Move slots into worlds without looking; see :class:`mgenv.worlds.base.World`."""
+        rows = self._rows(slots, begun=False)
+        if memory not in ("keep", "clear"):
+            self.memory.load(memory, rows)
+        self.memory.enter(rows, world_ids)
+        if memory == "clear":
+            self.memory.clear(rows)
+        self._history.forget(torch.tensor(rows, device=self.device))
+        self._has_last[rows] = False
+        self._begun[rows] = False
+
+    @torch.inference_mode()
+    def begin(
+        self,
+        slots: Sequence[int],
+        world_ids: Sequence[int],
+        pose: ArrayLike | None = None,
+        memory: str | Path = "keep",
+    ) -> Frame:
+        """Enter and look: from memory alone where there is any, else from the source's frame."""
+        self.enter(slots, world_ids, memory)
+        rows = [int(slot) for slot in slots]
+        target = self._pose.clone()
+        if pose is not None:
+            target[rows] = self._poses(pose, len(rows))
+        blank = [row for row in rows if self.memory.count([row])[0] == 0]
+        known = [row for row in rows if row not in blank]
+        for row in known if pose is None else []:
+            target[row] = torch.as_tensor(self.memory.frames(row).pose[0], device=self.device)
+        self._show_source(blank, world_ids, rows, None if pose is None else target)
+        self._begun[rows] = True
+        coverage = torch.zeros(self.num_envs, device=self.device)
+        bumped = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+        if known:
+            self._look(known, target, bumped)
+            coverage[known] = self._coverage[known]
+        return self._frame(rows, bumped, coverage)
+
+    def _show_source(
+        self, blank: list[int], world_ids: Sequence[int], rows: list[int], pose: Tensor | None
+    ) -> None:
+        """The source's own frame, where nothing is remembered yet; it is an observation."""
+        if not blank:
+            return
+        from mgenv.worlds.sources import engine_view
+
+        frame = torch.zeros_like(self._last)
+        target = self._pose.clone()
+        for row in blank:
+            wanted = None if pose is None else pose[row].cpu().numpy()
+            rgb, depth, seen_from = engine_view(world_ids[rows.index(row)], self.image_size, wanted)
+            shown = torch.as_tensor(depth, device=self.device)
+            colour = to_float(torch.as_tensor(rgb, device=self.device))
+            frame[row] = torch.cat([colour, depth_to_channel(shown)[None]])
+            target[row] = torch.as_tensor(seen_from, device=self.device)
+            self.memory.add([row], rgb[None], depth[None], seen_from[None], observed=True)
+        self._append(blank, frame, target)
+
+    @torch.inference_mode()
+    def remember(
+        self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None = None
+    ) -> None:
+        """Put observed frames into memory; depth is estimated where None."""
+        rows = self._rows(slots, begun=False)
+        colours = torch.as_tensor(np.asarray(rgb), device=self.device)
+        poses = torch.as_tensor(np.asarray(pose, dtype=np.float32), device=self.device)
+        size = self.image_size
+        if colours.dtype != torch.uint8 or colours.shape[2:] != (size, size, 3):
+            raise InvalidOptionError(
+                f"rgb: expected uint8 (slots, T, {size}, {size}, 3), "
+                f"got {colours.dtype} {tuple(colours.shape)}"
+            )
+        if poses.shape != (*colours.shape[:2], 4, 4) or len(colours) != len(rows):
+            raise InvalidOptionError(
+                f"pose: expected ({len(rows)}, {colours.shape[1]}, 4, 4), got {tuple(poses.shape)}"
+            )
+        for time in range(colours.shape[1]):
+            if depth is None:
+                with self._precision():
+                    near = self.model.estimate_depth(to_float(colours[:, time]))[:, 0].float()
+            else:
+                near = torch.as_tensor(np.asarray(depth)[:, time], device=self.device)
+            self.memory.add(rows, colours[:, time], near, poses[:, time], observed=True)
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        history = self._history
+        return {
+            "memory": self.memory.get_state(),
+            "pose": self._pose.clone(),
+            "last": self._last.clone(),
+            "has_last": self._has_last.clone(),
+            "begun": self._begun.copy(),
+            "history": [t.clone() for t in (history.cache, history.present, history.pose, history.time)],
+            "generators": [generator.get_state() for generator in self._generators],
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Resume exactly."""
+        self.memory.set_state(state["memory"])
+        self._pose, self._last = state["pose"].clone(), state["last"].clone()
+        self._has_last, self._begun = state["has_last"].clone(), state["begun"].copy()
+        self._history = History(*[tensor.clone() for tensor in state["history"]])
+        for generator, value in zip(self._generators, state["generators"], strict=True):
+            generator.set_state(value)
+
+    def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
+        """Make ``to_slots`` exact, independent copies of ``from_slot``."""
+        rows = self._rows(to_slots, begun=False)
+        self.memory.fork(from_slot, rows)
+        one = self._history.select(torch.tensor([from_slot], device=self.device))
+        for row in rows:
+            self._history.assign(torch.tensor([row], device=self.device), one)
+            self._pose[row], self._last[row] = self._pose[from_slot], self._last[from_slot]
+            self._has_last[row], self._begun[row] = self._has_last[from_slot], self._begun[from_slot]
+            self._generators[row].set_state(self._generators[from_slot].get_state())
+
+    def close(self) -> None:
+        """Later use raises :class:`ClosedError`."""
+        self._closed = True
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _recent_points(self) -> Tensor:
+        from mgenv.memory.retrieval import surface_points
+
+        depth = channel_to_depth(self._last[:, 3])
+        return surface_points(depth, self._pose)[..., :3]
+
+    def _frame(self, rows: list[int], bumped: Tensor, coverage: Tensor) -> Frame:
+        self._coverage = coverage
+        last = self._last[rows]
+        return Frame(
+            rgb=to_uint8(last[:, :3]).cpu().numpy(),
+            depth=channel_to_depth(last[:, 3]).cpu().numpy(),
+            pose=self._pose[rows].cpu().numpy(),
+            bumped=bumped[rows].cpu().numpy(),
+            coverage=coverage[rows].float().cpu().numpy(),
+        )
+
+    def _noise(self, rows: list[int]) -> Tensor:
+        """Standard normal latents from each slot's own generator; zeros for slots at rest."""
+        config = self.model.config.transformer
+        noise = torch.zeros(self.num_envs, config.latent_channels, config.side, config.side)
+        for row in rows:
+            noise[row].normal_(generator=self._generators[row])
+        return noise.to(self.device)
+
+    def _precision(self) -> contextlib.AbstractContextManager:
+        low = self._dtype != torch.float32
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
+
+    def _rows(self, slots: Sequence[int] | None, begun: bool) -> list[int]:
+        if self._closed:
+            raise ClosedError("Expected an open world; this one has been closed.")
+        rows = list(range(self.num_envs)) if slots is None else [int(slot) for slot in slots]
+        wrong = [row for row in rows if not 0 <= row < self.num_envs]
+        if wrong:
+            raise InvalidOptionError(f"slots: expected 0 … {self.num_envs - 1}, got {wrong}")
+        if begun and not self._begun[rows].all():
+            waiting = [row for row in rows if not self._begun[row]]
+            raise NotResetError(f"Slots {waiting} have not begun; call begin (or reset) first.")
+        return rows
+
+    def _motion(self, motion: ArrayLike, rows: list[int]) -> Tensor:
+        array: NDArray = np.asarray(motion, dtype=np.float32)
+        if array.shape != (len(rows), MOTION_SIZE) or not np.isfinite(array).all():
+            raise InvalidActionError(
+                f"motion: expected finite ({len(rows)}, {MOTION_SIZE}), got shape {array.shape}"
+                f"{'' if np.isfinite(array).all() else ' with NaN or inf'}"
+            )
+        whole = torch.zeros(self.num_envs, MOTION_SIZE, device=self.device)
+        whole[rows] = torch.as_tensor(array, device=self.device)
+        return whole
+
+    def _poses(self, pose: ArrayLike, count: int) -> Tensor:
+        array: NDArray = np.asarray(pose, dtype=np.float32)
+        if array.shape != (count, 4, 4) or not np.isfinite(array).all():
+            raise InvalidOptionError(f"pose: expected finite ({count}, 4, 4), got {array.shape}")
+        return torch.as_tensor(array, device=self.device)
+
+
+def inference_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it fast, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16
+    fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def for_inference(model: WorldModel, device: torch.device, dtype: torch.dtype) -> WorldModel:
+    """Parameters in ``dtype`` (buffers and the small bump head stay float32), channels last."""
+    model = model.to(device).eval().requires_grad_(False)
+    for part in (model.vae, model.network, model.refiner):
+        for parameter in part.parameters():
+            parameter.data = parameter.data.to(dtype)
+    model.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def _check_sizes(num_envs: int, memory_slots: int, sampling_steps: int, retrieval: str) -> None:
+    for name, value in (
+        ("num_envs", num_envs),
+        ("memory_slots", memory_slots),
+        ("sampling_steps", sampling_steps),
+    ):
+        if int(value) != value or value < 1:
+            raise InvalidOptionError(f"{name}: expected a whole number from 1 up, got {value!r}")
+    if retrieval not in RULES:
+        raise InvalidOptionError(f"retrieval: expected one of {sorted(RULES)}, got {retrieval!r}")
