@@ -17,15 +17,13 @@ from mgenv.agents.callbacks import CheckpointCallback, ProgressCallback, VideoCa
 from mgenv.agents.learned import LearnedPolicy, copy_weights, read_weights
 from mgenv.agents.policy import PolicyCard, describe_space
 from mgenv.agents.sb3 import PPOConfig, build_ppo
+from mgenv.envs.registration import IDS
 from mgenv.errors import InvalidOptionError, UnknownNameError
 from mgenv.output import prepare_folder, write_text
 from mgenv.wrappers.sb3 import SB3VecEnv
 
-TASKS = {
-    "explore": "mgenv/Explore-v0",
-    "pointnav": "mgenv/PointNav-v0",
-    "imagenav": "mgenv/ImageNav-v0",
-}
+TASKS = {task: env_id for env_id, task in IDS.items()}
+"""Gymnasium ids by the tasks' short names."""
 
 Report = Callable[[int, float, float], None]
 """Told steps done, success rate and mean return."""
@@ -101,8 +99,6 @@ def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
     Raises:
         UnknownNameError, InvalidOptionError, CheckpointError: a setting is wrong.
     """
-    import mgenv  # noqa: F401 - registers the environments
-
     kwargs = {**asdict(config), **overrides}
     name = task_id(kwargs.pop("task"))
     world_ids = kwargs.pop("world_ids")
