@@ -1,0 +1,426 @@
+"""The environment: N robots in N slots of one world. Everything else is a view of this class."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from mgenv.camera import planar, planar_from
+from mgenv.envs import options as checks
+from mgenv.envs.episodes import Episodes
+from mgenv.envs.infos import Infos, add_infos, final_infos
+from mgenv.envs.places import Places
+from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
+from mgenv.robots import make_robot
+from mgenv.tasks import TASKS, make_task
+from mgenv.worlds import load_world
+from mgenv.worlds.base import Frame, World
+
+Rows = dict[str, NDArray[Any]]
+
+
+@dataclass
+class Transition:
+    """What a step of n slots led to, one row each."""
+
+    reward: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    info: Rows
+
+
+class VectorEnv(gym.vector.VectorEnv):
+    """World × Robot × Task, batched.
+
+    Each slot has a generator of its own, and (unless ``share_memory``) a memory of its own of
+    each world, so that what happens in it depends on its seed and its actions only.
+
+    ## Action Space
+    The robot's, see :mod:`mgenv.robots`. ``differential``: Box(-1, 1, (2,)) = forward (0.25 m a
+    step), yaw (15° a step, left positive). NaN, shapes and values outside are errors.
+
+    ## Observation Space
+    Dict of ``pixels`` uint8 (H, W, 3); ``agent_pos`` float32 (4,) = x (ahead), y (left) [m], sin
+    and cos of the heading in the frame of the episode's start, as odometry gives them (left out
+    with ``obs_type="pixels"``); PointNav: ``goal`` float32 (2,) = distance [m], bearing [rad, left
+    +]; ImageNav: ``goal_pixels`` uint8 (H, W, 3).
+
+    ## Rewards
+    The sum of the task's terms, each of which is an info of its own (``reward_…``), see
+    :mod:`mgenv.tasks`.
+
+    ## Starting State
+    A world id drawn from ``world_ids``; with ``memory="scan"`` or a file a remembered position
+    and any heading, with ``"fresh"`` the first frame of the world's source.
+
+    ## Episode End
+    Terminated at the goal (Explore never is), truncated after ``max_episode_steps``.
+
+    ## Seeds and memory
+    Memory outlives episodes. A slot that is reset with a seed starts over, as if it were new: the
+    seed and the actions since give the same rollout, always. ``options={"memory": "keep"}``
+    beside the seed keeps what it remembers.
+
+    ## Version History
+    v0: first version.
+
+    Args:
+        num_envs: slots.
+        task: ``"explore"``, ``"pointnav"`` or ``"imagenav"``.
+        world: what :func:`mgenv.load_world` knows, or a world with ``num_envs`` slots (which the
+            environment then neither closes nor sizes).
+        robot: see :mod:`mgenv.robots`.
+        num_worlds: worlds 0 … num_worlds - 1 are used, unless ``world_ids`` names others.
+        memory: ``"scan"`` (walk each world once, ``scan_frames`` long, and remember it),
+            ``"fresh"`` or a memory file (whose worlds are used).
+        memory_frames: at most this many frames are remembered of a place.
+        memory_slots: frames retrieved for a step.
+        sampling_steps: denoising steps for a frame.
+        image_size: side of the frames; the world's own where None.
+        share_memory: slots in one world share what they remember.
+        autoreset_mode: ``"next_step"``, ``"same_step"`` or ``"disabled"``.
+        max_episode_steps: None for no limit.
+        render_mode: ``"rgb_array"`` or None.
+
+    Raises:
+        MgenvError: an argument is not what is accepted; nothing has been loaded then.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        task: str = "pointnav",
+        world: str | World = "nano",
+        robot: str = "differential",
+        num_worlds: int = 16,
+        world_ids: Sequence[int] | None = None,
+        memory: str = "scan",
+        scan_frames: int = 128,
+        memory_frames: int = 512,
+        memory_slots: int = 4,
+        sampling_steps: int = 2,
+        image_size: int | None = None,
+        share_memory: bool = False,
+        obs_type: str = "pixels_agent_pos",
+        autoreset_mode: str | AutoresetMode = "next_step",
+        device: str = "cpu",
+        max_episode_steps: int | None = 200,
+        render_mode: str | None = None,
+    ) -> None:
+        self.num_envs = checks.check_integer("num_envs", num_envs, low=1)
+        self.task = checks.check_choice("task", task, tuple(TASKS))
+        self.robot = make_robot(robot)
+        self.obs_type = checks.check_choice("obs_type", obs_type, checks.OBSERVATION_TYPES)
+        self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
+        self.autoreset_mode = checks.parse_autoreset_mode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.max_episode_steps = checks.check_limit("max_episode_steps", max_episode_steps)
+        memory = checks.check_memory_mode(memory)
+        world_ids = checks.check_world_ids(world_ids, num_worlds, memory)
+        scan_frames = checks.check_integer("scan_frames", scan_frames, low=1)
+        self._owns_world = isinstance(world, str)
+        if isinstance(world, str):
+            world = load_world(
+                world,
+                num_envs=num_envs,
+                device=device,
+                image_size=image_size,
+                memory_frames=memory_frames,
+                memory_slots=memory_slots,
+                sampling_steps=sampling_steps,
+                share_memory=share_memory,
+            )
+        if world.num_envs != num_envs:
+            raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")
+        self.world = world
+        self._places = Places(world, memory, world_ids, scan_frames)
+        self._task = make_task(task, num_envs, world.image_size)
+        self._episodes = Episodes(num_envs)
+        self._make_spaces()
+
+    def _make_spaces(self) -> None:
+        size = self.world.image_size
+        parts: dict[str, spaces.Space] = {"pixels": spaces.Box(0, 255, (size, size, 3), np.uint8)}
+        if self.obs_type == "pixels_agent_pos":
+            high = np.array([np.inf, np.inf, 1.0, 1.0], np.float32)
+            parts["agent_pos"] = spaces.Box(-high, high)
+        self.single_observation_space = spaces.Dict(parts | self._task.spaces())
+        self.single_action_space = self.robot.action_space
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._observation: Rows = {
+            name: np.zeros((self.num_envs, *(space.shape or ())), space.dtype)
+            for name, space in self.single_observation_space.items()
+        }
+
+    # -- reset ----------------------------------------------------------------------------------
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> tuple[Rows, Infos]:
+        """Start episodes in all slots, or in those of a mask.
+
+        Args:
+            seed: an int (slot i gets seed + i) or one for each slot; None goes on.
+            options: ``reset_mask`` bool (num_envs,); ``memory`` ``"keep"`` (what was remembered,
+                the default), ``"clear"`` (forget the place, its scan too) or a file; ``world_id``
+                one for all or one a slot.
+
+        Returns:
+            Observations of all slots; infos, masked to those that were reset.
+
+        Raises:
+            MgenvError: an argument is not what is accepted; nothing has changed then.
+        """
+        self._check_open()
+        seeds = checks.parse_seeds(seed, self.num_envs)
+        chosen = checks.parse_reset_options(options, self.num_envs)
+        missing = np.setdiff1d(np.flatnonzero(~self._episodes.started), chosen.slots)
+        if missing.size:
+            raise NotResetError(f"The first reset must hold every slot; got none for {missing}.")
+        worlds = self.world_choices(chosen)
+        self._seed(chosen.slots, seeds, keep=chosen.memory == "keep")
+        infos: Infos = {}
+        info = self._begin(chosen.slots, worlds, chosen.world_ids, chosen.memory or "keep")
+        add_infos(infos, self.num_envs, chosen.slots, info)
+        return self.observation, infos
+
+    def world_choices(self, chosen: checks.ResetOptions) -> list[int]:
+        """World ids that a reset with these options draws from."""
+        return self._places.choices(chosen.memory, chosen.world_ids)
+
+    def _seed(self, slots: NDArray[np.int64], seeds: list[int | None], keep: bool) -> None:
+        """New generators for slots that are given a seed or have none; those start over."""
+        new = self._episodes.seed(slots, seeds)
+        draws = [int(self._episodes.generator(slot).integers(2**31)) for slot in new]
+        self.world.seed(new, draws)
+        again = [slot for slot in new if self._episodes.started[slot]]
+        if again and not keep and (not self.world.memory.shared or len(new) == self.num_envs):
+            self._places.forget(again)
+
+    def _begin(
+        self,
+        slots: NDArray[np.int64],
+        worlds: Sequence[int],
+        world_ids: Sequence[int] | None = None,
+        memory: str = "keep",
+    ) -> Rows:
+        """Start episodes in ``slots``, in worlds drawn from ``worlds`` unless given: infos."""
+        generators = [self._episodes.generator(slot) for slot in slots]
+        if world_ids is None:
+            world_ids = [worlds[int(rng.random() * len(worlds))] for rng in generators]
+        pairs = list(zip(slots.tolist(), world_ids, strict=True))
+        self._places.enter(slots.tolist(), world_ids, memory)
+        frame = self._places.look(
+            pairs, [self._places.start(*p, g) for p, g in zip(pairs, generators, strict=True)]
+        )
+        frames = self._task.goal_frames
+        places = [self._places.at(*pair, remembered=frames) for pair in pairs]
+        self._task.begin(slots, frame, places, generators)
+        self._episodes.begin(slots, world_ids, planar(frame.pose))
+        self._observe(slots, frame)
+        return self._info(slots, frame)
+
+    # -- step -----------------------------------------------------------------------------------
+
+    def step(self, actions: Any) -> tuple[Rows, NDArray, NDArray, NDArray, Infos]:
+        """Move every robot.
+
+        Slots whose episode ended are reset in the next step (``next_step``, their action is
+        ignored), in the same step (``same_step``, with ``final_obs`` and ``final_info``) or by the
+        caller (``disabled``).
+
+        Raises:
+            InvalidActionError: actions of the wrong shape or type, out of range or not finite.
+            NotResetError: before the first reset, or after an episode's end if ``disabled``.
+            ClosedError: after close.
+        """
+        self.check_ready()
+        return self.move(self.robot.motion(actions, (self.num_envs,)))
+
+    def move(self, motion: NDArray[np.float32]) -> tuple[Rows, NDArray, NDArray, NDArray, Infos]:
+        """As :meth:`step`, from camera motions (num_envs, 5), see :mod:`mgenv.camera`."""
+        n, done = self.num_envs, self._episodes.done
+        resting, moving = np.flatnonzero(done), np.flatnonzero(~done)
+        if resting.size and self.autoreset_mode is AutoresetMode.DISABLED:
+            raise NotResetError(f"Episodes of slots {resting} are over; reset them with a mask.")
+        rewards, terminations, truncations = np.zeros(n), np.zeros(n, bool), np.zeros(n, bool)
+        infos: Infos = {}
+        if moving.size:
+            step = self.advance(moving, motion[moving])
+            rewards[moving], terminations[moving] = step.reward, step.terminated
+            truncations[moving] = step.truncated
+            if self.autoreset_mode is AutoresetMode.SAME_STEP:
+                resting = self._finish(moving, step, infos)
+            else:
+                add_infos(infos, n, moving, step.info)
+        if resting.size:
+            add_infos(infos, n, resting, self._begin(resting, self._places.world_ids))
+        return self.observation, rewards, terminations, truncations, infos
+
+    def advance(self, slots: NDArray[np.int64], motion: NDArray[np.float32]) -> Transition:
+        """Move the robots of some slots (n,) by ``motion`` (n, 5); the others stay as they are."""
+        frame = self.world.step(motion, slots=slots.tolist())
+        outcome = self._task.step(slots, frame)
+        self._episodes.elapsed[slots] += 1
+        truncated = self._episodes.elapsed[slots] >= (self.max_episode_steps or np.inf)
+        self._episodes.done[slots] = outcome.terminated | truncated
+        self._observe(slots, frame)
+        info = self._info(slots, frame) | outcome.rewards
+        return Transition(outcome.reward, outcome.terminated, truncated, info)
+
+    def _finish(self, moving: NDArray[np.int64], step: Transition, infos: Infos) -> NDArray:
+        """Infos of a same-step autoreset, all but those of the new episodes: slots that ended."""
+        over = self._episodes.done[moving]
+        on = {name: value[~over] for name, value in step.info.items()}
+        if not over.all():
+            add_infos(infos, self.num_envs, moving[~over], on)
+        if over.any():
+            ended = moving[over]
+            seen = {name: value[ended] for name, value in self._observation.items()}
+            last = {name: value[over] for name, value in step.info.items()}
+            infos |= final_infos(self.num_envs, ended, seen, last)
+        return moving[over]
+
+    # -- what is seen ---------------------------------------------------------------------------
+
+    def _observe(self, slots: NDArray[np.int64], frame: Frame) -> None:
+        """Write the slots' rows of the observation."""
+        rows: Rows = {"pixels": frame.rgb} | self._task.observe(slots, frame)
+        if self.obs_type == "pixels_agent_pos":
+            here, start = planar(frame.pose), self._episodes.start[slots]
+            turn = here[:, 2:] - start[:, 2:]  # (n, 1)
+            rows["agent_pos"] = np.hstack([planar_from(start, here), np.sin(turn), np.cos(turn)])
+        for name, value in rows.items():
+            self._observation[name][slots] = value
+
+    def _info(self, slots: NDArray[np.int64], frame: Frame) -> Rows:
+        return {
+            "pose": frame.pose.astype(np.float32),
+            "world_id": self._episodes.world_id[slots],
+            "bumped": frame.bumped.astype(bool),
+            "coverage": frame.coverage.astype(np.float64),
+            "memory_frames": self.world.memory.count(slots.tolist()),
+        } | self._task.info(slots)
+
+    @property
+    def observation(self) -> Rows:
+        """A copy of the last observation of every slot."""
+        return {name: value.copy() for name, value in self._observation.items()}
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """What each robot sees, uint8 (H, W, 3) each; None without a render mode."""
+        self.check_ready()
+        if self.render_mode is None:
+            return None
+        return tuple(self._observation["pixels"].copy())
+
+    @property
+    def task_description(self) -> str:
+        """The task in a sentence, for policies that take instructions."""
+        return self._task.description
+
+    @property
+    def _max_episode_steps(self) -> int | None:
+        """Where evaluation tools look for the limit."""
+        return self.max_episode_steps
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """One generator a slot."""
+        return tuple(self._episodes.generator(slot) for slot in range(self.num_envs))
+
+    @property
+    def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
+        """One seed a slot."""
+        return tuple(self._episodes.seeds)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """An attribute, or what a method returns, for each slot (the same for all but tuples)."""
+        found = getattr(self, name)
+        value: Any = found(*args, **kwargs) if callable(found) else found
+        per_slot = isinstance(value, tuple) and len(value) == self.num_envs
+        return value if per_slot else (value,) * self.num_envs
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute for each slot."""
+        return self.call(name)
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the next step depends on: world, memory, task, generators, episodes."""
+        self.check_ready()
+        return {
+            "num_envs": self.num_envs,
+            "task": self.task,
+            "world": self.world.get_state(),
+            "places": self._places.get_state(),
+            "goals": self._task.get_state(),
+            "episodes": self._episodes.get_state(),
+            "observation": self.observation,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Resume exactly from :meth:`get_state` of an environment made alike.
+
+        Raises:
+            InvalidOptionError: the state is of another task or number of slots, or none at all.
+        """
+        self._check_open()
+        for name in ("num_envs", "task"):
+            expected = getattr(self, name)
+            got = state.get(name) if isinstance(state, dict) else state
+            if got != expected:
+                raise InvalidOptionError(f"state: expected {name} {expected!r}, got {got!r}")
+        self.world.set_state(state["world"])
+        self._places.set_state(state["places"])
+        self._task.set_state(state["goals"])
+        self._episodes.set_state(state["episodes"])
+        self._observation = copy.deepcopy(state["observation"])
+
+    def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
+        """Make ``to_slots`` exact, independent copies of ``from_slot``.
+
+        Raises:
+            InvalidOptionError: a slot that does not exist.
+        """
+        self.check_ready()
+        for slot in (from_slot, *to_slots):
+            checks.check_integer("slot", slot, high=self.num_envs)
+        targets = [int(slot) for slot in to_slots if slot != from_slot]
+        for part in (self.world, self._places, self._task, self._episodes):
+            part.fork(from_slot, targets)
+        for value in self._observation.values():
+            value[targets] = value[from_slot]
+
+    # -- end ------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ClosedError("The environment is closed; make a new one.")
+
+    def check_ready(self) -> None:
+        """Raise ClosedError after close, NotResetError before the first reset."""
+        self._check_open()
+        if not self._episodes.started.all():
+            raise NotResetError("Expected reset() before this.")
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Free the world, unless it was the caller's."""
+        if self._owns_world:
+            self.world.close()
