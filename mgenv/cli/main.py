@@ -17,7 +17,7 @@ COMMANDS = {
 }
 """Commands and what they do; each is ``mgenv/cli/<command>.py``."""
 
-SUBCOMMANDS = {"bench": {"speed": "bench_speed"}}
+SUBCOMMANDS = {"bench": {"speed": "bench_speed", "memory": "bench_memory", "drift": "bench_drift"}}
 """Second words that have a file of their own."""
 
 EXTRAS = {"stable_baselines3": "train", "tensorboard": "train", "pettingzoo": "multiagent"}

@@ -126,7 +126,8 @@ def visible(
         gain, pick = (quality - best).clamp_min(0).sum(-1).max(1)  # (B,)
         best = torch.maximum(best, quality.gather(1, _expand(pick, quality)))
         picks.append(torch.where(gain > 1e-3, pick, -1))
-    return Retrieved(torch.stack(picks, 1), coverage)
+    none = torch.empty(len(pose), 0, dtype=torch.int64, device=pose.device)
+    return Retrieved(torch.stack(picks, 1) if picks else none, coverage)
 
 
 def frustum(

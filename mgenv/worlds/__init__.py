@@ -60,7 +60,7 @@ def load_world(
 
         size = image_size or 64
         return EngineWorld(num_envs, size, memory_frames, share_memory, device)
-    path = _checkpoint(name_or_path)
+    path = checkpoint_path(name_or_path)
     from mgenv.worlds.generated import GeneratedWorld
 
     world = GeneratedWorld.load(
@@ -79,7 +79,7 @@ def load_world(
     return world
 
 
-def _checkpoint(name_or_path: Any) -> Path:
+def checkpoint_path(name_or_path: Any) -> Path:
     """The file of a checkpoint that is given by name or path."""
     known = checkpoints()
     if name_or_path in known:

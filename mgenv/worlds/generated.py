@@ -37,7 +37,7 @@ class GeneratedWorld:
         num_envs: slots.
         device: where everything lies.
         memory_frames: bound of each place's memory.
-        memory_slots: remembered frames that are retrieved a step.
+        memory_slots: remembered frames that are retrieved a step; 0 leaves only recent history.
         sampling_steps: network evaluations a frame; more are sharper and slower.
         share_memory: slots in one world share what they remember.
         retrieval: ``"visible"`` or ``"frustum"``, see :mod:`mgenv.memory.retrieval`.
@@ -388,7 +388,10 @@ def _check_sizes(num_envs: int, memory_slots: int, sampling_steps: int, retrieva
         ("memory_slots", memory_slots),
         ("sampling_steps", sampling_steps),
     ):
-        if int(value) != value or value < 1:
-            raise InvalidOptionError(f"{name}: expected a whole number from 1 up, got {value!r}")
+        least = 0 if name == "memory_slots" else 1
+        if int(value) != value or value < least:
+            raise InvalidOptionError(
+                f"{name}: expected a whole number from {least} up, got {value!r}"
+            )
     if retrieval not in RULES:
         raise InvalidOptionError(f"retrieval: expected one of {sorted(RULES)}, got {retrieval!r}")

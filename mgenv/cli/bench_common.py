@@ -1,0 +1,53 @@
+"""What the quality benchmarks share."""
+
+from __future__ import annotations
+
+import argparse
+
+from mgenv.benchmark.report import Report, markdown_table
+from mgenv.cli.console import positive
+from mgenv.models.checkpoint import load_checkpoint
+from mgenv.models.world_model import WorldModel
+from mgenv.worlds import checkpoint_path
+
+
+def add_common(parser: argparse.ArgumentParser, worlds: int) -> None:
+    """Arguments of every quality benchmark."""
+    parser.add_argument("--world", default="nano", help="a shipped checkpoint's name, or a file")
+    parser.add_argument("--worlds", type=positive, default=worlds, help="held-out worlds")
+    parser.add_argument("--known-frames", type=positive, default=256, help="true frames in memory")
+    parser.add_argument("--sampling-steps", type=positive, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--pictures", metavar="DIR", help="write sample strips")
+    parser.add_argument("--json", metavar="FILE", help="write all as JSON")
+    parser.add_argument("--markdown", metavar="FILE", help="write a results file")
+
+
+def load_model(world: str, device: str) -> WorldModel:
+    """A checkpoint by name or file."""
+    return load_checkpoint(checkpoint_path(world), device)
+
+
+def finish(report: Report, options: argparse.Namespace) -> int:
+    """Print the table and write the files that were asked for."""
+    print(markdown_table(report.rows))
+    if options.json is not None:
+        report.write_json(options.json)
+    if options.markdown is not None:
+        report.write_markdown(options.markdown)
+    return 1 if report.failed else 0
+
+
+def whole_numbers(text: str) -> list[int]:
+    """``50,100`` to a list.
+
+    Raises:
+        argparse.ArgumentTypeError: not whole numbers from 2 up.
+    """
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected whole numbers, got {text!r}") from error
+    if min(numbers) < 2:
+        raise argparse.ArgumentTypeError(f"expected numbers from 2 up, got {text!r}")
+    return numbers
