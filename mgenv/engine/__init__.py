@@ -1,0 +1,1 @@
+"""The ground truth: procedural homes, their pictures, and how a robot moves through them."""

@@ -1,0 +1,87 @@
+"""How walls and objects stop a body: a disc of 0.2 m that slides along what it meets."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mgenv.engine.baking import ROBOT_RADIUS, overlap
+from mgenv.engine.compiling import compiled
+
+LOWEST, HIGHEST = 0.3, 2.3
+"""Range of the camera's height [m]."""
+_STRIDE = 0.08
+_PUSHES = 4
+_TOUCH = 1e-3
+
+
+@compiled()
+def _slide(cells, objects, count, x, y, z, push):
+    """Push a body out of what it overlaps: (x, y, whether it is free now)."""
+    for _ in range(_PUSHES):
+        depth = overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push)
+        if depth <= _TOUCH:
+            return x, y, True
+        x, y = x + push[0] * depth, y + push[1] * depth
+    return x, y, overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push) <= _TOUCH
+
+
+@compiled()
+def _advance(cells, objects, count, x, y, z, dx, dy, push):
+    """One short stride; a body that is not free afterwards stays, unless it was not free before."""
+    nx, ny, free = _slide(cells, objects, count, x + dx, y + dy, z, push)
+    far = (nx - x) * (nx - x) + (ny - y) * (ny - y) > 4.0 * _STRIDE * _STRIDE
+    if free and not far:
+        return nx, ny
+    before = overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push)
+    after = overlap(cells, objects, count, x + dx, y + dy, z, ROBOT_RADIUS, push)
+    if before > _TOUCH and after < before:
+        return x + dx, y + dy
+    return x, y
+
+
+@compiled()
+def collide(cells, objects, count, x, y, z, dx, dy, dz):
+    """Move a body as far as walls and objects allow.
+
+    Args:
+        cells: uint8 (64, 64).
+        objects: float32 (255, 16), of which the first ``count`` are there.
+        x, y, z: the camera's position [m].
+        dx, dy, dz: the wanted displacement in the world's axes [m].
+
+    Returns:
+        The new position and whether anything shortened the motion.
+    """
+    push = np.empty(2)
+    fx, fy = x, y
+    nz = min(max(z + dz, LOWEST), HIGHEST)
+    bumped = abs(nz - z - dz) > 1e-6
+    if nz != z:
+        before = overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push)
+        if overlap(cells, objects, count, x, y, nz, ROBOT_RADIUS, push) > max(before, _TOUCH):
+            nz, bumped = z, True
+    length = math.sqrt(dx * dx + dy * dy)
+    strides = int(math.ceil(length / _STRIDE))
+    for _ in range(strides):
+        fx, fy = _advance(cells, objects, count, fx, fy, nz, dx / strides, dy / strides, push)
+    missed = (fx - x - dx) * (fx - x - dx) + (fy - y - dy) * (fy - y - dy)
+    return fx, fy, nz, bumped or missed > 4.0 * _TOUCH * _TOUCH
+
+
+@compiled()
+def collide_many(cells, objects, counts, index, position, displacement, reached, bumped):
+    """:func:`collide` for N bodies.
+
+    Args:
+        cells, objects, counts: arrays of a scene batch, leading axis S.
+        index: int64 (N,), the scene of each body.
+        position, displacement: float64 (N, 3).
+        reached, bumped: float64 (N, 3) and bool (N,), filled.
+    """
+    for n in range(len(index)):
+        s = index[n]
+        p, d = position[n], displacement[n]
+        x, y, z, hit = collide(cells[s], objects[s], counts[s, 1], p[0], p[1], p[2], d[0], d[1], d[2])
+        reached[n, 0], reached[n, 1], reached[n, 2], bumped[n] = x, y, z, hit

@@ -1,0 +1,92 @@
+"""How the engine's functions are compiled: by Numba, once, and cached where a cache can be written.
+
+The cached machine code is keyed by the text of every engine source, because Numba by itself does not
+notice that a called function in another file has changed. Without any writable folder the
+functions are compiled anew in each process and everything else works the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numba
+
+_SOURCE = Path(__file__).parent
+
+
+def _candidates() -> Iterator[Path]:
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        yield Path(os.environ["NUMBA_CACHE_DIR"])
+    yield _SOURCE / "__pycache__"
+    yield Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mgenv"
+    yield Path(tempfile.gettempdir()) / f"mgenv-{os.getuid() if hasattr(os, 'getuid') else 0}"
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0")
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+def cache_folder() -> Path | None:
+    """The first folder that can be written, for this version of the sources; None if there is none."""
+    digest = hashlib.sha256()
+    for path in sorted(_SOURCE.glob("*.py")):
+        digest.update(path.read_bytes())
+    name = f"numba-{digest.hexdigest()[:12]}"
+    return next((root / name for root in _candidates() if _writable(root / name)), None)
+
+
+CACHE_FOLDER = cache_folder()
+
+
+@contextmanager
+def _caching_in(folder: Path | None) -> Iterator[None]:
+    before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(folder or "")  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
+
+
+def _survive_full_disk(dispatcher: Any) -> None:
+    """A cache that cannot be written costs time, never the run."""
+    cache = dispatcher._cache
+    save = cache.save_overload
+
+    def save_if_possible(*args: Any) -> None:
+        try:
+            save(*args)
+        except OSError:
+            cache.disable()
+
+    cache.save_overload = save_if_possible
+
+
+def compiled(
+    fastmath: bool = False, inline: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: compile for the CPU, callable from CUDA kernels too, releasing the GIL."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+        options["forceinline"] = inline
+        if CACHE_FOLDER is None:
+            return numba.njit(**options)(function)
+        with _caching_in(CACHE_FOLDER):
+            dispatcher = numba.njit(cache=True, **options)(function)
+        _survive_full_disk(dispatcher)
+        return dispatcher
+
+    return decorate

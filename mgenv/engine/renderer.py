@@ -1,0 +1,182 @@
+"""Colour and depth of many cameras in many worlds: one source for CPU and CUDA.
+
+Each pixel looks once through its centre, which gives depth and a surface number. Pixels whose neighbours
+show another surface look ``supersample²`` times more and average the colours, so edges are smooth
+and depth stays sharp.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
+from mgenv.engine.compiling import compiled
+from mgenv.engine.raytrace import display, look
+from mgenv.engine.scenes import SceneBatch
+
+f32 = np.float32
+
+_SCENE_ARRAYS = ("cells", "rooms", "objects", "starts", "items", "light")
+_CUDA_FRAMES = 16384
+"""Frames a launch, which bounds the memory for surface numbers."""
+
+
+@compiled(fastmath=True, inline=True)
+def look_through(cells, rooms, objects, starts, items, light, s, pose, f, px, py, lens, size):
+    """Colour, depth and surface at image point (px, py) [pixels] of frame ``f``."""
+    x, y = (px / f32(size) - lens[2]) / lens[0], (py / f32(size) - lens[3]) / lens[1]
+    dx = pose[f, 0, 0] * x + pose[f, 0, 1] * y + pose[f, 0, 2]
+    dy = pose[f, 1, 0] * x + pose[f, 1, 1] * y + pose[f, 1, 2]
+    dz = pose[f, 2, 0] * x + pose[f, 2, 1] * y + pose[f, 2, 2]
+    ox, oy, oz = pose[f, 0, 3], pose[f, 1, 3], pose[f, 2, 3]
+    pixel = f32(1.0) / (lens[0] * f32(size))
+    return look(cells, rooms, objects, starts, items, light, s, ox, oy, oz, dx, dy, dz, pixel)
+
+
+@compiled(fastmath=True, inline=True)
+def first_look(cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, f, i, j):
+    """The centre ray of pixel (row i, column j)."""
+    px, py = f32(j) + f32(0.5), f32(i) + f32(0.5)
+    r, g, b, t, number = look_through(
+        cells, rooms, objects, starts, items, light, index[f], pose, f, px, py, lens, depth.shape[1]
+    )
+    rgb[f, i, j, 0], rgb[f, i, j, 1], rgb[f, i, j, 2] = to_byte(r), to_byte(g), to_byte(b)
+    depth[f, i, j] = t
+    surface[f, i, j] = number
+
+
+@compiled(fastmath=True, inline=True)
+def to_byte(x):
+    return np.uint8(min(display(x) + f32(0.5), f32(255.0)))
+
+
+@compiled(fastmath=True, inline=True)
+def on_edge(surface, f, i, j):
+    """Whether a neighbour shows another surface."""
+    last, here = surface.shape[1] - 1, surface[f, i, j]
+    return (
+        surface[f, max(i - 1, 0), j] != here
+        or surface[f, min(i + 1, last), j] != here
+        or surface[f, i, max(j - 1, 0)] != here
+        or surface[f, i, min(j + 1, last)] != here
+    )
+
+
+@compiled(fastmath=True, inline=True)
+def second_look(
+    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, surface, supersample, f, i, j
+):
+    """Replace the colour of an edge pixel by the mean of supersample² rays."""
+    red, green, blue = f32(0.0), f32(0.0), f32(0.0)
+    part = f32(1.0) / f32(supersample)
+    for k in range(supersample * supersample):
+        px = f32(j) + (f32(k % supersample) + f32(0.5)) * part
+        py = f32(i) + (f32(k // supersample) + f32(0.5)) * part
+        r, g, b, _, _ = look_through(
+            cells, rooms, objects, starts, items, light, index[f], pose, f, px, py, lens, surface.shape[1]
+        )
+        red += min(display(r), f32(255.0))
+        green += min(display(g), f32(255.0))
+        blue += min(display(b), f32(255.0))
+    rgb[f, i, j, 0] = np.uint8(red * part * part + f32(0.5))
+    rgb[f, i, j, 1] = np.uint8(green * part * part + f32(0.5))
+    rgb[f, i, j, 2] = np.uint8(blue * part * part + f32(0.5))
+
+
+@compiled(fastmath=True)
+def render_frames(
+    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, supersample, first, last
+):
+    """Frames ``first`` to ``last`` on the CPU."""
+    size = depth.shape[1]
+    for f in range(first, last):
+        for i in range(size):
+            for j in range(size):
+                first_look(
+                    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, f, i, j
+                )
+        for i in range(size):
+            for j in range(size):
+                if supersample > 1 and on_edge(surface, f, i, j):
+                    second_look(
+                        cells, rooms, objects, starts, items, light, index, pose, lens, rgb, surface, supersample,
+                        f, i, j,
+                    )  # fmt: skip
+
+
+def render(
+    batch: SceneBatch,
+    scene_index: ArrayLike | Tensor,
+    pose: ArrayLike | Tensor,
+    image_size: int = 64,
+    supersample: int = 2,
+    device: str | torch.device = "cpu",
+    intrinsics: Intrinsics = DEFAULT_INTRINSICS,
+    workers: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Render F cameras.
+
+    Args:
+        scene_index: (F,) which scene of the batch each camera is in.
+        pose: (F, 4, 4) camera-to-world.
+        supersample: rays along a side of an edge pixel; 1 for none.
+        workers: CPU threads; as many as torch uses by default.
+
+    Returns:
+        uint8 (F, H, W, 3) and depth along the optical axis float32 (F, H, W) [m], on ``device``.
+    """
+    device = torch.device(device)
+    index = torch.as_tensor(scene_index).to(device, torch.int64).contiguous()
+    poses = torch.as_tensor(pose).to(device, torch.float32).contiguous()
+    lens = torch.tensor([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy], device=device)
+    frames = len(index)
+    rgb = torch.empty((frames, image_size, image_size, 3), dtype=torch.uint8, device=device)
+    depth = torch.empty((frames, image_size, image_size), device=device)
+    draw = _render_cuda if device.type == "cuda" else _render_cpu
+    scene = batch.to(device)
+    arrays = [scene[name] for name in _SCENE_ARRAYS]
+    draw(arrays, index, poses, lens, rgb, depth, supersample, workers)
+    return rgb, depth
+
+
+def _render_cpu(
+    arrays: list[Tensor], index: Tensor, pose: Tensor, lens: Tensor, rgb: Tensor, depth: Tensor,
+    supersample: int, workers: int | None,
+) -> None:  # fmt: skip
+    surface = torch.empty(depth.shape, dtype=torch.int32)
+    args = [t.numpy() for t in (*arrays, index, pose, lens, rgb, depth, surface)]
+    frames = len(index)
+    workers = max(1, min(workers or torch.get_num_threads(), frames // 4))
+    if workers == 1:
+        render_frames(*args, supersample, 0, frames)
+        return
+    bounds = np.linspace(0, frames, workers + 1).astype(int)
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = zip(bounds[:-1], bounds[1:], strict=True)
+        list(pool.map(lambda ab: render_frames(*args, supersample, int(ab[0]), int(ab[1])), jobs))
+
+
+def _render_cuda(
+    arrays: list[Tensor], index: Tensor, pose: Tensor, lens: Tensor, rgb: Tensor, depth: Tensor,
+    supersample: int, workers: int | None,
+) -> None:  # fmt: skip
+    from mgenv.engine.cuda_kernels import cuda, first_pass, second_pass
+
+    with torch.cuda.device(index.device):
+        stream = cuda.external_stream(torch.cuda.current_stream().cuda_stream)
+        scene = [cuda.as_cuda_array(t) for t in arrays]
+        for a in range(0, len(index), _CUDA_FRAMES):
+            part = slice(a, a + _CUDA_FRAMES)
+            surface = torch.empty(depth[part].shape, dtype=torch.int32, device=index.device)
+            blocks = (surface.numel() + 127) // 128
+            i, p, k, c, d, n = (
+                cuda.as_cuda_array(t) for t in (index[part], pose[part], lens, rgb[part], depth[part], surface)
+            )
+            first_pass[blocks, 128, stream](*scene, i, p, k, c, d, n)
+            if supersample > 1:
+                second_pass[blocks, 128, stream](*scene, i, p, k, c, n, supersample)
