@@ -146,11 +146,11 @@ def _light_convolution(shape: tuple[int, ...], features: int) -> nn.Sequential:
     """About 25 thousand weights; halves the image first, which a navigator does not miss."""
     convolution = nn.Sequential(
         nn.AvgPool2d(2),
-        nn.Conv2d(shape[0], 16, 4, stride=2),
+        nn.Conv2d(shape[0], 16, 4, stride=2, padding=1),
         nn.ReLU(),
-        nn.Conv2d(16, 32, 3, stride=2),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
         nn.ReLU(),
-        nn.Conv2d(32, 32, 3, stride=2),
+        nn.Conv2d(32, 32, 3, stride=2, padding=1),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(3),
         nn.Flatten(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
     Raises:
         UnknownNameError, InvalidOptionError, CheckpointError: a setting is wrong.
     """
-    kwargs = {**asdict(config), **overrides}
+    kwargs = {field.name: getattr(config, field.name) for field in fields(config)} | overrides
     name = task_id(kwargs.pop("task"))
     world_ids = kwargs.pop("world_ids")
     if world_ids is not None:

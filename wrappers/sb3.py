@@ -122,9 +122,7 @@ class SB3VecEnv(VecEnv):
         per_slot = isinstance(result, tuple) and len(result) == self.num_envs
         return [result[slot] if per_slot else result for slot in self._get_indices(indices)]
 
-    def env_is_wrapped(
-        self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None
-    ) -> list[bool]:
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
         """Whether the vector environment lies inside a wrapper of that class."""
         envs: Any = self.envs
         found = False

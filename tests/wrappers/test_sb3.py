@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -57,12 +59,12 @@ def envs():
     envs.close()
 
 
-def step(envs: SB3VecEnv):
+def step(envs: SB3VecEnv) -> Any:
     return envs.step(np.zeros((envs.num_envs, 2), np.float32))
 
 
 def test_observations_and_rewards_pass_through(envs):
-    first = envs.reset()
+    first: Any = envs.reset()
     observations, rewards, dones, infos = step(envs)
     assert first["pixels"].max() == 0 and observations["pixels"].min() == 1
     assert rewards.dtype == np.float32 and rewards.tolist() == [1.0, 1.0]

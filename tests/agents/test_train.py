@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass, replace
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mgenv.agents import (
+    EnvConfig,
+    LearnedPolicy,
+    PPOConfig,
+    RandomPolicy,
+    TrainConfig,
+    evaluate_policy,
+    make_envs,
+    train_policy,
+)
+from mgenv.agents.sb3 import build_ppo
+from mgenv.agents.train import untrained_policy
+from mgenv.cli.config import load_config
+from mgenv.errors import InvalidOptionError, MgenvError, OutputError, UnknownNameError
+from mgenv.wrappers.sb3 import SB3VecEnv
+
+
+def test_ppo_learns_to_reach_goals(env_config, tmp_path):
+    env = replace(env_config, num_envs=8)
+    config = TrainConfig(env=env, total_steps=4096, output_dir=str(tmp_path), video_every=0)
+    trained, _ = train_policy(config)
+    success = {}
+    for name in ("random", "trained"):
+        envs = make_envs(env)
+        random = RandomPolicy(envs.single_action_space, 8)
+        policy = trained if name == "trained" else random
+        success[name] = evaluate_policy(policy, envs, 32, seed=1000).success.mean()
+        envs.close()
+    assert success["trained"] > max(2 * success["random"], 0.35)
+
+
+def test_a_run_leaves_policy_config_and_curves(config):
+    config.video_every, config.total_steps = 64, 256
+    reports = []
+    trained, file = train_policy(config, lambda *report: reports.append(report))
+    assert LearnedPolicy.load(file).card == trained.card
+    assert trained.card.steps == 256
+    assert json.loads((file.parent / "config.json").read_text())["env"]["world"] == "tiny"
+    assert [steps for steps, *_ in reports] == list(range(4, 257, 4))
+    events = EventAccumulator(str(file.parent / "tensorboard")).Reload()
+    assert "rollout/ep_rew_mean" in events.Tags()["scalars"]
+
+
+def test_what_the_robot_sees_is_logged_as_a_moving_picture(config):
+    config.video_every, config.total_steps = 1, 320
+    _, file = train_policy(config)
+    events = EventAccumulator(str(file.parent / "tensorboard")).Reload()
+    video = events.Images("rollout/video")[0]
+    assert video.encoded_image_string.startswith(b"GIF89a")
+    assert (video.width, video.height) == (16, 16)
+
+
+def test_every_setting_is_read(config, monkeypatch):
+    read: set[str] = set()
+    for kind in (TrainConfig, EnvConfig, PPOConfig):
+        names = {field.name for field in fields(kind)}
+
+        def spy(self, name, kind=kind, names=names):
+            if name in names:
+                read.add(f"{kind.__name__}.{name}")
+            return object.__getattribute__(self, name)
+
+        monkeypatch.setattr(kind, "__getattribute__", spy, raising=False)
+    monkeypatch.setattr("mgenv.agents.train.asdict", lambda _: {})  # reads all of them
+    train_policy(config)
+    for kind in (TrainConfig, EnvConfig, PPOConfig):
+        missing = {f.name for f in fields(kind)} - {
+            name.partition(".")[2] for name in read if name.startswith(kind.__name__)
+        }
+        assert not missing, f"{kind.__name__} has settings that nothing reads: {missing}"
+
+
+def test_every_environment_setting_is_an_argument_of_the_environment(env_config):
+    import inspect
+
+    from mgenv.envs.vector_env import VectorEnv
+
+    known = set(inspect.signature(VectorEnv.__init__).parameters)
+    assert {field.name for field in fields(EnvConfig)} <= known
+
+
+def test_the_file_of_settings_and_the_defaults_agree():
+    def flat(config):
+        for field in fields(config):
+            value = getattr(config, field.name)
+            if is_dataclass(value):
+                yield from ((f"{field.name}.{name}", v) for name, v in flat(value))
+            else:
+                yield field.name, list(value) if isinstance(value, tuple) else value
+
+    assert dict(flat(load_config("train", [], TrainConfig))) == dict(flat(TrainConfig()))
+
+
+def test_training_goes_on_from_a_policy(config, tmp_path):
+    _, file = train_policy(config)
+    again = replace(config, start_from=str(file), total_steps=1, output_dir=str(tmp_path / "b"))
+    again.ppo = replace(config.ppo, learning_rate=1e-12)
+    went_on, _ = train_policy(again)
+    for name, weights in LearnedPolicy.load(file).network.named_parameters():
+        assert weights.allclose(went_on.network.get_parameter(name), atol=1e-6), name
+
+
+def test_a_policy_of_another_size_cannot_be_gone_on_from(config):
+    _, file = train_policy(config)
+    other = replace(config, start_from=str(file), ppo=replace(config.ppo, hidden=(8,)))
+    with pytest.raises(InvalidOptionError, match="ppo.hidden"):
+        train_policy(other)
+
+
+def test_the_untrained_policy_is_what_training_begins_with(config):
+    envs = make_envs(config.env)
+    before = untrained_policy(config, envs).network.state_dict()
+    model = build_ppo(SB3VecEnv(envs), config.ppo, config.seed)
+    assert all(before[name].equal(value) for name, value in model.policy.state_dict().items())
+    envs.close()
+
+
+def test_an_interrupted_run_has_its_last_checkpoint(config):
+    config.save_every, config.total_steps = 32, 96
+
+    def stop(steps, *_):
+        if steps > 70:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_policy(config, stop)
+    file = f"{config.output_dir}/policy.safetensors"
+    assert LearnedPolicy.load(file).card.steps == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"total_steps": 0}, InvalidOptionError, "total_steps"),
+        ({"save_every": -1}, InvalidOptionError, "save_every"),
+        ({"start_from": "/nowhere/policy.safetensors"}, MgenvError, "policy file"),
+        ({"output_dir": "/proc/mgenv"}, OutputError, "folder to write to"),
+    ],
+)
+def test_wrong_settings_are_told_before_any_work(config, change, error, words, monkeypatch):
+    def never(*_args, **_kwargs):
+        raise AssertionError("environments were made")
+
+    monkeypatch.setattr("mgenv.agents.train.make_envs", never)
+    with pytest.raises(error, match=words):
+        train_policy(replace(config, **change))
+
+
+def test_an_unknown_task_is_told_with_the_nearest(config):
+    config.env.task = "pointnaf"
+    with pytest.raises(UnknownNameError, match="'pointnav'"):
+        train_policy(config)
+
+
+def test_a_batch_larger_than_a_rollout_is_refused(config):
+    config.ppo.batch_size = 1000
+    with pytest.raises(InvalidOptionError, match="<= 64 .*got 1000"):
+        train_policy(config)
+
+
+@pytest.mark.parametrize("task", ["imagenav", "explore"])
+def test_other_tasks_train_too(config, task):
+    config.env.task = task
+    trained, _ = train_policy(config)
+    assert trained.card.task == task
+
+
+def test_pictures_alone_train_too(config):
+    config.env.task, config.env.obs_type = "imagenav", "pixels"
+    trained, _ = train_policy(config)
+    assert set(trained.card.observation_space["dict"]) == {"pixels", "goal_pixels"}
