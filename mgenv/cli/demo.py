@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,14 @@ def show_memory(console: Console, folder: Path, options: argparse.Namespace) -> 
         "world_id": options.world_id,
         "steps": len(remembered) - 1,
         "path_length": path_length(remembered),
-        **{name: {"psnr": like.psnr, "sharpness": like.sharpness} for name, like in rows.items()},
+        **{name: as_figures(like) for name, like in rows.items()},
     }
+
+
+def as_figures(like: Likeness) -> dict[str, float | None]:
+    """For JSON, which knows no infinity: the PSNR of equal pictures is None."""
+    psnr = None if math.isinf(like.psnr) else like.psnr
+    return {"psnr": psnr, "sharpness": like.sharpness}
 
 
 def show_learning(console: Console, folder: Path, options: argparse.Namespace) -> dict[str, Any]:

@@ -61,11 +61,19 @@ def run_command(name: str, arguments: list[str]) -> int:
     """
     if name not in COMMANDS:
         raise UnknownNameError("command", name, COMMANDS)
-    file = name
-    if arguments and arguments[0] in SUBCOMMANDS.get(name, {}):
-        file, arguments = SUBCOMMANDS[name][arguments[0]], arguments[1:]
+    if name not in SUBCOMMANDS:
+        return _run_file(name, arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: mgenv {name} {'|'.join(SUBCOMMANDS[name])} …")
+        return 0
+    if arguments[0] not in SUBCOMMANDS[name]:
+        raise UnknownNameError(f"{name} command", arguments[0], SUBCOMMANDS[name])
+    return _run_file(SUBCOMMANDS[name][arguments[0]], arguments[1:])
+
+
+def _run_file(name: str, arguments: list[str]) -> int:
     try:
-        return import_module(f"mgenv.cli.{file}").main(arguments)
+        return import_module(f"mgenv.cli.{name}").main(arguments)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

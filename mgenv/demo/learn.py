@@ -12,12 +12,16 @@ import gymnasium as gym
 from mgenv.agents.evaluate import Evaluation, evaluate_policy
 from mgenv.agents.policy import Policy
 from mgenv.agents.random import RandomPolicy
+from mgenv.agents.sb3 import PPOConfig
 from mgenv.agents.train import EnvConfig, TrainConfig, make_envs, train_policy, untrained_policy
 
 TWIN = "engine"
 """The ground truth that the generated worlds imitate."""
 
 Maker = Callable[[gym.vector.VectorEnv], Policy]
+
+ROLLOUT = 1024
+"""Environment steps between updates, over all slots."""
 
 EPISODE_SEED = 1000
 """Judged episodes differ from those of training."""
@@ -67,7 +71,12 @@ def learn(
         max_episode_steps=max_episode_steps,
     )
     config = TrainConfig(
-        env=env, total_steps=total_steps, seed=seed, output_dir=str(output_dir), save_every=0
+        env=env,
+        ppo=PPOConfig(rollout_steps=max(ROLLOUT // num_envs, 1)),
+        total_steps=total_steps,
+        seed=seed,
+        output_dir=str(output_dir),
+        save_every=0,
     )
     trained, file = train_policy(config, on_train)
     makers: dict[str, Maker] = {

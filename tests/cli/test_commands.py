@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mgenv.agents import LearnedPolicy
+from mgenv.cli.main import main
+
+SMALL = [
+    "env.world=tiny",
+    "env.num_envs=2",
+    "env.num_worlds=2",
+    "env.max_episode_steps=10",
+    "env.scan_frames=24",
+    "ppo.rollout_steps=16",
+    "ppo.batch_size=16",
+    "ppo.epochs=1",
+    "total_steps=32",
+]
+
+
+def train(folder, *more: str) -> int:
+    return main(["train", *SMALL, f"output_dir={folder}", *more])
+
+
+def evaluate(*arguments: object) -> int:
+    small = ("--num-envs", "2", "--episodes", "4", "--max-episode-steps", "10")
+    return main(["evaluate", *map(str, arguments), *small])
+
+
+def test_train_then_evaluate(tmp_path, capsys):
+    assert train(tmp_path / "run") == 0
+    file = tmp_path / "run" / "policy.safetensors"
+    assert f"mgenv evaluate {file}" in capsys.readouterr().out
+    assert LearnedPolicy.load(file).card.steps == 32
+    results = tmp_path / "results.json"
+    assert evaluate(file, "--world", "tiny", "engine", "--json", results) == 0
+    out = capsys.readouterr().out
+    assert "success" in out and "spl" in out and "pointnav, 4 episodes" in out
+    rows = json.loads(results.read_text())
+    assert [(row["world"], row["policy"]) for row in rows] == [
+        ("tiny", "random"), ("tiny", "policy"), ("engine", "random"), ("engine", "policy"),
+    ]  # fmt: skip
+    assert rows[0]["episodes"] == 4
+    assert set(rows[0]["success"]) == {"mean", "low", "high"}
+
+
+def test_overrides_reach_the_run(tmp_path):
+    train(tmp_path, "ppo.learning_rate=1e-5", "env.world_ids=[3, 4]", "ppo.hidden=[8]")
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["ppo"]["learning_rate"] == 1e-5
+    assert config["env"]["world_ids"] == [3, 4]
+    assert config["ppo"]["hidden"] == [8]
+
+
+def test_the_random_policy_can_be_judged_alone(capsys):
+    assert evaluate("random", "--world", "tiny", "--task", "imagenav") == 0
+    assert "imagenav, 4 episodes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("env.wrld=engine", "Did you mean 'env.world'?"),
+        ("ppo.epochs=many", "Value 'many'"),
+        ("ppo.hidden=[8", "key=value"),
+        ("engine", "key=value"),
+        ("env.task=pointnaf", "Did you mean 'pointnav'?"),
+        ("env.robot=differntial", "Did you mean 'differential'?"),
+        ("env.memory_slots=0", "at least 1"),
+        ("total_steps=0", "at least 1"),
+        ("output_dir=/proc/mgenv", "folder to write to"),
+        ("start_from=/nowhere.safetensors", "policy file"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_leaves_nothing(
+    override, words, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("mgenv.envs.vector_env.load_world", _load_checked)
+    assert train(tmp_path / "run", override) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mgenv train: ") and words in error
+    assert not list(tmp_path.glob("run/*.safetensors"))
+
+
+def test_a_policy_is_not_judged_in_another_task(tmp_path, capsys):
+    train(tmp_path)
+    file = tmp_path / "policy.safetensors"
+    assert evaluate(file, "--world", "tiny", "--task", "imagenav") == 2
+    assert "space that the policy was trained on" in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written_are_told_before_judging(tmp_path, capsys, monkeypatch):
+    def never(*_args, **_kwargs):
+        raise AssertionError("environments were made")
+
+    monkeypatch.setattr("mgenv.cli.evaluate.make_envs", never)
+    assert evaluate("random", "--json", "/proc/mgenv/results.json") == 2
+    assert "mgenv evaluate: Expected a folder to write to" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_policy_is_one_line(tmp_path, capsys):
+    (tmp_path / "a.safetensors").write_bytes(b"nothing")
+    assert evaluate(tmp_path / "a.safetensors") == 2
+    assert "policy file" in capsys.readouterr().err
+
+
+def _load_checked(name, num_envs, **options):
+    from mgenv.worlds import load_world
+
+    if options["memory_slots"] < 1:
+        return load_world(name, num_envs, **options)
+    from tests.fake_world import FakeWorld
+
+    return FakeWorld(num_envs)
