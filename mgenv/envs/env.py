@@ -44,6 +44,7 @@ class Env(gym.Env):
             **kwargs,
         )
         self.render_mode = render_mode
+        self.robot = self.vector_env.robot
         self.observation_space = self.vector_env.single_observation_space
         self.action_space = self.vector_env.single_action_space
 
@@ -59,7 +60,7 @@ class Env(gym.Env):
     def step(self, action: Any) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
         """Move the robot, see :meth:`VectorEnv.step`."""
         self.vector_env.check_ready()
-        motion = self.vector_env.robot.motion(action)[None]  # (1, 5)
+        motion = self.robot.motion(action)[None]  # (1, 5)
         observation, rewards, terminations, truncations, infos = self.vector_env.move(motion)
         ended = bool(terminations[0]), bool(truncations[0])
         return _first(observation), float(rewards[0]), *ended, row_infos(infos, 0)

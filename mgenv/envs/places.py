@@ -42,7 +42,7 @@ class Places:
     Args:
         world: whose slots are moved.
         memory: ``"scan"``, ``"fresh"`` or a memory file.
-        world_ids: drawn from for each episode; those of the file where None.
+        world_ids: drawn from for each episode; all of the file where None.
         scan_frames: length of a scan.
     """
 
@@ -51,24 +51,21 @@ class Places:
     ) -> None:
         self.world, self.memory, self.scan_frames = world, memory, scan_frames
         self.file = None if memory in ("scan", "fresh") else memory
-        self._given = world_ids
-        self.world_ids = list(world_ids) if world_ids is not None else []
+        self.world_ids = list(world_ids or ())
         if self.file is not None:
-            self.world_ids = self.in_file(self.file)
+            held = self.held_in(self.file)
+            self.world_ids = [i for i in held if world_ids is None or i in world_ids]
+            if not self.world_ids:
+                raise InvalidOptionError(f"world_ids: expected some of {held} in {self.file}")
         self.known: dict[tuple[int, int], Place] = {}
 
-    def in_file(self, path: str) -> list[int]:
-        """World ids of a memory file, of those that were asked for.
+    def held_in(self, path: str) -> list[int]:
+        """World ids of a memory file.
 
         Raises:
             CheckpointError: not a memory file, damaged, or of another image size.
-            InvalidOptionError: it holds none of the worlds asked for.
         """
-        held = sorted({key[1] for key in read_places(path, self.world.image_size)})
-        wanted = held if self._given is None else [i for i in self._given if i in held]
-        if not wanted:
-            raise InvalidOptionError(f"{path}: expected one of {self._given}, holds worlds {held}")
-        return wanted
+        return sorted({key[1] for key in read_places(path, self.world.image_size)})
 
     def choices(self, memory: str | None, world_ids: Sequence[int] | None) -> list[int]:
         """World ids to draw an episode's from when it resets with ``memory``.
@@ -79,11 +76,11 @@ class Places:
         """
         if memory in (None, "keep", "clear"):
             return self.world_ids
-        held = self.in_file(memory)
+        held = self.held_in(memory)
         missing = sorted(set(world_ids or ()) - set(held))
         if missing:
             raise InvalidOptionError(f"world_id: expected one of {held} in {memory}, got {missing}")
-        return held
+        return [i for i in held if i in self.world_ids] or held
 
     def enter(self, slots: Sequence[int], world_ids: Sequence[int], memory: str) -> None:
         """Move slots into worlds and fill empty places.

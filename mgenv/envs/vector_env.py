@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -21,7 +22,7 @@ from mgenv.envs.infos import Infos, add_infos, final_infos
 from mgenv.envs.places import Places
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.robots import make_robot
-from mgenv.tasks import TASKS, make_task
+from mgenv.tasks import FARTHEST, TASKS, make_task
 from mgenv.worlds import load_world
 from mgenv.worlds.base import Frame, World
 
@@ -101,7 +102,7 @@ class VectorEnv(gym.vector.VectorEnv):
         self,
         num_envs: int = 1,
         task: str = "pointnav",
-        world: str | World = "nano",
+        world: str | Path | World = "nano",
         robot: str = "differential",
         num_worlds: int = 16,
         world_ids: Sequence[int] | None = None,
@@ -129,8 +130,8 @@ class VectorEnv(gym.vector.VectorEnv):
         memory = checks.check_memory_mode(memory)
         world_ids = checks.check_world_ids(world_ids, num_worlds, memory)
         scan_frames = checks.check_integer("scan_frames", scan_frames, low=1)
-        self._owns_world = isinstance(world, str)
-        if isinstance(world, str):
+        self._owns_world = not isinstance(world, World)
+        if not isinstance(world, World):
             world = load_world(
                 world,
                 num_envs=num_envs,
@@ -153,7 +154,7 @@ class VectorEnv(gym.vector.VectorEnv):
         size = self.world.image_size
         parts: dict[str, spaces.Space] = {"pixels": spaces.Box(0, 255, (size, size, 3), np.uint8)}
         if self.obs_type == "pixels_agent_pos":
-            high = np.array([np.inf, np.inf, 1.0, 1.0], np.float32)
+            high = np.array([FARTHEST, FARTHEST, 1.0, 1.0], np.float32)
             parts["agent_pos"] = spaces.Box(-high, high)
         self.single_observation_space = spaces.Dict(parts | self._task.spaces())
         self.single_action_space = self.robot.action_space
@@ -304,7 +305,8 @@ class VectorEnv(gym.vector.VectorEnv):
         if self.obs_type == "pixels_agent_pos":
             here, start = planar(frame.pose), self._episodes.start[slots]
             turn = here[:, 2:] - start[:, 2:]  # (n, 1)
-            rows["agent_pos"] = np.hstack([planar_from(start, here), np.sin(turn), np.cos(turn)])
+            place = planar_from(start, here).clip(-FARTHEST, FARTHEST)  # (n, 2)
+            rows["agent_pos"] = np.hstack([place, np.sin(turn), np.cos(turn)])
         for name, value in rows.items():
             self._observation[name][slots] = value
 

@@ -1,7 +1,7 @@
 """Tasks: goal, reward and end of episodes."""
 
 from mgenv.errors import UnknownNameError
-from mgenv.tasks.base import Outcome, Place, Task
+from mgenv.tasks.base import FARTHEST, Outcome, Place, Task
 from mgenv.tasks.explore import Explore
 from mgenv.tasks.imagenav import ImageNav
 from mgenv.tasks.pointnav import PointNav
@@ -20,4 +20,14 @@ def make_task(name: str, num_envs: int, image_size: int) -> Task:
     return TASKS[name](num_envs, image_size)
 
 
-__all__ = ["TASKS", "Explore", "ImageNav", "Outcome", "Place", "PointNav", "Task", "make_task"]
+__all__ = [
+    "FARTHEST",
+    "TASKS",
+    "Explore",
+    "ImageNav",
+    "Outcome",
+    "Place",
+    "PointNav",
+    "Task",
+    "make_task",
+]

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from mgenv.worlds.base import Frame
 
+FARTHEST = 1000.0
+"""Bound of the distances in observations [m]; farther away is cut off there."""
+
 REWARD_BUMP = -0.02
 """For a step that a wall or an object shortened."""
 

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mgenv.camera import planar, planar_from
-from mgenv.tasks.base import Place
+from mgenv.tasks.base import FARTHEST, Place
 from mgenv.tasks.goal import SUCCESS_RADIUS, GoalTask, draw_goal
 from mgenv.worlds.base import Frame
 
@@ -27,7 +27,7 @@ class PointNav(GoalTask):
     description = "Go to the point at the given distance and bearing."
 
     def spaces(self) -> dict[str, spaces.Space]:
-        low, high = np.array([0.0, -np.pi]), np.array([np.inf, np.pi])
+        low, high = np.array([0.0, -np.pi]), np.array([FARTHEST, np.pi])
         return {"goal": spaces.Box(low.astype(np.float32), high.astype(np.float32))}
 
     def choose(
@@ -45,5 +45,5 @@ class PointNav(GoalTask):
     def observe(self, slots: NDArray[np.int64], frame: Frame) -> dict[str, NDArray[Any]]:
         local = planar_from(self.state["robot"][slots], self.state["goal"][slots])  # (n, 2)
         bearing = np.arctan2(local[:, 1], local[:, 0])
-        polar = np.stack([np.hypot(local[:, 0], local[:, 1]), bearing], -1).astype(np.float32)
-        return {"goal": polar}
+        distance = np.hypot(local[:, 0], local[:, 1]).clip(max=FARTHEST)
+        return {"goal": np.stack([distance, bearing], -1).astype(np.float32)}
