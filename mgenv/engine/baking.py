@@ -20,7 +20,7 @@ BODY_ABOVE = 0.1
 _CLEARANCE = 0.24
 
 
-@compiled()
+@compiled
 def list_objects(objects, count, starts, items):
     """Fill, for each cell, the list of the objects that reach into it."""
     fill = np.zeros(GRID * GRID + 1, np.int64)
@@ -45,7 +45,7 @@ def list_objects(objects, count, starts, items):
                 starts[here] = min(fill[here], MAX_ITEMS)
 
 
-@compiled()
+@compiled
 def _hides_lamp(row, x, y, lx, ly):
     """Whether the segment from floor point (x, y) to the lamp passes the object's box."""
     near, far = (row[3] - row[6]) / LAMP_HEIGHT, (row[3] + row[6]) / LAMP_HEIGHT
@@ -58,7 +58,7 @@ def _hides_lamp(row, x, y, lx, ly):
     return near < far
 
 
-@compiled()
+@compiled
 def _cast(row, room, shadow):
     """Draw one object's shadow, within its room."""
     lx = min(max(row[1], room[LAMP]), room[LAMP + 2])
@@ -78,7 +78,7 @@ def _cast(row, room, shadow):
                 shadow[j, i] = 1.0
 
 
-@compiled()
+@compiled
 def _blur(image, out):
     """A 5-tap binomial along the first axis, transposed into ``out``."""
     for j in range(2, TEXELS - 2):
@@ -88,13 +88,13 @@ def _blur(image, out):
             out[i, j] = (ends + 4.0 * sides + 6.0 * image[j, i]) / 16.0
 
 
-@compiled()
+@compiled
 def _corner(distance):
     x = max(1.0 - distance / 0.6, 0.0)
     return x * x
 
 
-@compiled()
+@compiled
 def bake_floor(rooms, rects, num_rooms, objects, count, cells, light):
     """Fill ``light`` uint8 (TEXELS, TEXELS): shadows of solid objects, darker along walls."""
     shadow, other = np.zeros((TEXELS, TEXELS), np.float32), np.zeros((TEXELS, TEXELS), np.float32)
@@ -117,7 +117,7 @@ def bake_floor(rooms, rects, num_rooms, objects, count, cells, light):
                 light[j, i] = int(light[j, i] * (1.0 - 0.25 * dark))
 
 
-@compiled()
+@compiled
 def overlap(cells, objects, count, x, y, z, radius, push):
     """How deep a body at camera position (x, y, z) sits in walls and objects.
 
@@ -147,7 +147,7 @@ def overlap(cells, objects, count, x, y, z, radius, push):
     return deepest
 
 
-@compiled()
+@compiled
 def _box_overlap(x, y, radius, cx, cy, hx, hy, push, deepest):
     """Overlap of a disc with a rectangle; writes ``push`` if deeper than ``deepest``."""
     dx, dy = x - cx, y - cy
@@ -167,7 +167,7 @@ def _box_overlap(x, y, radius, cx, cy, hx, hy, push, deepest):
     return depth
 
 
-@compiled()
+@compiled
 def _object_overlap(row, x, y, radius, push, deepest):
     if int(row[0]) == 0:
         return _box_overlap(x, y, radius, row[1], row[2], row[4], row[5], push, deepest)
@@ -179,7 +179,7 @@ def _object_overlap(row, x, y, radius, push, deepest):
     return depth
 
 
-@compiled()
+@compiled
 def map_free_cells(cells, objects, count, free):
     """Fill ``free`` uint8 (GRID, GRID): 1 where a robot fits, in the largest connected part only."""
     push = np.empty(2)
@@ -192,7 +192,7 @@ def map_free_cells(cells, objects, count, free):
     _keep_largest(free)
 
 
-@compiled()
+@compiled
 def _keep_largest(free):
     part, queue = np.zeros((GRID, GRID), np.int64), np.empty(GRID * GRID, np.int64)
     best, best_size, number = 0, 0, 0

@@ -16,7 +16,7 @@ _PUSHES = 4
 _TOUCH = 1e-3
 
 
-@compiled()
+@compiled
 def _slide(cells, objects, count, x, y, z, push):
     """Push a body out of what it overlaps: (x, y, whether it is free now)."""
     for _ in range(_PUSHES):
@@ -27,7 +27,7 @@ def _slide(cells, objects, count, x, y, z, push):
     return x, y, overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push) <= _TOUCH
 
 
-@compiled()
+@compiled
 def _advance(cells, objects, count, x, y, z, dx, dy, push):
     """One short stride; a body that is not free afterwards stays, unless it was not free before."""
     nx, ny, free = _slide(cells, objects, count, x + dx, y + dy, z, push)
@@ -41,7 +41,7 @@ def _advance(cells, objects, count, x, y, z, dx, dy, push):
     return x, y
 
 
-@compiled()
+@compiled
 def collide(cells, objects, count, x, y, z, dx, dy, dz):
     """Move a body as far as walls and objects allow.
 
@@ -70,7 +70,7 @@ def collide(cells, objects, count, x, y, z, dx, dy, dz):
     return fx, fy, nz, bumped or missed > 4.0 * _TOUCH * _TOUCH
 
 
-@compiled()
+@compiled
 def collide_many(cells, objects, counts, index, position, displacement, reached, bumped):
     """:func:`collide` for N bodies.
 

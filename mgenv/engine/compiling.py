@@ -74,19 +74,32 @@ def _survive_full_disk(dispatcher: Any) -> None:
     cache.save_overload = save_if_possible
 
 
-def compiled(
-    fastmath: bool = False, inline: bool = False
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: compile for the CPU, callable from CUDA kernels too, releasing the GIL."""
+def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return function
+    options |= {"nogil": True, "error_model": "numpy"}
+    if CACHE_FOLDER is None:
+        return numba.njit(**options)(function)
+    with _caching_in(CACHE_FOLDER):
+        dispatcher = numba.njit(cache=True, **options)(function)
+    _survive_full_disk(dispatcher)
+    return dispatcher
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
-        options["forceinline"] = inline
-        if CACHE_FOLDER is None:
-            return numba.njit(**options)(function)
-        with _caching_in(CACHE_FOLDER):
-            dispatcher = numba.njit(cache=True, **options)(function)
-        _survive_full_disk(dispatcher)
-        return dispatcher
 
-    return decorate
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: compile for the CPU, releasing the GIL."""
+    return _compile(function)
+
+
+def ray_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: compile for the CPU, callable from CUDA kernels too; allocates nothing.
+
+    Without Numba's run-time, arrays are not counted as they are passed on, which would cost more
+    than a ray.
+    """
+    return _compile(function, fastmath=True, _nrt=False)
+
+
+def inlined_ray_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: as :func:`ray_function`, compiled into its caller."""
+    return _compile(function, fastmath=True, _nrt=False, forceinline=True)

@@ -21,13 +21,13 @@ MAX_TURN = math.radians(15.0)
 _WALKS = 11
 
 
-@compiled()
+@compiled
 def wrap(angle):
     """An angle in [-pi, pi)."""
     return (angle + math.pi) % (2.0 * math.pi) - math.pi
 
 
-@compiled()
+@compiled
 def write_pose(pose, x, y, z, yaw, pitch):
     """Camera-to-world (4, 4) of a level camera turned by yaw, then pitch."""
     sy, cy, sp, cp = math.sin(yaw), math.cos(yaw), math.sin(pitch), math.cos(pitch)
@@ -38,7 +38,7 @@ def write_pose(pose, x, y, z, yaw, pitch):
     pose[3, 0], pose[3, 1], pose[3, 2], pose[3, 3] = 0.0, 0.0, 0.0, 1.0
 
 
-@compiled()
+@compiled
 def _draw_style(state, style):
     if style != MIXED:
         return style
@@ -46,7 +46,7 @@ def _draw_style(state, style):
     return DIFFERENTIAL if draw < 0.62 else HOLONOMIC if draw < 0.77 else FPV if draw < 0.92 else DRONE
 
 
-@compiled()
+@compiled
 def _choose_target(state, free, here, seen, trail, step, distance, queue):
     """A cell to go to: unseen and near, or (one time in four) where the agent was before."""
     reached = distances(free, here, distance, queue)
@@ -61,7 +61,7 @@ def _choose_target(state, free, here, seen, trail, step, distance, queue):
     return best
 
 
-@compiled()
+@compiled
 def _choose_mode(state, mode, clumsy, restless):
     """The next behaviour and for how many steps."""
     draw = uniform(state)
@@ -78,14 +78,14 @@ def _choose_mode(state, mode, clumsy, restless):
     return _WALK, integer(state, 8, 30)
 
 
-@compiled()
+@compiled
 def _towards(x, y, yaw, to_x, to_y):
     """(distance, bearing) of a point from a heading."""
     dx, dy = to_x - x, to_y - y
     return math.sqrt(dx * dx + dy * dy), wrap(math.atan2(dy, dx) - yaw)
 
 
-@compiled()
+@compiled
 def _walk_motion(state, style, x, y, yaw, gaze, to_x, to_y, speed, turn_limit, motion):
     """Head for a point: drive and steer, or (holonomic) drift there while looking elsewhere."""
     far, bearing = _towards(x, y, yaw, to_x, to_y)
@@ -98,7 +98,7 @@ def _walk_motion(state, style, x, y, yaw, gaze, to_x, to_y, speed, turn_limit, m
     motion[3] = min(max(bearing * between(state, 0.4, 0.9), -turn_limit), turn_limit)
 
 
-@compiled()
+@compiled
 def _wander_motion(state, style, motion, before):
     """What an untrained policy does: random actions, somewhat alike from step to step."""
     keep = 0.5
@@ -108,7 +108,7 @@ def _wander_motion(state, style, motion, before):
         motion[1] = min(max(keep * before[1] + 0.12 * normal(state), -MAX_FORWARD), MAX_FORWARD)
 
 
-@compiled()
+@compiled
 def _tilt_motion(state, style, z, pitch, aims, motion):
     """Slowly change pitch (fpv, drone) and height (drone) towards aims that change now and then."""
     if style != FPV and style != DRONE:
@@ -122,7 +122,7 @@ def _tilt_motion(state, style, z, pitch, aims, motion):
         motion[2] = min(max(0.3 * (aims[1] - z), -0.12), 0.12)
 
 
-@compiled()
+@compiled
 def move(cells, objects, count, place, motion):
     """Apply a motion (5,) to ``place`` (x, y, z, yaw, pitch) as walls allow: whether it was shortened."""
     cos, sin = math.cos(place[3]), math.sin(place[3])
@@ -134,7 +134,7 @@ def move(cells, objects, count, place, motion):
     return bumped
 
 
-@compiled()
+@compiled
 def explore_scene(cells, free, objects, count, seed, style, start, pose, motion, bumped):
     """Fill a walk.
 
@@ -187,7 +187,7 @@ def explore_scene(cells, free, objects, count, seed, style, start, pose, motion,
         write_pose(pose[t], start[0], start[1], start[2], start[3], start[4])
 
 
-@compiled()
+@compiled
 def explore_scenes(cells, free, objects, counts, index, seeds, style, starts, pose, motion, bumped, first, last):
     """:func:`explore_scene` for walks ``first`` to ``last`` of scenes ``index``."""
     for n in range(first, last):

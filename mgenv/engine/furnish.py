@@ -27,7 +27,7 @@ _TAKEN, _KEPT_FREE = 1, 2
 _TRIES = 10
 
 
-@compiled()
+@compiled
 def add_object(objects, count, shape, low, high, solid, pattern, first, second, scale):
     """Append a shape with bounds ``low``, ``high`` (3,) and a material: the new count."""
     if count >= MAX_OBJECTS:
@@ -43,7 +43,7 @@ def add_object(objects, count, shape, low, high, solid, pattern, first, second, 
     return count + 1
 
 
-@compiled()
+@compiled
 def _add_bar(objects, count, axis, line, a, b, z0, z1, trim):
     """A bar of a door frame from a to b along the wall, sticking 2.5 cm out on either side."""
     low, high = np.empty(3), np.empty(3)
@@ -53,7 +53,7 @@ def _add_bar(objects, count, axis, line, a, b, z0, z1, trim):
     return add_object(objects, count, BOX, low, high, NOT_SOLID, PLAIN, trim, trim, 1.0)
 
 
-@compiled()
+@compiled
 def frame_doors(doors, num_doors, trim, objects, count):
     """Two jambs and a head around each doorway."""
     for n in range(num_doors):
@@ -65,7 +65,7 @@ def frame_doors(doors, num_doors, trim, objects, count):
     return count
 
 
-@compiled()
+@compiled
 def hang_lamp(room, objects, count):
     """The ceiling lamp of a room, at the middle of its lamp rectangle."""
     x, y = 0.5 * (room[LAMP] + room[LAMP + 2]), 0.5 * (room[LAMP + 1] + room[LAMP + 3])
@@ -77,7 +77,7 @@ def hang_lamp(room, objects, count):
     return add_object(objects, count, CYLINDER, low, high, NOT_SOLID, GLOW, glow, glow, 1.0)
 
 
-@compiled()
+@compiled
 def keep_doors_free(doors, num_doors, blocked):
     """Mark the floor three cells deep on both sides of every doorway."""
     for n in range(num_doors):
@@ -89,7 +89,7 @@ def keep_doors_free(doors, num_doors, blocked):
                     blocked[y, x] = _KEPT_FREE
 
 
-@compiled()
+@compiled
 def _open_around(cells, blocked, x, y):
     for j in range(y - 1, y + 2):
         for i in range(x - 1, x + 2):
@@ -98,7 +98,7 @@ def _open_around(cells, blocked, x, y):
     return True
 
 
-@compiled()
+@compiled
 def _room_doors(doors, num_doors, room, rect, points):
     """A cell of the room in front of each of its doors: their count."""
     count = 0
@@ -114,7 +114,7 @@ def _room_doors(doors, num_doors, room, rect, points):
     return count
 
 
-@compiled()
+@compiled
 def _flood(cells, blocked, rect, x, y, reached, queue):
     """Mark all cells of a room that a robot reaches from (x, y): their number."""
     reached[rect[1] : rect[3], rect[0] : rect[2]] = 0
@@ -135,7 +135,7 @@ def _flood(cells, blocked, rect, x, y, reached, queue):
     return tail
 
 
-@compiled()
+@compiled
 def _still_passable(cells, blocked, rect, points, num_points, reached, queue):
     if num_points == 0:
         return True
@@ -146,7 +146,7 @@ def _still_passable(cells, blocked, rect, points, num_points, reached, queue):
     return size * 3 >= (rect[2] - rect[0] - 2) * (rect[3] - rect[1] - 2)
 
 
-@compiled()
+@compiled
 def _propose(state, item, rect, side, box):
     """Draw bounds for an object: box (6,) = x0, y0, z0, x1, y1, z1; False if it is too large."""
     along = 0 if side < 2 else 1
@@ -173,7 +173,7 @@ def _propose(state, item, rect, side, box):
     return True
 
 
-@compiled()
+@compiled
 def _cells_of(box):
     return (
         int(math.floor(box[0] / CELL)),
@@ -183,7 +183,7 @@ def _cells_of(box):
     )
 
 
-@compiled()
+@compiled
 def _floor_is_free(blocked, box):
     x0, y0, x1, y1 = _cells_of(box)
     for y in range(y0, y1):
@@ -193,7 +193,7 @@ def _floor_is_free(blocked, box):
     return True
 
 
-@compiled()
+@compiled
 def _clear_of_objects(objects, count, box, gap):
     """Whether no object comes within ``gap`` metres of the box."""
     for i in range(count):
@@ -208,7 +208,7 @@ def _clear_of_objects(objects, count, box, gap):
     return True
 
 
-@compiled()
+@compiled
 def _wall_behind(cells, box, side, outer):
     """Whether a solid wall, and for ``outer`` no room within two cells, lies behind the box."""
     x0, y0, x1, y1 = _cells_of(box)
@@ -227,7 +227,7 @@ def _wall_behind(cells, box, side, outer):
     return True
 
 
-@compiled()
+@compiled
 def _part_bounds(part, box, side, low, high):
     """Bounds of a part in the world, from its bounds in the object's frame."""
     along = 0 if side < 2 else 1
@@ -243,7 +243,7 @@ def _part_bounds(part, box, side, low, high):
     high[2] = min(box[2] + part[11] * size_z + part[12], WALL_HEIGHT - 0.02)
 
 
-@compiled()
+@compiled
 def _build(state, item, parts, box, side, colours, objects, count):
     """Append all parts of an object: the new count."""
     low, high = np.empty(3), np.empty(3)
@@ -260,7 +260,7 @@ def _build(state, item, parts, box, side, colours, objects, count):
     return count
 
 
-@compiled()
+@compiled
 def _admit(cells, blocked, rect, item, box, side, points, num_points, objects, count, reached, queue):
     """Whether the proposed bounds are allowed; floor cells are marked as taken if so."""
     place = int(item[8])
@@ -280,7 +280,7 @@ def _admit(cells, blocked, rect, item, box, side, points, num_points, objects, c
     return False
 
 
-@compiled()
+@compiled
 def furnish_room(state, room, rect, cells, doors, num_doors, blocked, tables, hue, objects, count):
     """Try to place each object that rooms of this kind may have: the new object count."""
     items, parts, wishes = tables

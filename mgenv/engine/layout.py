@@ -28,7 +28,7 @@ _LARGEST = 24
 _CORRIDOR_WIDTH = 5
 
 
-@compiled()
+@compiled
 def _footprint(state):
     width = integer(state, 34, 61)
     depth = integer(state, 28, 57)
@@ -40,7 +40,7 @@ def _footprint(state):
     return x0, y0, x0 + width, y0 + depth
 
 
-@compiled()
+@compiled
 def _split(rects, count, i, axis, at, gap):
     """Cut rectangle ``i`` at cell ``at``, leaving ``gap`` cells between its halves."""
     for k in range(5):
@@ -49,7 +49,7 @@ def _split(rects, count, i, axis, at, gap):
     rects[count, axis] = at + gap
 
 
-@compiled()
+@compiled
 def _lay_corridor(state, rects):
     """Cut the footprint in two along its longer side, a corridor between: the new room count."""
     axis = 1 if rects[0, 2] - rects[0, 0] >= rects[0, 3] - rects[0, 1] else 0
@@ -67,7 +67,7 @@ def _lay_corridor(state, rects):
     return 3
 
 
-@compiled()
+@compiled
 def _cut_rooms(state, rects, count):
     """Halve rooms until every one is 3 to 6 m a side: the room count."""
     i = 0
@@ -87,7 +87,7 @@ def _cut_rooms(state, rects, count):
     return count
 
 
-@compiled()
+@compiled
 def _name_rooms(state, rects, count):
     largest, area = -1, 0
     for i in range(count):
@@ -100,7 +100,7 @@ def _name_rooms(state, rects, count):
         rects[largest, 4] = LIVING
 
 
-@compiled()
+@compiled
 def _shared_wall(rects, a, b):
     """(axis, wall line, first cell, last cell + 1) of the wall between two rooms; axis -1 if none."""
     for axis in range(2):
@@ -115,14 +115,14 @@ def _shared_wall(rects, a, b):
     return -1, 0, 0, 0
 
 
-@compiled()
+@compiled
 def _root(parents, i):
     while parents[i] != i:
         i = parents[i]
     return i
 
 
-@compiled()
+@compiled
 def _open_door(state, doors, n, axis, line, low, high, a, b):
     width = integer(state, 3, 5)
     if uniform(state) < 0.18 and high - low >= 10:
@@ -132,7 +132,7 @@ def _open_door(state, doors, n, axis, line, low, high, a, b):
     doors[n, 4], doors[n, 5] = a, b
 
 
-@compiled()
+@compiled
 def _join_rooms(state, rects, count, doors):
     """Doors of a random spanning tree that prefers corridors, then some more: their count."""
     pairs = np.empty((MAX_ROOMS * MAX_ROOMS, 2), np.int64)
@@ -160,7 +160,7 @@ def _join_rooms(state, rects, count, doors):
     return num_doors
 
 
-@compiled()
+@compiled
 def fill_cells(rects, num_rooms, doors, num_doors, cells):
     """Write rooms and doorways into ``cells`` uint8 (GRID, GRID), indexed [y, x]."""
     cells[:] = WALL
@@ -175,7 +175,7 @@ def fill_cells(rects, num_rooms, doors, num_doors, cells):
                 cells[line, k] = doors[n, 4] | DOORWAY
 
 
-@compiled()
+@compiled
 def plan(state, rects, doors, cells):
     """Draw a floor plan.
 

@@ -13,7 +13,7 @@ from mgenv.engine.stream import between, integer, uniform
 from mgenv.engine.textures import BRICKS, CHECKER, FABRIC, PLAIN, PLANKS, STRIPES, TILES, WAINSCOT
 
 
-@compiled()
+@compiled
 def set_colour(out, hue, saturation, value):
     """Write the linear colour of an HSV display colour into ``out`` (3,); hue in turns."""
     for k in range(3):
@@ -23,7 +23,7 @@ def set_colour(out, hue, saturation, value):
         out[k] = shown * shown
 
 
-@compiled()
+@compiled
 def fill_furniture_colours(state, hue, colours):
     """Draw the twelve colours (12, 3) that the parts of one object choose from."""
     wood, tone = between(state, 0.055, 0.105), between(state, 0.3, 0.85)
@@ -46,7 +46,7 @@ def fill_furniture_colours(state, hue, colours):
     set_colour(colours[11], 0.08, 0.5, between(state, 0.3, 0.45))
 
 
-@compiled()
+@compiled
 def _floor(state, kind, row, wood_hue, wood_value):
     draw = uniform(state)
     if kind == BATH or kind == KITCHEN or (kind == STORAGE and draw < 0.5):
@@ -68,7 +68,7 @@ def _floor(state, kind, row, wood_hue, wood_value):
         set_colour(row[4:7], hue, saturation, value * 1.18)
 
 
-@compiled()
+@compiled
 def _walls(state, kind, row, hue):
     value, saturation = between(state, 0.68, 0.95), between(state, 0.04, 0.32)
     if uniform(state) < 0.2:
@@ -91,13 +91,13 @@ def _walls(state, kind, row, hue):
     set_colour(row[4:7], second[0], second[1], second[2])
 
 
-@compiled()
+@compiled
 def _lamp_colour(state, row):
     warmth, power = between(state, -0.12, 0.14), between(state, 0.85, 1.2)
     row[0], row[1], row[2] = power * (1.0 + warmth), power, power * (1.0 - warmth)
 
 
-@compiled()
+@compiled
 def paint_room(state, kind, room, house):
     """Draw floor, walls, ceiling and lamp of a room row.
 

@@ -12,7 +12,7 @@ from mgenv.engine.layout import CELL, GRID
 UNREACHED = 9999
 
 
-@compiled()
+@compiled
 def distances(free, target, distance, queue):
     """Steps from every free cell to ``target``, a cell number.
 
@@ -39,7 +39,7 @@ def distances(free, target, distance, queue):
     return tail
 
 
-@compiled()
+@compiled
 def nearest_free(free, x, y):
     """The number of the free cell nearest to a point [m]."""
     i, j = int(math.floor(x / CELL)), int(math.floor(y / CELL))
@@ -55,7 +55,7 @@ def nearest_free(free, x, y):
     return best
 
 
-@compiled()
+@compiled
 def _downhill(free, distance, here):
     """The neighbour, diagonal ones included, that is nearest to the target."""
     best, lowest = here, distance[here]
@@ -70,7 +70,7 @@ def _downhill(free, distance, here):
     return best
 
 
-@compiled()
+@compiled
 def _walkable(free, x, y, to_x, to_y):
     """Whether the straight line between two points crosses free cells only."""
     length = math.sqrt((to_x - x) ** 2 + (to_y - y) ** 2)
@@ -82,7 +82,7 @@ def _walkable(free, x, y, to_x, to_y):
     return True
 
 
-@compiled()
+@compiled
 def waypoint(free, distance, x, y, ahead):
     """The furthest point of the path, at most ``ahead`` cells on, that a straight line reaches."""
     here = nearest_free(free, x, y)
@@ -96,7 +96,7 @@ def waypoint(free, distance, x, y, ahead):
     return to_x, to_y
 
 
-@compiled()
+@compiled
 def mark_seen(cells, x, y, yaw, reach, seen):
     """Mark the cells in a 90° view up to ``reach`` metres, as far as walls allow."""
     for k in range(-5, 6):
@@ -111,6 +111,6 @@ def mark_seen(cells, x, y, yaw, reach, seen):
             px, py = px + dx, py + dy
 
 
-@compiled()
+@compiled
 def new_seen():
     return np.zeros(GRID * GRID, np.uint8)

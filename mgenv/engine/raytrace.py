@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
-from mgenv.engine.compiling import compiled
+from mgenv.engine.compiling import inlined_ray_function, ray_function
 from mgenv.engine.layout import CELL, DOOR_HEIGHT, DOORWAY, GRID, ROOM_MASK, WALL, WALL_HEIGHT
-from mgenv.engine.textures import GLOW, SCREEN, WINDOW, albedo, clamp01
+from mgenv.engine.textures import GLOW, SCREEN, WINDOW, albedo, clamp01, whole
 
 f32 = np.float32
 
@@ -32,7 +32,7 @@ HIT_FLOOR, HIT_CEILING, HIT_WALL, HIT_LINTEL = -1, -2, -3, -4
 FAR = f32(1e9)
 
 
-@compiled(fastmath=True)
+@ray_function
 def hit_box(objects, s, i, ox, oy, oz, ix, iy, iz):
     """(depth, axis of the face) or FAR; ix, iy, iz are the inverse direction."""
     cx, cy, cz = objects[s, i, 1] - ox, objects[s, i, 2] - oy, objects[s, i, 3] - oz
@@ -49,7 +49,7 @@ def hit_box(objects, s, i, ox, oy, oz, ix, iy, iz):
     return near, 2
 
 
-@compiled(fastmath=True)
+@ray_function
 def hit_cylinder(objects, s, i, ox, oy, oz, dx, dy, dz):
     """An upright elliptic cylinder: (depth, 3 for its side or 2 for an end) or FAR."""
     rx, ry, h = f32(1.0) / objects[s, i, 4], f32(1.0) / objects[s, i, 5], objects[s, i, 6]
@@ -71,7 +71,7 @@ def hit_cylinder(objects, s, i, ox, oy, oz, dx, dy, dz):
     return FAR, 3
 
 
-@compiled(fastmath=True)
+@ray_function
 def hit_ellipsoid(objects, s, i, ox, oy, oz, dx, dy, dz):
     rx, ry, rz = f32(1.0) / objects[s, i, 4], f32(1.0) / objects[s, i, 5], f32(1.0) / objects[s, i, 6]
     x, y, z = (ox - objects[s, i, 1]) * rx, (oy - objects[s, i, 2]) * ry, (oz - objects[s, i, 3]) * rz
@@ -84,7 +84,7 @@ def hit_ellipsoid(objects, s, i, ox, oy, oz, dx, dy, dz):
     return (t, 4) if t > f32(1e-3) else (FAR, 4)
 
 
-@compiled(fastmath=True)
+@ray_function
 def hit_object(objects, s, i, ox, oy, oz, dx, dy, dz, ix, iy, iz):
     shape = int(objects[s, i, 0])
     if shape == BOX:
@@ -94,7 +94,7 @@ def hit_object(objects, s, i, ox, oy, oz, dx, dy, dz, ix, iy, iz):
     return hit_ellipsoid(objects, s, i, ox, oy, oz, dx, dy, dz)
 
 
-@compiled(fastmath=True)
+@ray_function
 def trace(cells, objects, starts, items, s, ox, oy, oz, dx, dy, dz):
     """The nearest surface along a ray.
 
@@ -112,7 +112,7 @@ def trace(cells, objects, starts, items, s, ox, oy, oz, dx, dy, dz):
     best, code, face = -oz * inv_z, HIT_FLOOR, 2
     if dz > f32(0.0):
         best, code = (f32(WALL_HEIGHT) - oz) * inv_z, HIT_CEILING
-    x, y = int(math.floor(ox / f32(CELL))), int(math.floor(oy / f32(CELL)))
+    x, y = int(whole(ox / f32(CELL))), int(whole(oy / f32(CELL)))
     step_x, step_y = (1 if dx > f32(0.0) else -1), (1 if dy > f32(0.0) else -1)
     next_x = (f32(x + (1 if step_x > 0 else 0)) * f32(CELL) - ox) * inv_x
     next_y = (f32(y + (1 if step_y > 0 else 0)) * f32(CELL) - oy) * inv_y
@@ -152,18 +152,18 @@ def trace(cells, objects, starts, items, s, ox, oy, oz, dx, dy, dz):
             axis = 1
 
 
-@compiled(fastmath=True)
+@ray_function
 def falloff(distance, reach):
     """1 at a corner, 0 beyond ``reach``: how much a corner darkens."""
-    x = clamp01(f32(1.0) - distance / f32(reach))
+    x = clamp01(f32(1.0) - distance / reach)
     return x * x
 
 
-@compiled(fastmath=True)
+@ray_function
 def floor_light(light, s, x, y):
     """The baked light at a point of the floor, bilinear."""
     u, v = x / f32(TEXEL) - f32(0.5), y / f32(TEXEL) - f32(0.5)
-    i, j = int(math.floor(u)), int(math.floor(v))
+    i, j = int(whole(u)), int(whole(v))
     a, b = u - f32(i), v - f32(j)
     i, j = min(max(i, 0), 2 * GRID - 2), min(max(j, 0), 2 * GRID - 2)
     top = f32(light[s, j, i]) * (f32(1.0) - a) + f32(light[s, j, i + 1]) * a
@@ -171,14 +171,13 @@ def floor_light(light, s, x, y):
     return (top * (f32(1.0) - b) + bottom * b) * f32(1.0 / 255.0)
 
 
-@compiled(fastmath=True)
-def edge_distance(rooms, s, room, x, y, axis):
-    """Metres to the nearer wall of a room along one axis (0: x, 1: y)."""
-    p = x if axis == 0 else y
+@ray_function
+def edge_distance(rooms, s, room, p, axis):
+    """Metres from coordinate ``p`` to the nearer wall of a room along one axis (0: x, 1: y)."""
     return max(min(p - rooms[s, room, axis], rooms[s, room, 2 + axis] - p), f32(0.0))
 
 
-@compiled(fastmath=True)
+@ray_function
 def irradiance(rooms, s, room, x, y, z, nx, ny, nz):
     """Light from the room's lamp and its walls on a surface with this normal."""
     lx = min(max(x, rooms[s, room, LAMP]), rooms[s, room, LAMP + 2]) - x
@@ -191,7 +190,7 @@ def irradiance(rooms, s, room, x, y, z, nx, ny, nz):
     return fill + f32(0.85) * lamp
 
 
-@compiled(fastmath=True)
+@ray_function
 def normal_of(objects, s, code, face, x, y, z, dx, dy, dz):
     """Unit normal towards the eye."""
     if face == 0:
@@ -209,61 +208,60 @@ def normal_of(objects, s, code, face, x, y, z, dx, dy, dz):
     return nx * scale, ny * scale, nz * scale
 
 
-@compiled(fastmath=True)
+@ray_function
 def footprint(t, pixel, along, across):
     """How far a point on a plane moves per pixel, in metres."""
     return t * pixel * (f32(1.0) + min(abs(along) / max(abs(across), f32(1e-3)), f32(30.0)))
 
 
-@compiled(fastmath=True)
-def shade_room(rooms, light, s, code, face, room, t, pixel, x, y, z, dx, dy, dz):
-    """Linear albedo × occlusion of a floor, ceiling, wall or lintel."""
-    flat, inner = room & ROOM_MASK, f32(1.0)
-    if code == HIT_FLOOR or code == HIT_CEILING or code == HIT_LINTEL:
-        fu, fv = footprint(t, pixel, dx, dz), footprint(t, pixel, dy, dz)
+@ray_function
+def on_room(code, face, room, t, pixel, x, y, z, dx, dy, dz):
+    """Where a point lies on a floor, ceiling or wall.
+
+    Returns:
+        Material column; u, v and the face's size [m]; footprint along u and v [m].
+    """
+    four = f32(4.0)
+    if code != HIT_WALL:
         at = FLOOR_MATERIAL if code == HIT_FLOOR else CEILING_MATERIAL
-        r, g, b = albedo(rooms, s, flat, at, x, y, f32(4.0), f32(4.0), fu, fv)
-        if code == HIT_FLOOR:
-            inner = floor_light(light, s, x, y)
-        else:
-            corner = falloff(edge_distance(rooms, s, flat, x, y, 0), 0.6)
-            corner += falloff(edge_distance(rooms, s, flat, x, y, 1), 0.6)
-            inner = f32(1.9) - f32(0.3) * corner
-        return r * inner, g * inner, b * inner
-    u, du = (y, dy) if face == 0 else (x, dx)
-    dn = dx if face == 0 else dy
-    fu, fv = footprint(t, pixel, du, dn), footprint(t, pixel, dz, dn)
+        return at, x, y, four, four, footprint(t, pixel, dx, dz), footprint(t, pixel, dy, dz)
     at = CEILING_MATERIAL if room & DOORWAY else WALL_MATERIAL
-    r, g, b = albedo(rooms, s, flat, at, u, z, f32(4.0), f32(2.6), fu, fv)
-    inner = inner - f32(0.3) * falloff(z, 0.4) - f32(0.2) * falloff(f32(WALL_HEIGHT) - z, 0.5)
-    inner = inner - f32(0.25) * falloff(edge_distance(rooms, s, flat, x, y, 1 - face), 0.5)
-    return r * inner, g * inner, b * inner
+    u, du, dn = (y, dy, dx) if face == 0 else (x, dx, dy)
+    return at, u, z, four, four, footprint(t, pixel, du, dn), footprint(t, pixel, dz, dn)
 
 
-@compiled(fastmath=True)
-def shade_object(objects, light, s, i, face, t, pixel, x, y, z, dx, dy, dz):
-    """Linear albedo × occlusion of an object."""
-    hx, hy, hz = objects[s, i, 4], objects[s, i, 5], objects[s, i, 6]
+@ray_function
+def on_object(objects, s, i, face, t, pixel, x, y, z, dx, dy, dz):
+    """Where a point lies on an object: as :func:`on_room`."""
+    hx, hy, hz, two = objects[s, i, 4], objects[s, i, 5], objects[s, i, 6], f32(2.0)
     px, py, pz = x - objects[s, i, 1] + hx, y - objects[s, i, 2] + hy, z - objects[s, i, 3] + hz
-    two = f32(2.0)
+    at, size_x, size_y, size_z = OBJECT_MATERIAL, two * hx, two * hy, two * hz
     if face == 0:
-        u, v, su, sv, du, dv, dn = py, pz, two * hy, two * hz, dy, dz, dx
-    elif face == 2:
-        u, v, su, sv, du, dv, dn = px, py, two * hx, two * hy, dx, dy, dz
-    else:
-        u, v, su, sv, du, dv, dn = px, pz, two * hx, two * hz, dx, dz, dy
-    if face >= 3:
-        fu, fv = t * pixel * two, t * pixel * two
-    else:
-        fu, fv = footprint(t, pixel, du, dn), footprint(t, pixel, dv, dn)
-    r, g, b = albedo(objects, s, i, OBJECT_MATERIAL, u, v, su, sv, fu, fv)
-    inner = f32(1.0) - f32(0.3) * falloff(z, 0.25)
-    if z < f32(0.04):
-        inner = floor_light(light, s, x, y)
-    return r * inner, g * inner, b * inner
+        return at, py, pz, size_y, size_z, footprint(t, pixel, dy, dx), footprint(t, pixel, dz, dx)
+    if face == 1:
+        return at, px, pz, size_x, size_z, footprint(t, pixel, dx, dy), footprint(t, pixel, dz, dy)
+    if face == 2:
+        return at, px, py, size_x, size_y, footprint(t, pixel, dx, dz), footprint(t, pixel, dy, dz)
+    return at, px, pz, size_x, size_z, t * pixel * two, t * pixel * two
 
 
-@compiled(fastmath=True)
+@ray_function
+def occlusion(rooms, light, s, code, face, flat, x, y, z):
+    """How much light reaches a point, for what is near it: corners, the floor, baked shadows."""
+    if code == HIT_FLOOR or (code >= 0 and z < f32(0.04)):
+        return floor_light(light, s, x, y)
+    if code >= 0:
+        return f32(1.0) - f32(0.3) * falloff(z, f32(0.25))
+    if code == HIT_WALL:
+        beside = edge_distance(rooms, s, flat, y if face == 0 else x, 1 - face)
+        low, high = falloff(z, f32(0.4)), falloff(f32(WALL_HEIGHT) - z, f32(0.5))
+        return f32(1.0) - f32(0.3) * low - f32(0.2) * high - f32(0.25) * falloff(beside, f32(0.5))
+    corner = falloff(edge_distance(rooms, s, flat, x, 0), f32(0.6))
+    corner += falloff(edge_distance(rooms, s, flat, y, 1), f32(0.6))
+    return f32(1.9) - f32(0.3) * corner
+
+
+@ray_function
 def surface_number(code, face, room):
     """The same whole number for all points of one smooth surface."""
     if code >= 0:
@@ -271,7 +269,7 @@ def surface_number(code, face, room):
     return room * 8 + (-1 - code) * 2 + (face if code == HIT_WALL else 0)
 
 
-@compiled(fastmath=True, inline=True)
+@inlined_ray_function
 def look(cells, rooms, objects, starts, items, light, s, ox, oy, oz, dx, dy, dz, pixel):
     """The colour of a ray.
 
@@ -282,25 +280,29 @@ def look(cells, rooms, objects, starts, items, light, s, ox, oy, oz, dx, dy, dz,
         Linear r, g, b; depth [m]; surface number.
     """
     t, code, face, room = trace(cells, objects, starts, items, s, ox, oy, oz, dx, dy, dz)
-    x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
-    flat = room & ROOM_MASK
+    x, y, z, flat = ox + t * dx, oy + t * dy, oz + t * dz, room & ROOM_MASK
+    number = surface_number(code, face, room)
     if code >= 0:
-        r, g, b = shade_object(objects, light, s, code, face, t, pixel, x, y, z, dx, dy, dz)
-        pattern = int(objects[s, code, OBJECT_MATERIAL])
+        at, u, v, su, sv, fu, fv = on_object(objects, s, code, face, t, pixel, x, y, z, dx, dy, dz)
+        r, g, b = albedo(objects, s, code, at, u, v, su, sv, fu, fv)
+        pattern = int(objects[s, code, at])
         if pattern == GLOW or pattern == WINDOW or pattern == SCREEN:
-            return r, g, b, t, surface_number(code, face, room)
+            return r, g, b, t, number
     else:
-        r, g, b = shade_room(rooms, light, s, code, face, room, t, pixel, x, y, z, dx, dy, dz)
+        at, u, v, su, sv, fu, fv = on_room(code, face, room, t, pixel, x, y, z, dx, dy, dz)
+        r, g, b = albedo(rooms, s, flat, at, u, v, su, sv, fu, fv)
     nx, ny, nz = normal_of(objects, s, code, face, x, y, z, dx, dy, dz)
     e = irradiance(rooms, s, flat, x, y, z, nx, ny, nz)
+    e = e * occlusion(rooms, light, s, code, face, flat, x, y, z)
     r = r * e * rooms[s, flat, LAMP_COLOUR]
     g = g * e * rooms[s, flat, LAMP_COLOUR + 1]
     b = b * e * rooms[s, flat, LAMP_COLOUR + 2]
-    return r, g, b, t, surface_number(code, face, room)
+    return r, g, b, t, number
 
 
-@compiled(fastmath=True)
+@ray_function
 def display(x):
     """Linear light to a display value in [0, 255], with a soft shoulder."""
     x = max(x, f32(0.0))
-    return f32(255.0) * math.sqrt(x * (f32(1.0) + x * f32(0.25)) / (f32(1.0) + x))
+    shown = math.sqrt(x * (f32(1.0) + x * f32(0.25)) / (f32(1.0) + x))
+    return f32(254.9) * min(shown, f32(1.0))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
-from mgenv.engine.compiling import compiled
+from mgenv.engine.compiling import inlined_ray_function, ray_function
 from mgenv.engine.raytrace import display, look
 from mgenv.engine.scenes import SceneBatch
 
@@ -26,36 +26,7 @@ _CUDA_FRAMES = 16384
 """Frames a launch, which bounds the memory for surface numbers."""
 
 
-@compiled(fastmath=True, inline=True)
-def look_through(cells, rooms, objects, starts, items, light, s, pose, f, px, py, lens, size):
-    """Colour, depth and surface at image point (px, py) [pixels] of frame ``f``."""
-    x, y = (px / f32(size) - lens[2]) / lens[0], (py / f32(size) - lens[3]) / lens[1]
-    dx = pose[f, 0, 0] * x + pose[f, 0, 1] * y + pose[f, 0, 2]
-    dy = pose[f, 1, 0] * x + pose[f, 1, 1] * y + pose[f, 1, 2]
-    dz = pose[f, 2, 0] * x + pose[f, 2, 1] * y + pose[f, 2, 2]
-    ox, oy, oz = pose[f, 0, 3], pose[f, 1, 3], pose[f, 2, 3]
-    pixel = f32(1.0) / (lens[0] * f32(size))
-    return look(cells, rooms, objects, starts, items, light, s, ox, oy, oz, dx, dy, dz, pixel)
-
-
-@compiled(fastmath=True, inline=True)
-def first_look(cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, f, i, j):
-    """The centre ray of pixel (row i, column j)."""
-    px, py = f32(j) + f32(0.5), f32(i) + f32(0.5)
-    r, g, b, t, number = look_through(
-        cells, rooms, objects, starts, items, light, index[f], pose, f, px, py, lens, depth.shape[1]
-    )
-    rgb[f, i, j, 0], rgb[f, i, j, 1], rgb[f, i, j, 2] = to_byte(r), to_byte(g), to_byte(b)
-    depth[f, i, j] = t
-    surface[f, i, j] = number
-
-
-@compiled(fastmath=True, inline=True)
-def to_byte(x):
-    return np.uint8(min(display(x) + f32(0.5), f32(255.0)))
-
-
-@compiled(fastmath=True, inline=True)
+@ray_function
 def on_edge(surface, f, i, j):
     """Whether a neighbour shows another surface."""
     last, here = surface.shape[1] - 1, surface[f, i, j]
@@ -67,44 +38,52 @@ def on_edge(surface, f, i, j):
     )
 
 
-@compiled(fastmath=True, inline=True)
-def second_look(
-    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, surface, supersample, f, i, j
+@inlined_ray_function
+def draw_pixel(
+    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, rays, f, i, j
 ):
-    """Replace the colour of an edge pixel by the mean of supersample² rays."""
-    red, green, blue = f32(0.0), f32(0.0), f32(0.0)
-    part = f32(1.0) / f32(supersample)
-    for k in range(supersample * supersample):
-        px = f32(j) + (f32(k % supersample) + f32(0.5)) * part
-        py = f32(i) + (f32(k // supersample) + f32(0.5)) * part
-        r, g, b, _, _ = look_through(
-            cells, rooms, objects, starts, items, light, index[f], pose, f, px, py, lens, surface.shape[1]
+    """Pixel (row i, column j) of frame f.
+
+    With ``rays`` 1, look through its centre and note depth and surface; with more, replace the
+    colour of a pixel on an edge by the mean of rays².
+    """
+    if rays > 1 and not on_edge(surface, f, i, j):
+        return
+    s, size, part = index[f], f32(depth.shape[1]), f32(1.0) / f32(rays)
+    ox, oy, oz = pose[f, 0, 3], pose[f, 1, 3], pose[f, 2, 3]
+    pixel = f32(1.0) / (lens[0] * size)
+    red, green, blue = f32(0.5), f32(0.5), f32(0.5)
+    for k in range(rays * rays):
+        px, py = f32(j) + (f32(k % rays) + f32(0.5)) * part, f32(i) + (f32(k // rays) + f32(0.5)) * part
+        x, y = (px / size - lens[2]) / lens[0], (py / size - lens[3]) / lens[1]
+        dx = pose[f, 0, 0] * x + pose[f, 0, 1] * y + pose[f, 0, 2]
+        dy = pose[f, 1, 0] * x + pose[f, 1, 1] * y + pose[f, 1, 2]
+        dz = pose[f, 2, 0] * x + pose[f, 2, 1] * y + pose[f, 2, 2]
+        r, g, b, t, number = look(
+            cells, rooms, objects, starts, items, light, s, ox, oy, oz, dx, dy, dz, pixel
         )
-        red += min(display(r), f32(255.0))
-        green += min(display(g), f32(255.0))
-        blue += min(display(b), f32(255.0))
-    rgb[f, i, j, 0] = np.uint8(red * part * part + f32(0.5))
-    rgb[f, i, j, 1] = np.uint8(green * part * part + f32(0.5))
-    rgb[f, i, j, 2] = np.uint8(blue * part * part + f32(0.5))
+        red += display(r) * part * part
+        green += display(g) * part * part
+        blue += display(b) * part * part
+        if rays == 1:
+            depth[f, i, j] = t
+            surface[f, i, j] = number
+    rgb[f, i, j, 0], rgb[f, i, j, 1], rgb[f, i, j, 2] = np.uint8(red), np.uint8(green), np.uint8(blue)
 
 
-@compiled(fastmath=True)
+@ray_function
 def render_frames(
     cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, supersample, first, last
 ):
     """Frames ``first`` to ``last`` on the CPU."""
     size = depth.shape[1]
     for f in range(first, last):
-        for i in range(size):
-            for j in range(size):
-                first_look(
-                    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, f, i, j
-                )
-        for i in range(size):
-            for j in range(size):
-                if supersample > 1 and on_edge(surface, f, i, j):
-                    second_look(
-                        cells, rooms, objects, starts, items, light, index, pose, lens, rgb, surface, supersample,
+        for sweep in range(2 if supersample > 1 else 1):
+            rays = 1 if sweep == 0 else supersample
+            for i in range(size):
+                for j in range(size):
+                    draw_pixel(
+                        cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, rays,
                         f, i, j,
                     )  # fmt: skip
 
@@ -165,18 +144,18 @@ def _render_cuda(
     arrays: list[Tensor], index: Tensor, pose: Tensor, lens: Tensor, rgb: Tensor, depth: Tensor,
     supersample: int, workers: int | None,
 ) -> None:  # fmt: skip
-    from mgenv.engine.cuda_kernels import cuda, first_pass, second_pass
+    from mgenv.engine.cuda_kernels import cuda, draw_pixels
 
     with torch.cuda.device(index.device):
-        stream = cuda.external_stream(torch.cuda.current_stream().cuda_stream)
+        pointer = torch.cuda.current_stream().cuda_stream
+        stream = cuda.external_stream(pointer) if pointer else cuda.default_stream()
         scene = [cuda.as_cuda_array(t) for t in arrays]
         for a in range(0, len(index), _CUDA_FRAMES):
             part = slice(a, a + _CUDA_FRAMES)
             surface = torch.empty(depth[part].shape, dtype=torch.int32, device=index.device)
             blocks = (surface.numel() + 127) // 128
-            i, p, k, c, d, n = (
-                cuda.as_cuda_array(t) for t in (index[part], pose[part], lens, rgb[part], depth[part], surface)
-            )
-            first_pass[blocks, 128, stream](*scene, i, p, k, c, d, n)
+            tensors = (index[part], pose[part], lens, rgb[part], depth[part], surface)
+            frames = [cuda.as_cuda_array(t) for t in tensors]
+            draw_pixels[blocks, 128, stream](*scene, *frames, 1)
             if supersample > 1:
-                second_pass[blocks, 128, stream](*scene, i, p, k, c, n, supersample)
+                draw_pixels[blocks, 128, stream](*scene, *frames, supersample)

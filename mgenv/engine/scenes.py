@@ -94,7 +94,7 @@ class SceneBatch:
         return self._copies[key]
 
 
-@compiled()
+@compiled
 def _place_lamp(rect, room):
     """Bounds of the room and its lamp: a point in most rooms, a line along a long one."""
     for k in range(4):
@@ -107,7 +107,7 @@ def _place_lamp(rect, room):
     room[KIND] = rect[4]
 
 
-@compiled()
+@compiled
 def _build_scene(world_id, tables, cells, free, rooms, objects, starts, items, light, counts):
     """Fill one scene's arrays, all zero before."""
     rects, doors = np.zeros((MAX_ROOMS, 5), np.int64), np.zeros((MAX_DOORS, 6), np.int64)
@@ -136,7 +136,7 @@ def _build_scene(world_id, tables, cells, free, rooms, objects, starts, items, l
     counts[0], counts[1], counts[2] = num_rooms, count, num_doors
 
 
-@compiled()
+@compiled
 def _build_scenes(world_ids, tables, first, last, cells, free, rooms, objects, starts, items, light, counts):
     for s in range(first, last):
         _build_scene(

@@ -12,7 +12,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 
 
-@compiled()
+@compiled
 def new_stream(seed, purpose):
     """uint64 (1,): a stream of its own for each pair of integers."""
     state = np.empty(1, np.uint64)
@@ -21,7 +21,7 @@ def new_stream(seed, purpose):
     return state
 
 
-@compiled()
+@compiled
 def uniform(state):
     """The next number in [0, 1)."""
     state[0] = state[0] + _GOLDEN
@@ -32,19 +32,19 @@ def uniform(state):
     return (z >> _S11) * (1.0 / 9007199254740992.0)
 
 
-@compiled()
+@compiled
 def between(state, low, high):
     """A number in [low, high)."""
     return low + (high - low) * uniform(state)
 
 
-@compiled()
+@compiled
 def integer(state, low, high):
     """A whole number in [low, high)."""
     return low + int(uniform(state) * (high - low))
 
 
-@compiled()
+@compiled
 def normal(state):
     """Roughly normal, within ±3: the sum of six uniform numbers, scaled."""
     total = 0.0

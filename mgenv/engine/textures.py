@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from mgenv.engine.compiling import compiled
+from mgenv.engine.compiling import ray_function
 
 f32 = np.float32
 
@@ -20,25 +20,26 @@ PICTURE, DOORS, DRAWERS, CRATE, WINDOW, BOOKS, RUG, GLOW, LEAVES, SCREEN = range
 MATERIAL_SIZE = 8
 
 
-@compiled(fastmath=True)
+@ray_function
 def whole(x):
-    """The floor, as a float."""
-    return f32(math.floor(x))
+    """The floor, as a float; math.floor would be a slow call into the C library."""
+    cut = f32(int(x))
+    return cut - f32(1.0) if cut > x else cut
 
 
-@compiled(fastmath=True)
+@ray_function
 def clamp01(x):
     return min(max(x, f32(0.0)), f32(1.0))
 
 
-@compiled(fastmath=True)
+@ray_function
 def smooth(x):
     """A smooth step from 0 at x = 0 to 1 at x = 1."""
     x = clamp01(x)
     return x * x * (f32(3.0) - f32(2.0) * x)
 
 
-@compiled(fastmath=True)
+@ray_function
 def wave(x):
     """A smooth wave of period 1 between 0 (at whole x) and 1."""
     x = x - whole(x)
@@ -46,7 +47,7 @@ def wave(x):
     return y * y * (f32(3.0) - f32(2.0) * y)
 
 
-@compiled(fastmath=True)
+@ray_function
 def hashed(i, j):
     """A fixed random number in [0, 1) for a pair of whole numbers."""
     x = f32(i) * f32(0.1031) + f32(j) * f32(0.3713) + f32(0.17)
@@ -55,13 +56,13 @@ def hashed(i, j):
     return f32(x - whole(x))
 
 
-@compiled(fastmath=True)
+@ray_function
 def fade(period, footprint):
     """How much of a pattern's contrast a pixel of this footprint can show."""
     return clamp01((f32(0.6) - footprint / period) * f32(3.0))
 
 
-@compiled(fastmath=True)
+@ray_function
 def cell_tint(x, row, soft):
     """A random tint for each whole x, blended over ``soft`` at the borders."""
     i = whole(x)
@@ -74,21 +75,21 @@ def cell_tint(x, row, soft):
     return here + (there - here) * f32(0.5) * clamp01(f32(1.0) - gap / soft)
 
 
-@compiled(fastmath=True)
+@ray_function
 def line(x, half_width, soft):
     """1 on the lines at whole x, 0 away from them."""
     distance = abs(x - whole(x + f32(0.5)))
     return clamp01((half_width + soft * f32(0.5) - distance) / (soft + f32(0.02)))
 
 
-@compiled(fastmath=True)
+@ray_function
 def band(x, low, high, soft):
     """1 between low and high, with soft borders."""
     soft = soft + f32(0.01)
     return smooth((x - low) / soft + f32(0.5)) * smooth((high - x) / soft + f32(0.5))
 
 
-@compiled(fastmath=True)
+@ray_function
 def planks(u, v, scale, fu, fv):
     row = v / scale
     tint = cell_tint(row, f32(3.0), fv / scale)
@@ -100,7 +101,7 @@ def planks(u, v, scale, fu, fv):
     return f32(0.42) + (grain * f32(0.75) + seam * f32(0.35) - f32(0.42)) * kept
 
 
-@compiled(fastmath=True)
+@ray_function
 def tiles(u, v, scale, fu, fv):
     footprint = max(fu, fv)
     grout = max(line(u / scale, f32(0.05), fu / scale), line(v / scale, f32(0.05), fv / scale))
@@ -108,7 +109,7 @@ def tiles(u, v, scale, fu, fv):
     return f32(0.22) + (max(grout, tint) - f32(0.22)) * fade(scale, footprint)
 
 
-@compiled(fastmath=True)
+@ray_function
 def soft_sign(x, soft):
     """A square wave of period 2 in [0, 1], its steps as wide as a pixel."""
     x = x * f32(0.5)
@@ -117,14 +118,14 @@ def soft_sign(x, soft):
     return smooth((x - f32(0.25)) / soft + f32(0.5)) * smooth((f32(0.75) - x) / soft + f32(0.5))
 
 
-@compiled(fastmath=True)
+@ray_function
 def checker(u, v, scale, fu, fv):
     a, b = soft_sign(u / scale, fu / scale), soft_sign(v / scale, fv / scale)
     both = a * b + (f32(1.0) - a) * (f32(1.0) - b)
     return f32(0.5) + (both - f32(0.5)) * fade(f32(2.0) * scale, max(fu, fv))
 
 
-@compiled(fastmath=True)
+@ray_function
 def bricks(u, v, scale, fu, fv):
     row = v / (scale * f32(0.4))
     along = u / scale + f32(0.5) * whole(row)
@@ -133,7 +134,7 @@ def bricks(u, v, scale, fu, fv):
     return f32(0.35) + (max(joint, tint) - f32(0.35)) * fade(scale * f32(0.5), max(fu, fv))
 
 
-@compiled(fastmath=True)
+@ray_function
 def wainscot(u, v, scale, fu, fv):
     below = smooth((f32(0.9) - v) / (fv + f32(0.02)) + f32(0.5))
     rail = band(v, f32(0.86), f32(0.95), fv)
@@ -141,7 +142,7 @@ def wainscot(u, v, scale, fu, fv):
     return clamp01(f32(0.75) * below + f32(0.3) * rail + f32(0.25) * skirting)
 
 
-@compiled(fastmath=True)
+@ray_function
 def picture(u, v, su, sv, scale, fu, fv):
     """A framed abstract: a horizon, a disc and a slope drawn from ``scale``."""
     x, y, soft = u / su, v / sv, max(fu / su, fv / sv)
@@ -155,7 +156,7 @@ def picture(u, v, su, sv, scale, fu, fv):
     return inside * clamp01(max(f32(0.85) * ground, disc) + f32(0.12))
 
 
-@compiled(fastmath=True)
+@ray_function
 def panels(u, v, su, sv, columns, rows, fu, fv):
     """Doors or drawers: dark gaps, raised panels and a knob each."""
     x, y = u / su * columns, v / sv * rows
@@ -167,7 +168,7 @@ def panels(u, v, su, sv, columns, rows, fu, fv):
     return f32(0.2) + (f32(0.85) * gap + f32(0.3) * (f32(1.0) - raised) - f32(0.2)) * kept
 
 
-@compiled(fastmath=True)
+@ray_function
 def crate(u, v, su, sv, fu, fv):
     x, y, soft = u / su, v / sv, max(fu / su, fv / sv)
     inside = band(x, f32(0.13), f32(0.87), soft) * band(y, f32(0.13), f32(0.87), soft)
@@ -175,7 +176,7 @@ def crate(u, v, su, sv, fu, fv):
     return inside * (f32(1.0) - brace)
 
 
-@compiled(fastmath=True)
+@ray_function
 def window(u, v, su, sv, fu, fv):
     """1 on the frame and the cross, a gradient of sky within."""
     x, y = u / su, v / sv
@@ -185,7 +186,7 @@ def window(u, v, su, sv, fu, fv):
     return f32(1.0) - glass * (f32(1.0) - bar) * (f32(1.0) - sky)
 
 
-@compiled(fastmath=True)
+@ray_function
 def rug(u, v, su, sv, scale, fu, fv):
     edge = min(min(u, su - u), min(v, sv - v))
     footprint = max(fu, fv)
@@ -195,7 +196,7 @@ def rug(u, v, su, sv, scale, fu, fv):
     return max(border, medal)
 
 
-@compiled(fastmath=True)
+@ray_function
 def mix_of(kind, u, v, su, sv, scale, fu, fv):
     """The share of the second colour at (u, v) [m] of a face su × sv [m], footprint fu × fv [m]."""
     if kind == PLANKS:
@@ -233,7 +234,7 @@ def mix_of(kind, u, v, su, sv, scale, fu, fv):
     return f32(0.0)
 
 
-@compiled(fastmath=True)
+@ray_function
 def albedo(table, s, i, at, u, v, su, sv, fu, fv):
     """Linear colour of the material at ``table[s, i, at:at + 8]``, with a slow, faint mottle."""
     m = mix_of(int(table[s, i, at]), u, v, su, sv, table[s, i, at + 7], fu, fv)

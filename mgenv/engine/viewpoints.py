@@ -20,7 +20,7 @@ _SURVEY_STRIDE = 0.3
 _RAYS = 9
 
 
-@compiled()
+@compiled
 def openness(cells, objects, starts, items, s, x, y, yaw):
     """(mean, least) depth [m] over a level fan of 90°, each ray cut at 5 m."""
     total, least = 0.0, 9.0
@@ -36,7 +36,7 @@ def openness(cells, objects, starts, items, s, x, y, yaw):
     return total / _RAYS, least
 
 
-@compiled()
+@compiled
 def random_view(cells, free, objects, starts, items, s, state, tries, out):
     """Draw ``tries`` level views and keep the most open: ``out`` (5,) = x, y, z, yaw, pitch."""
     spots, count = np.empty(GRID * GRID, np.int64), 0
@@ -56,7 +56,7 @@ def random_view(cells, free, objects, starts, items, s, state, tries, out):
             out[0], out[1], out[2], out[3], out[4] = x, y, CAMERA_HEIGHT, yaw, 0.0
 
 
-@compiled()
+@compiled
 def random_views(cells, free, objects, starts, items, index, seeds, purpose, tries, out):
     """:func:`random_view` for N scenes: ``out`` float64 (N, 5)."""
     for n in range(len(index)):
@@ -64,7 +64,7 @@ def random_views(cells, free, objects, starts, items, index, seeds, purpose, tri
         random_view(cells, free, objects, starts, items, index[n], state, tries, out[n])
 
 
-@compiled()
+@compiled
 def _room_spots(cells, free, rooms, num_rooms, spots):
     """The free cell nearest to the middle of each room, -1 where a room cannot be entered."""
     for n in range(num_rooms):
@@ -78,7 +78,7 @@ def _room_spots(cells, free, rooms, num_rooms, spots):
                     best, spots[n] = square, cell
 
 
-@compiled()
+@compiled
 def _next_spot(free, here, spots, num_rooms, rooms, seen, distance, queue):
     """The nearest room not yet surveyed (corridors last), else the nearest unseen cell."""
     reached = distances(free, here, distance, queue)
@@ -94,7 +94,7 @@ def _next_spot(free, here, spots, num_rooms, rooms, seen, distance, queue):
     return best if best >= 0 else queue[reached - 1]
 
 
-@compiled()
+@compiled
 def survey(cells, free, rooms, num_rooms, place, pose):
     """A level walk that turns once around in every room, the nearest rooms first.
 
