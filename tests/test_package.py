@@ -29,8 +29,7 @@ def test_public_names_are_there():
 def test_importing_the_package_is_light():
     heavy = "{'torch', 'numba', 'stable_baselines3', 'pettingzoo', 'hydra'}"
     code = f"import sys, mgenv; print(sorted({heavy} & set(sys.modules)))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
 def test_wrappers_and_agents_are_parts_of_the_package():

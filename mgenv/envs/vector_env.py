@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +9,21 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from mgenv.camera import planar, planar_from
+from mgenv.camera import planar
 from mgenv.envs import options as checks
 from mgenv.envs.episodes import Episodes
 from mgenv.envs.infos import Infos, add_infos, final_infos
+from mgenv.envs.observer import Observer, Rows
 from mgenv.envs.places import Places
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.robots import make_robot
-from mgenv.tasks import FARTHEST, TASKS, make_task
+from mgenv.tasks import TASKS, make_task
 from mgenv.worlds import load_world
 from mgenv.worlds.base import Frame, World
-
-Rows = dict[str, NDArray[Any]]
 
 
 @dataclass
@@ -93,7 +90,7 @@ class VectorEnv(gym.vector.VectorEnv):
         render_mode: ``"rgb_array"`` or None.
 
     Raises:
-        MgenvError: an argument is not what is accepted; nothing has been loaded then.
+        MgenvError: an argument is not what is accepted.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -148,22 +145,11 @@ class VectorEnv(gym.vector.VectorEnv):
         self._places = Places(world, memory, world_ids, scan_frames)
         self._task = make_task(task, num_envs, world.image_size)
         self._episodes = Episodes(num_envs)
-        self._make_spaces()
-
-    def _make_spaces(self) -> None:
-        size = self.world.image_size
-        parts: dict[str, spaces.Space] = {"pixels": spaces.Box(0, 255, (size, size, 3), np.uint8)}
-        if self.obs_type == "pixels_agent_pos":
-            high = np.array([FARTHEST, FARTHEST, 1.0, 1.0], np.float32)
-            parts["agent_pos"] = spaces.Box(-high, high)
-        self.single_observation_space = spaces.Dict(parts | self._task.spaces())
+        self._observer = Observer(self._task, self.obs_type)
+        self.single_observation_space = self._observer.space
         self.single_action_space = self.robot.action_space
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._observation: Rows = {
-            name: np.zeros((self.num_envs, *(space.shape or ())), space.dtype)
-            for name, space in self.single_observation_space.items()
-        }
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
 
     # -- reset ----------------------------------------------------------------------------------
 
@@ -233,7 +219,7 @@ class VectorEnv(gym.vector.VectorEnv):
         places = [self._places.at(*pair, remembered=frames) for pair in pairs]
         self._task.begin(slots, frame, places, generators)
         self._episodes.begin(slots, world_ids, planar(frame.pose))
-        self._observe(slots, frame)
+        self._observer.see(slots, frame, self._episodes.start[slots])
         return self._info(slots, frame)
 
     # -- step -----------------------------------------------------------------------------------
@@ -280,7 +266,7 @@ class VectorEnv(gym.vector.VectorEnv):
         self._episodes.elapsed[slots] += 1
         truncated = self._episodes.elapsed[slots] >= (self.max_episode_steps or np.inf)
         self._episodes.done[slots] = outcome.terminated | truncated
-        self._observe(slots, frame)
+        self._observer.see(slots, frame, self._episodes.start[slots])
         info = self._info(slots, frame) | outcome.rewards
         return Transition(outcome.reward, outcome.terminated, truncated, info)
 
@@ -291,24 +277,12 @@ class VectorEnv(gym.vector.VectorEnv):
         if not over.all():
             add_infos(infos, self.num_envs, moving[~over], on)
         if over.any():
-            ended = moving[over]
-            seen = {name: value[ended] for name, value in self._observation.items()}
             last = {name: value[over] for name, value in step.info.items()}
-            infos |= final_infos(self.num_envs, ended, seen, last)
+            seen = self._observer.rows(moving[over])
+            infos |= final_infos(self.num_envs, moving[over], seen, last)
         return moving[over]
 
     # -- what is seen ---------------------------------------------------------------------------
-
-    def _observe(self, slots: NDArray[np.int64], frame: Frame) -> None:
-        """Write the slots' rows of the observation."""
-        rows: Rows = {"pixels": frame.rgb} | self._task.observe(slots, frame)
-        if self.obs_type == "pixels_agent_pos":
-            here, start = planar(frame.pose), self._episodes.start[slots]
-            turn = here[:, 2:] - start[:, 2:]  # (n, 1)
-            place = planar_from(start, here).clip(-FARTHEST, FARTHEST)  # (n, 2)
-            rows["agent_pos"] = np.hstack([place, np.sin(turn), np.cos(turn)])
-        for name, value in rows.items():
-            self._observation[name][slots] = value
 
     def _info(self, slots: NDArray[np.int64], frame: Frame) -> Rows:
         return {
@@ -322,14 +296,14 @@ class VectorEnv(gym.vector.VectorEnv):
     @property
     def observation(self) -> Rows:
         """A copy of the last observation of every slot."""
-        return {name: value.copy() for name, value in self._observation.items()}
+        return self._observer.rows()
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """What each robot sees, uint8 (H, W, 3) each; None without a render mode."""
         self.check_ready()
         if self.render_mode is None:
             return None
-        return tuple(self._observation["pixels"].copy())
+        return tuple(self._observer.rows()["pixels"])
 
     @property
     def task_description(self) -> str:
@@ -393,7 +367,7 @@ class VectorEnv(gym.vector.VectorEnv):
         self._places.set_state(state["places"])
         self._task.set_state(state["goals"])
         self._episodes.set_state(state["episodes"])
-        self._observation = copy.deepcopy(state["observation"])
+        self._observer.set_state(state["observation"])
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``.
@@ -405,10 +379,8 @@ class VectorEnv(gym.vector.VectorEnv):
         for slot in (from_slot, *to_slots):
             checks.check_integer("slot", slot, high=self.num_envs)
         targets = [int(slot) for slot in to_slots if slot != from_slot]
-        for part in (self.world, self._places, self._task, self._episodes):
+        for part in (self.world, self._places, self._task, self._episodes, self._observer):
             part.fork(from_slot, targets)
-        for value in self._observation.values():
-            value[targets] = value[from_slot]
 
     # -- end ------------------------------------------------------------------------------------
 
