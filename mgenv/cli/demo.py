@@ -136,9 +136,14 @@ def _compare(walk: list[Step]) -> Likeness:
 
 
 def _film(file: Path, title: str, remembered: list[Step], forgotten: list[Step]) -> None:
-    names = ("start", "return, with memory", "return, without")
-    pictures = (remembered[0].rgb, remembered[-1].rgb, forgotten[-1].rgb)
-    closing = draw_comparison(dict(zip(names, pictures, strict=True)))
+    with_memory, without = _compare(remembered), _compare(forgotten)
+    closing = draw_comparison(
+        {
+            "start": remembered[0].rgb,
+            f"return, with memory: {with_memory.psnr:.1f} dB": remembered[-1].rgb,
+            f"return, without: {without.psnr:.1f} dB": forgotten[-1].rgb,
+        }
+    )
     write_video(file, [*draw_walk(remembered, title), *[closing] * HOLD], FPS)
 
 

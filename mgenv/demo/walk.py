@@ -129,8 +129,8 @@ def wander(depth: NDArray[np.float32]) -> NDArray[np.float64]:
     turn = float(np.clip(best, -TURN, TURN))
     ahead = float(room[np.abs(angles) < math.radians(20)].min())
     blocked = ahead < CLEARANCE + STEP
-    if blocked and abs(turn) < TURN / 2:
-        turn = TURN
+    if blocked:
+        turn = TURN  # always the same way, until there is room
     motion = np.zeros(MOTION_SIZE)
     motion[0], motion[3] = 0.0 if blocked else STEP, turn
     return motion
