@@ -108,7 +108,7 @@ def bake_floor(rooms, rects, num_rooms, objects, count, cells, light):
         _blur(other, shadow)
     for j in range(TEXELS):
         for i in range(TEXELS):
-            light[j, i] = int(255.0 * (1.0 - 0.5 * shadow[j, i]))
+            light[j, i] = int(255.0 * (1.0 - 0.6 * shadow[j, i]))
     for n in range(num_rooms):
         for j in range(2 * rects[n, 1], 2 * rects[n, 3]):
             for i in range(2 * rects[n, 0], 2 * rects[n, 2]):

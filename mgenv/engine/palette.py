@@ -47,11 +47,20 @@ def fill_furniture_colours(state, hue, colours):
 
 
 @compiled
+def wall_hue(state):
+    """A hue that walls are painted in: mostly warm, often blue or green, seldom pink or violet."""
+    draw = uniform(state)
+    if draw < 0.5:
+        return between(state, 0.02, 0.17)
+    return between(state, 0.25, 0.66) if draw < 0.9 else between(state, 0.66, 1.02) % 1.0
+
+
+@compiled
 def _floor(state, kind, row, wood_hue, wood_value):
     draw = uniform(state)
     if kind == BATH or kind == KITCHEN or (kind == STORAGE and draw < 0.5):
-        hue, value = uniform(state), between(state, 0.45, 0.9)
-        saturation = between(state, 0.02, 0.3)
+        hue, value = wall_hue(state), between(state, 0.45, 0.9)
+        saturation = between(state, 0.02, 0.28)
         row[0] = CHECKER if draw < 0.4 else TILES
         row[7] = between(state, 0.35, 0.55)
         set_colour(row[1:4], hue, saturation, value)
@@ -62,7 +71,7 @@ def _floor(state, kind, row, wood_hue, wood_value):
         set_colour(row[1:4], wood_hue, saturation, wood_value * 1.1)
         set_colour(row[4:7], wood_hue, saturation, wood_value * 0.72)
     else:
-        hue, saturation, value = uniform(state), between(state, 0.1, 0.45), between(state, 0.35, 0.7)
+        hue, saturation, value = wall_hue(state), between(state, 0.08, 0.4), between(state, 0.35, 0.7)
         row[0], row[7] = FABRIC, between(state, 0.5, 0.9)
         set_colour(row[1:4], hue, saturation, value)
         set_colour(row[4:7], hue, saturation, value * 1.18)
@@ -104,7 +113,7 @@ def paint_room(state, kind, room, house):
     Args:
         house: (3,) wood hue, wood value, main wall hue: what the rooms of a world share.
     """
-    hue = house[2] if kind == CORRIDOR or uniform(state) < 0.35 else uniform(state)
+    hue = house[2] if kind == CORRIDOR or uniform(state) < 0.35 else wall_hue(state)
     _floor(state, kind, room[FLOOR_MATERIAL : FLOOR_MATERIAL + 8], house[0], house[1])
     _walls(state, kind, room[WALL_MATERIAL : WALL_MATERIAL + 8], hue)
     ceiling = room[CEILING_MATERIAL : CEILING_MATERIAL + 8]

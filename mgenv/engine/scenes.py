@@ -18,7 +18,7 @@ from mgenv.engine.compiling import compiled
 from mgenv.engine.furnish import MAX_OBJECTS, frame_doors, furnish_room, hang_lamp, keep_doors_free
 from mgenv.engine.furniture import ITEM_TABLE, PART_TABLE, WISH_TABLE
 from mgenv.engine.layout import CELL, CORRIDOR, GRID, MAX_DOORS, MAX_ROOMS, plan
-from mgenv.engine.palette import paint_room, set_colour
+from mgenv.engine.palette import paint_room, set_colour, wall_hue
 from mgenv.engine.raytrace import KIND, LAMP, OBJECT_SIZE, ROOM_SIZE
 from mgenv.engine.stream import between, new_stream, uniform
 from mgenv.errors import InvalidOptionError
@@ -95,14 +95,16 @@ class SceneBatch:
 
 
 @compiled
-def _place_lamp(rect, room):
-    """Bounds of the room and its lamp: a point in most rooms, a line along a long one."""
+def _place_lamp(state, rect, room):
+    """Bounds of the room and its lamp: a point off the middle, in corridors a line."""
     for k in range(4):
         room[k] = rect[k] * CELL
     width, depth = room[2] - room[0], room[3] - room[1]
     for k in range(2):
         middle, side = 0.5 * (room[k] + room[2 + k]), width if k == 0 else depth
         half = max(0.5 * side - 1.0, 0.0) if rect[4] == CORRIDOR else 0.0
+        if rect[4] != CORRIDOR:
+            middle += between(state, -0.26, 0.26) * side
         room[LAMP + k], room[LAMP + 2 + k] = middle - half, middle + half
     room[KIND] = rect[4]
 
@@ -113,7 +115,7 @@ def _build_scene(world_id, tables, cells, free, rooms, objects, starts, items, l
     rects, doors = np.zeros((MAX_ROOMS, 5), np.int64), np.zeros((MAX_DOORS, 6), np.int64)
     num_rooms, num_doors = plan(new_stream(world_id, _LAYOUT), rects, doors, cells)
     paint, state = new_stream(world_id, _PAINT), new_stream(world_id, _FURNITURE)
-    house = np.array([between(paint, 0.06, 0.1), between(paint, 0.4, 0.8), uniform(paint)])
+    house = np.array([between(paint, 0.06, 0.1), between(paint, 0.4, 0.8), wall_hue(paint)])
     trim, blocked = np.empty(3), np.zeros((GRID, GRID), np.uint8)
     if uniform(paint) < 0.6:
         set_colour(trim, 0.1, 0.04, between(paint, 0.85, 0.95))
@@ -123,7 +125,7 @@ def _build_scene(world_id, tables, cells, free, rooms, objects, starts, items, l
     keep_doors_free(doors, num_doors, blocked)
     hues = np.empty(MAX_ROOMS)
     for n in range(num_rooms):
-        _place_lamp(rects[n], rooms[n])
+        _place_lamp(paint, rects[n], rooms[n])
         hues[n] = paint_room(paint, rects[n, 4], rooms[n], house)
         count = hang_lamp(rooms[n], objects, count)
     for n in range(num_rooms):
