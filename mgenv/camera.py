@@ -167,6 +167,29 @@ class Intrinsics:
         return self.rays(height, width, depth.device).to(depth.dtype) * depth.unsqueeze(-1)
 
 
+    def normals(self, depth: Tensor) -> Tensor:
+        """Surface normals in the camera's frame, towards the camera: (..., H, W, 3).
+
+        Each axis takes the difference to the nearer neighbour in depth, so that edges do not tilt
+        the surfaces beside them.
+        """
+        points = self.unproject(depth)  # (..., H, W, 3)
+        across, down = _smaller_difference(points, -2), _smaller_difference(points, -3)
+        normal = torch.cross(across, down, dim=-1)
+        towards = -torch.sign((normal * points).sum(-1, keepdim=True))
+        return normal * towards / normal.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+def _smaller_difference(points: Tensor, dim: int) -> Tensor:
+    """Forward or backward difference along ``dim``, whichever changes depth less."""
+    length = points.shape[dim]
+    step = points.narrow(dim, 1, length - 1) - points.narrow(dim, 0, length - 1)
+    first, last = step.narrow(dim, 0, 1), step.narrow(dim, length - 2, 1)
+    forward, backward = torch.cat([step, last], dim), torch.cat([first, step], dim)
+    nearer = forward[..., 2:].abs() <= backward[..., 2:].abs()
+    return torch.where(nearer, forward, backward)
+
+
 DEFAULT_INTRINSICS = Intrinsics.from_fov(90.0)
 
 

@@ -60,6 +60,7 @@ def seen_pixels(
         bool (H, W).
     """
     surface = Pose(pose).do(intrinsics.unproject(depth).flatten(0, 1))  # (HW, 3)
+    normal = intrinsics.normals(depth).flatten(0, 1) @ pose[:3, :3].T  # (HW, 3)
     seen = torch.zeros(surface.shape[0], dtype=torch.bool, device=depth.device)
     for start in range(0, len(known_pose), chunk):
         part = Pose(known_pose[start : start + chunk])
@@ -71,6 +72,7 @@ def seen_pixels(
             mode="nearest",
             align_corners=False,
         )[:, 0, 0]  # (k, HW)
-        inside = (grid[:, 0].abs() < 1).all(-1) & (far > 0.05)
+        to_known = part.position[:, None] - surface  # (k, HW, 3)
+        inside = (grid[:, 0].abs() < 1).all(-1) & (far > 0.05) & ((normal * to_known).sum(-1) > 0)
         seen |= (inside & ((read - far).abs() < 0.05 + 0.03 * far)).any(0)
     return seen.view(depth.shape)

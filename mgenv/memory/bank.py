@@ -23,7 +23,7 @@ from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
 from mgenv.errors import CheckpointError, InvalidOptionError, NotResetError, OutputError
-from mgenv.memory.retrieval import Candidates, surface_points
+from mgenv.memory.retrieval import POINT_SIZE, Candidates, surface_points
 
 FORMAT = "mgenv-memory-1"
 SHARED = -1
@@ -87,7 +87,7 @@ class MemoryBank:
             "rgb": torch.zeros(rows, size, size, 3, dtype=torch.uint8, device=device),
             "depth": torch.zeros(rows, size, size, dtype=torch.float16, device=device),
             "pose": torch.zeros(rows, 4, 4, device=device),
-            "points": torch.zeros(rows, 256, 4, device=device),
+            "points": torch.zeros(rows, 256, POINT_SIZE, device=device),
             "observed": torch.zeros(rows, dtype=torch.bool, device=device),
             "age": torch.zeros(rows, dtype=torch.int64, device=device),
         }

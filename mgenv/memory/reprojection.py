@@ -19,6 +19,8 @@ from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose
 
 FAR = 1e4
 MAX_DEPTH = 20.0
+LEVELS = 4
+"""Of the splatting pyramid: footprints up to 8 pixels."""
 MIN_AGREEMENT = 0.1
 """How well the best source's depth must agree for a pixel to count as remembered."""
 
@@ -67,11 +69,18 @@ def reproject(
     sources: Sources, pose: Tensor, intrinsics: Intrinsics = DEFAULT_INTRINSICS
 ) -> Canvas:
     """Warp sources into the views ``pose`` (B, 4, 4)."""
-    depth = splat_depth(sources, pose, intrinsics)  # (B, H, W)
-    hit = depth < FAR / 2
-    rgb, agreement = _gather(sources, torch.where(hit, depth, 1.0), pose, intrinsics)
-    mask = (hit & (agreement > MIN_AGREEMENT)).float().unsqueeze(1)  # (B, 1, H, W)
-    inverse = torch.where(hit, 1.0 / depth.clamp(0.05, MAX_DEPTH), 0.0).unsqueeze(1)
+    shown = torch.cat(
+        [sources.rgb, sources.depth.unsqueeze(2), facing(sources, pose, intrinsics).unsqueeze(2)], 2
+    )  # (B, K, 5, H, W)
+    near, behind = (
+        _read(sources, shown, depth, pose, intrinsics)
+        for depth in splat_depth(sources, pose, intrinsics)
+    )
+    front = near.agreement > MIN_AGREEMENT  # (B, H, W)
+    rgb = torch.where(front.unsqueeze(1), near.rgb, behind.rgb)
+    depth = torch.where(front, near.depth, behind.depth)
+    mask = (front | (behind.agreement > MIN_AGREEMENT)).float().unsqueeze(1)  # (B, 1, H, W)
+    inverse = depth.clamp(0.05, MAX_DEPTH).reciprocal().unsqueeze(1)
     filled = push_pull(torch.cat([rgb, inverse], 1), mask)  # (B, 4, H, W)
     return Canvas(filled[:, :3], 1.0 / filled[:, 3:].clamp(1 / MAX_DEPTH, 20.0), mask)
 
@@ -88,29 +97,74 @@ def source_weights(observed: Tensor, valid: Tensor, age: Tensor) -> Tensor:
     return torch.where(observed, OBSERVED_WEIGHT, generated) * valid
 
 
-def splat_depth(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> Tensor:
-    """Z-buffer of all sources' surfaces with 2×2 footprints: (B, H, W), FAR where empty."""
-    batch, _, height, width = sources.depth.shape
+def facing(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> Tensor:
+    """1 where a source's surface shows its front to the view, else 0: (B, K, H, W).
+
+    A wall that was only seen from the other side hides what is behind it, but says nothing of how
+    it looks from here.
+    """
+    normal = intrinsics.normals(sources.depth)  # (B, K, H, W, 3)
+    local = Pose(sources.pose).inv_do(pose[:, None, :3, 3].unsqueeze(2).expand(-1, sources.depth.shape[1], -1, -1))
+    to_view = local.unsqueeze(3) - intrinsics.unproject(sources.depth)  # (B, K, H, W, 3)
+    return ((normal * to_view).sum(-1) > 0).float()
+
+
+def splat_depth(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> tuple[Tensor, Tensor]:
+    """Z-buffers of all sources' surfaces: two of (B, H, W), FAR where empty.
+
+    A surface seen from nearer than it was stored from has gaps between its pixels. Each pixel is
+    therefore splatted at the level of a pyramid where its footprint is about one cell; the first
+    buffer takes the nearest of all levels, the second only the finest, which has sharp edges.
+    """
+    batch, count, height, width = sources.depth.shape
     relative = Pose(pose.unsqueeze(1)).inverse().compose(Pose(sources.pose))  # (B, K)
     camera = intrinsics.unproject(sources.depth).flatten(2, 3)  # (B, K, HW, 3)
     image, depth = intrinsics.project(relative.do(camera))
-    depth = torch.where(
-        (sources.weight > 0).unsqueeze(-1) & (depth > 0.05) & (sources.depth.flatten(2) > 0),
-        depth,
-        FAR,
-    )
-    x = image[..., 0].clamp(-2, 3) * width - 0.5
-    y = image[..., 1].clamp(-2, 3) * height - 0.5
+    stored = sources.depth.flatten(2)  # (B, K, HW)
+    usable = (sources.weight > 0).unsqueeze(-1) & (depth > 0.05) & (stored > 0)
+    depth = torch.where(usable, depth, FAR)
+    level = (stored / depth).clamp_min(1e-3).log2().ceil().clamp(0, LEVELS - 1)
+    cells = torch.exp2(-level)  # cells a pixel's side
+    offset = _level_offset(level, height * width)
+    pyramid = depth.new_full((batch, _level_offset_of(LEVELS, height * width)), FAR)
+    x, y = image[..., 0].clamp(-2, 3) * width * cells - 0.5, image[..., 1].clamp(-2, 3) * height * cells - 0.5
+    side_x, side_y = (width * cells).long(), (height * cells).long()
     x0, y0 = x.floor().long(), y.floor().long()  # (B, K, HW)
-    buffer = depth.new_full((batch, height * width), FAR)
     for dy in (0, 1):
         for dx in (0, 1):
             column, row = x0 + dx, y0 + dy
-            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            index = (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).flatten(1)
+            inside = (column >= 0) & (column < side_x) & (row >= 0) & (row < side_y)
+            index = torch.where(inside, offset + row * side_x + column, 0).flatten(1)
             value = torch.where(inside, depth, FAR).flatten(1)
-            buffer = buffer.scatter_reduce(1, index, value, "amin")
-    return buffer.view(batch, height, width)
+            pyramid = pyramid.scatter_reduce(1, index, value, "amin")
+    return _nearest_of_levels(pyramid, height, width)
+
+
+def _nearest_of_levels(pyramid: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Pyramid (B, cells) to the nearest of all levels, and the finest: (B, H, W) each."""
+    finest = pyramid[:, : height * width].view(-1, height, width)
+    nearest = finest
+    for level in range(1, LEVELS):
+        start = _level_offset_of(level, height * width)
+        stop = _level_offset_of(level + 1, height * width)
+        coarse = pyramid[:, start:stop].view(-1, 1, height >> level, width >> level)
+        known = (coarse < FAR / 2).float()
+        spread = F.interpolate(
+            torch.cat([known / coarse, known], 1), (height, width), mode="bilinear"
+        )  # planes are linear in inverse depth
+        inverse, share = spread.unbind(1)
+        smooth = torch.where(share > 0.5, share / inverse.clamp_min(1e-6), FAR)
+        nearest = torch.minimum(nearest, smooth)
+    return nearest, finest
+
+
+def _level_offset(level: Tensor, pixels: int) -> Tensor:
+    """Where each level begins in the flat pyramid: pixels · (1 + 1/4 + …)."""
+    return (pixels * (1 - torch.exp2(-2 * level)) * 4 / 3).round().long()
+
+
+def _level_offset_of(level: int, pixels: int) -> int:
+    return round(pixels * (1 - 0.25**level) * 4 / 3)
 
 
 def push_pull(values: Tensor, mask: Tensor) -> Tensor:
@@ -129,25 +183,61 @@ def push_pull(values: Tensor, mask: Tensor) -> Tensor:
     return filled
 
 
-def _gather(
-    sources: Sources, depth: Tensor, pose: Tensor, intrinsics: Intrinsics
-) -> tuple[Tensor, Tensor]:
-    """Read each source where the view's surface (B, H, W) lies in it: rgb and agreement."""
-    batch, count, height, width = sources.depth.shape
-    surface = intrinsics.unproject(depth).flatten(1, 2).unsqueeze(1)  # (B, 1, HW, 3)
-    relative = Pose(sources.pose).inverse().compose(Pose(pose.unsqueeze(1)))
-    image, expected = intrinsics.project(relative.do(surface.expand(-1, count, -1, -1)))
-    grid = (image * 2 - 1).clamp(-3, 3).view(batch * count, height, width, 2)
-    stack = torch.cat([sources.rgb, sources.depth.unsqueeze(2)], 2).flatten(0, 1)  # (BK, 4, H, W)
-    read = F.grid_sample(stack, grid, padding_mode="border", align_corners=False)
-    read = read.view(batch, count, 4, height, width)
-    expected = expected.view(batch, count, height, width)
-    inside = (grid.abs() < 1.0 + 1.0 / width).all(-1).view(batch, count, height, width)
+@dataclass
+class _Reading:
+    """What sources show on a surface: rgb (B, 3, H, W), depth and agreement (B, H, W)."""
+
+    rgb: Tensor
+    depth: Tensor
+    agreement: Tensor
+
+
+def _read(
+    sources: Sources, shown: Tensor, depth: Tensor, pose: Tensor, intrinsics: Intrinsics
+) -> _Reading:
+    """Read colour, depth and facing where the view's surface ``depth`` (B, H, W) lies in each."""
+    hit = depth < FAR / 2
+    depth = _settle(sources, torch.where(hit, depth, 1.0), pose, intrinsics)
+    image, expected = _into_sources(sources, depth, pose, intrinsics)  # (B, K, H, W, 2), (B, K, H, W)
+    read, inside = _sample(shown, image)  # (B, K, 5, H, W)
     error = (read[:, :, 3] - expected).abs() / (0.03 + 0.04 * expected.abs())
     resolution = (expected / depth.unsqueeze(1)).clamp(0.25, 4.0).reciprocal().clamp(max=1.0)
     present = inside & (expected > 0.05) & (sources.weight > 0)[:, :, None, None]
+    present &= read[:, :, 4] > 0.5
     agreement = (torch.exp(-error.square()) + 1e-4) * present  # (B, K, H, W)
     weight = (agreement * resolution).square() * sources.weight[:, :, None, None]
     total = weight.sum(1, keepdim=True)  # (B, 1, H, W)
     rgb = (read[:, :, :3] * weight.unsqueeze(2)).sum(1) / total.clamp_min(1e-12)
-    return rgb, agreement.amax(1)
+    return _Reading(rgb, depth, agreement.amax(1) * hit)
+
+
+def _settle(sources: Sources, depth: Tensor, pose: Tensor, intrinsics: Intrinsics) -> Tensor:
+    """Move splatted depth onto the surface that the best source shows there."""
+    image, expected = _into_sources(sources, depth, pose, intrinsics)
+    read, inside = _sample(sources.depth.unsqueeze(2), image)
+    shown = read[:, :, 0]  # (B, K, H, W)
+    off = ((shown - expected).abs() / expected.abs().clamp_min(0.05)).masked_fill(~inside, FAR)
+    off = off.masked_fill((sources.weight <= 0)[:, :, None, None], FAR)
+    least, best = off.min(1, keepdim=True)  # (B, 1, H, W)
+    ratio = shown.gather(1, best) / expected.gather(1, best).clamp_min(0.05)
+    settled = depth * ratio.squeeze(1).clamp(0.8, 1.25)
+    return torch.where(least.squeeze(1) < 0.25, settled, depth)
+
+
+def _into_sources(
+    sources: Sources, depth: Tensor, pose: Tensor, intrinsics: Intrinsics
+) -> tuple[Tensor, Tensor]:
+    """Where the view's surface lies in each source: coordinates in [0, 1] and expected depth."""
+    count = sources.depth.shape[1]
+    surface = intrinsics.unproject(depth).flatten(1, 2).unsqueeze(1)  # (B, 1, HW, 3)
+    relative = Pose(sources.pose).inverse().compose(Pose(pose.unsqueeze(1)))
+    image, expected = intrinsics.project(relative.do(surface.expand(-1, count, -1, -1)))
+    return image.unflatten(2, depth.shape[1:]), expected.unflatten(2, depth.shape[1:])
+
+
+def _sample(stack: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Bilinear reads of (B, K, C, H, W) at (B, K, H, W, 2), and whether they are inside."""
+    grid = (image * 2 - 1).clamp(-3, 3).flatten(0, 1)
+    read = F.grid_sample(stack.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+    inside = (grid.abs() < 1.0 + 1.0 / stack.shape[-1]).all(-1)
+    return read.unflatten(0, stack.shape[:2]), inside.unflatten(0, stack.shape[:2])

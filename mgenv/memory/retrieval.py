@@ -22,11 +22,17 @@ from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose, frustum_points
 if TYPE_CHECKING:
     from mgenv.memory.bank import MemoryBank
 
-CANDIDATES = 48
-"""Frames that pass the cheap test and are depth-tested."""
+CANDIDATES = 40
+"""Frames that pass the cheap test and are depth-tested in full."""
 
 GRID = 8
 """Cells along a side of the coarse z-buffer."""
+
+SPARSE_GRID, GREEDY_PICKS = 6, 12
+"""Of the cheap test."""
+
+POINT_SIZE = 7
+"""World coordinates, depth in the candidate, and normal."""
 
 GENERATED_QUALITY = 0.4
 """What a generated frame is worth beside an observed one that shows the same surface."""
@@ -36,7 +42,8 @@ class Candidates(NamedTuple):
     """Frames that may be retrieved.
 
     Attributes:
-        points: (B, C, P, 4) world coordinates [m] and source depth [m] of sampled surface points.
+        points: (B, C, P, 7) of sampled surface points: world coordinates [m], depth in the
+            candidate [m], and normal (in the world, towards the candidate).
         pose: (B, C, 4, 4).
         observed: bool (B, C).
         valid: bool (B, C).
@@ -83,25 +90,32 @@ def retrieve(
 
 
 def surface_points(depth: Tensor, pose: Tensor, side: int = 16) -> Tensor:
-    """Sample depth maps on a ``side``×``side`` lattice: (..., H, W) -> (..., side², 4)."""
+    """Sample depth maps (..., H, W) on a ``side``×``side`` lattice: (..., side², 7)."""
     height, width = depth.shape[-2:]
+    depth = depth.float()
     rows = ((torch.arange(side, device=depth.device) + 0.5) * height / side).long()
     columns = ((torch.arange(side, device=depth.device) + 0.5) * width / side).long()
+    normal = DEFAULT_INTRINSICS.normals(depth)[..., rows[:, None], columns, :]
     rays = DEFAULT_INTRINSICS.rays(height, width, depth.device)[rows][:, columns]
-    sampled = depth[..., rows[:, None], columns].float()  # (..., side, side)
-    camera = (rays * sampled.unsqueeze(-1)).flatten(-3, -2)  # (..., P, 3)
-    world = Pose(pose).do(camera)
-    return torch.cat([world, sampled.flatten(-2).unsqueeze(-1)], -1)  # (..., P, 4)
+    sampled = depth[..., rows[:, None], columns].unsqueeze(-1)  # (..., side, side, 1)
+    world = Pose(pose).do((rays * sampled).flatten(-3, -2))  # (..., P, 3)
+    turned = normal.flatten(-3, -2) @ pose[..., :3, :3].transpose(-1, -2)
+    return torch.cat([world, sampled.flatten(-3, -2), turned], -1)  # (..., P, 7)
 
 
 def preselect(candidates: Candidates, pose: Tensor, limit: int) -> Tensor:
-    """The ``limit`` candidates most likely to matter, by a sixteenth of their points: (B, limit)."""
-    sparse = candidates.points[:, :, ::16]  # (B, C, P/16, 4)
-    inside, _, _ = _project(sparse, pose, DEFAULT_INTRINSICS)
-    distance = (candidates.pose[..., :3, 3] - pose[:, None, :3, 3]).norm(dim=-1)  # (B, C)
-    score = inside.float().mean(-1) - 0.03 * distance + 0.1 * candidates.observed
-    score = score.masked_fill(~candidates.valid, -1e4)
-    best = score.topk(min(limit, score.shape[1]), dim=1).indices
+    """The ``limit`` candidates most likely to matter, by a quarter of their points: (B, limit).
+
+    Half of them are picked greedily, as in :func:`visible`, half by how much each shows alone.
+    """
+    count = candidates.points.shape[1]
+    points = candidates.points.unflatten(2, (16, 16))[:, :, ::2, ::2].flatten(2, 3)
+    sparse = candidates._replace(points=points)
+    quality = cell_quality(sparse, pose, DEFAULT_INTRINSICS, SPARSE_GRID)
+    greedy, _ = _greedy(quality, min(limit // 2, GREEDY_PICKS))
+    score = quality.sum(-1).scatter_add(1, greedy.clamp_min(0), (greedy >= 0) * 1e3)
+    score = score.masked_fill(~candidates.valid, -1.0)
+    best = score.topk(min(limit, count), dim=1).indices
     return best.sort(dim=1).values  # in order of storing, so that ties never depend on neighbours
 
 
@@ -116,18 +130,8 @@ def visible(
         k: how many to pick.
     """
     quality = cell_quality(candidates, pose, intrinsics)  # (B, C, G²)
-    coverage = (quality.amax(1) > 0).float().mean(-1) if quality.shape[1] else _zeros(pose)
-    best = quality.new_zeros(quality.shape[0], 1, quality.shape[2])
-    picks = []
-    for _ in range(k):
-        if quality.shape[1] == 0:
-            picks.append(torch.full_like(coverage, -1, dtype=torch.int64))
-            continue
-        gain, pick = (quality - best).clamp_min(0).sum(-1).max(1)  # (B,)
-        best = torch.maximum(best, quality.gather(1, _expand(pick, quality)))
-        picks.append(torch.where(gain > 1e-3, pick, -1))
-    none = torch.empty(len(pose), 0, dtype=torch.int64, device=pose.device)
-    return Retrieved(torch.stack(picks, 1) if picks else none, coverage)
+    picks, _ = _greedy(quality, k)
+    return Retrieved(picks, (quality.amax(1) > 0).float().mean(-1))
 
 
 def frustum(
@@ -153,37 +157,51 @@ def frustum(
 RULES = {"visible": visible, "frustum": frustum}
 
 
-def cell_quality(candidates: Candidates, pose: Tensor, intrinsics: Intrinsics) -> Tensor:
+def _greedy(quality: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Pick what adds most to the best quality of each cell: picks (B, k), and that best."""
+    best = quality.new_zeros(quality.shape[0], 1, quality.shape[2])
+    picks = [torch.empty(len(quality), 0, dtype=torch.int64, device=quality.device)]
+    for _ in range(k):
+        gain, pick = (quality - best).clamp_min(0).sum(-1).max(1)  # (B,)
+        best = torch.maximum(best, quality.gather(1, _expand(pick, quality)))
+        picks.append(torch.where(gain > 1e-3, pick, -1).unsqueeze(1))
+    return torch.cat(picks, 1), best
+
+
+def cell_quality(
+    candidates: Candidates, pose: Tensor, intrinsics: Intrinsics, grid: int = GRID
+) -> Tensor:
     """How well each candidate shows each visible cell of the query: (B, C, G²) in [0, 1]."""
-    inside, cell, depth = _project(candidates.points, pose, intrinsics)  # (B, C, P)
+    inside, cell, depth = _project(candidates.points, pose, intrinsics, grid)  # (B, C, P)
     inside &= candidates.valid.unsqueeze(-1)
     batch, count, points = cell.shape
-    far = torch.full((batch, GRID * GRID), 1e4, device=pose.device)
+    far = torch.full((batch, grid * grid), 1e4, device=pose.device)
     front = far.scatter_reduce(
         1, cell.flatten(1), depth.masked_fill(~inside, 1e4).flatten(1), "amin"
     )  # (B, G²)
     surface = front.gather(1, cell.flatten(1)).view(batch, count, points)
-    seen = inside & (depth < 1.15 * surface + 0.15)
+    to_view = pose[:, None, None, :3, 3] - candidates.points[..., :3]
+    front = (candidates.points[..., 4:] * to_view).sum(-1) > 0
+    seen = inside & front & (depth < 1.15 * surface + 0.15)
     resolution = (depth / candidates.points[..., 3].clamp_min(0.05)).clamp(0.05, 1.0)
     worth = torch.where(candidates.observed, 1.0, GENERATED_QUALITY).unsqueeze(-1)
     value = (resolution * worth) * seen
-    cells = value.new_zeros(batch, count, GRID * GRID)
+    cells = value.new_zeros(batch, count, grid * grid)
     return cells.scatter_reduce(2, cell, value, "amax")
 
 
-def _project(points: Tensor, pose: Tensor, intrinsics: Intrinsics) -> tuple[Tensor, Tensor, Tensor]:
-    """World points (B, C, P, 4) in the query: inside (B, C, P), cell index, depth."""
+def _project(
+    points: Tensor, pose: Tensor, intrinsics: Intrinsics, grid: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """World points (B, C, P, 7) in the query: inside (B, C, P), cell index, depth."""
     batch, count, number = points.shape[:3]
     local = Pose(pose).inv_do(points[..., :3].reshape(batch, count * number, 3))
     image, depth = intrinsics.project(local.view(batch, count, number, 3))
     inside = ((image >= 0) & (image < 1)).all(-1) & (depth > 0.05)
-    column, row = (image.clamp(0, 0.999) * GRID).long().unbind(-1)
-    return inside, row * GRID + column, depth
+    column, row = (image.clamp(0, 0.999) * grid).long().unbind(-1)
+    return inside, row * grid + column, depth
 
 
 def _expand(pick: Tensor, quality: Tensor) -> Tensor:
     return pick[:, None, None].expand(-1, 1, quality.shape[2])
 
-
-def _zeros(pose: Tensor) -> Tensor:
-    return torch.zeros(pose.shape[0], device=pose.device)

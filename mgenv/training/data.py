@@ -25,7 +25,7 @@ class Walks:
         pose: float32 (W, T, 4, 4).
         motion: float32 (W, T, 5) asked for; motion[:, t] leads to frame t.
         bumped: bool (W, T).
-        points: float32 (W, T, 256, 4), see :func:`surface_points`.
+        points: float32 (W, T, 256, 7), see :func:`surface_points`.
     """
 
     rgb: Tensor

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
-from mgenv.memory.retrieval import Candidates, surface_points, visible
+from mgenv.memory.retrieval import POINT_SIZE, Candidates, surface_points, visible
 from mgenv.models.history import History
 from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
@@ -60,7 +60,7 @@ class Rollouts:
         self.rgb = torch.zeros(n, total, 3, size, size, device=device)
         self.depth = torch.ones(n, total, size, size, device=device)
         self.pose = torch.eye(4, device=device).repeat(n, total, 1, 1)
-        self.points = torch.zeros(n, total, 256, 4, device=device)
+        self.points = torch.zeros(n, total, 256, POINT_SIZE, device=device)
         self.valid = torch.zeros(n, total, dtype=torch.bool, device=device)
         self.stored = torch.zeros(n, dtype=torch.int64, device=device)
         self.walk = torch.zeros(n, dtype=torch.int64, device=device)
