@@ -13,6 +13,8 @@ LOWEST, HIGHEST = 0.3, 2.3
 """Range of the camera's height [m]."""
 _STRIDE = 0.08
 _PUSHES = 4
+_FURTHEST = 32.0
+"""No body gets further than this in one motion [m]: the map is 16 m wide."""
 _TOUCH = 1e-3
 
 
@@ -63,9 +65,10 @@ def collide(cells, objects, count, x, y, z, dx, dy, dz):
         if overlap(cells, objects, count, x, y, nz, ROBOT_RADIUS, push) > max(before, _TOUCH):
             nz, bumped = z, True
     length = math.sqrt(dx * dx + dy * dy)
-    strides = int(math.ceil(length / _STRIDE))
+    cut = min(1.0, _FURTHEST / max(length, 1e-9))
+    strides = int(math.ceil(length * cut / _STRIDE))
     for _ in range(strides):
-        fx, fy = _advance(cells, objects, count, fx, fy, nz, dx / strides, dy / strides, push)
+        fx, fy = _advance(cells, objects, count, fx, fy, nz, dx * cut / strides, dy * cut / strides, push)
     missed = (fx - x - dx) * (fx - x - dx) + (fy - y - dy) * (fy - y - dy)
     return fx, fy, nz, bumped or missed > 4.0 * _TOUCH * _TOUCH
 

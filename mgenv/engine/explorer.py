@@ -135,6 +135,24 @@ def move(cells, objects, count, place, motion):
 
 
 @compiled
+def read_pose(pose, place):
+    """The inverse of :func:`write_pose`, whatever the roll: fills ``place`` (5,)."""
+    place[0], place[1], place[2] = pose[0, 3], pose[1, 3], pose[2, 3]
+    place[3] = math.atan2(pose[1, 2], pose[0, 2])
+    place[4] = math.asin(min(max(pose[2, 2], -1.0), 1.0))
+
+
+@compiled
+def move_many(cells, objects, counts, slots, places, motion, poses, bumped):
+    """:func:`move` for slots: ``motion`` (n, 5), ``bumped`` (n,); the others have a row a slot."""
+    for n in range(len(slots)):
+        k = slots[n]
+        bumped[n] = move(cells[k], objects[k], counts[k, 1], places[k], motion[n])
+        place = places[k]
+        write_pose(poses[k], place[0], place[1], place[2], place[3], place[4])
+
+
+@compiled
 def explore_scene(cells, free, objects, count, seed, style, start, pose, motion, bumped):
     """Fill a walk.
 

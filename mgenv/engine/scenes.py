@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +86,16 @@ class SceneBatch:
     def __getitem__(self, index: int) -> Scene:
         return Scene(*(array[index] for array in self.arrays))
 
+    def replaced(
+        self, rows: Sequence[int] | NDArray[np.int64], world_ids: Sequence[int], scenes: Sequence[Scene]
+    ) -> SceneBatch:
+        """A batch with other scenes in some rows. On the CPU the arrays are changed in place."""
+        for row, world_id, scene in zip(rows, world_ids, scenes, strict=True):
+            self.world_ids[row] = world_id
+            for whole, one in zip(self.arrays, scene, strict=True):
+                whole[row] = one
+        return SceneBatch(self.arrays, self.world_ids)
+
     def to(self, device: str | torch.device) -> dict[str, torch.Tensor]:
         """The arrays as tensors on a device, by name."""
         key = str(device)
@@ -157,7 +168,7 @@ def make_scenes(world_ids: Sequence[int] | NDArray[np.int64], workers: int | Non
         InvalidOptionError: a world id is negative or not a whole number.
     """
     ids = _checked(world_ids)
-    arrays = Scene(*(np.zeros((len(ids), *shape), dtype) for shape, dtype in _SHAPES.values()))
+    arrays = empty_batch(len(ids)).arrays
     workers = max(1, min(workers or torch.get_num_threads(), len(ids)))
     bounds = np.linspace(0, len(ids), workers + 1).astype(int)
     jobs = [(ids, _TABLES, int(a), int(b), *arrays) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
@@ -167,6 +178,18 @@ def make_scenes(world_ids: Sequence[int] | NDArray[np.int64], workers: int | Non
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(lambda job: _build_scenes(*job), jobs))
     return SceneBatch(arrays, ids)
+
+
+def empty_batch(size: int) -> SceneBatch:
+    """A batch of ``size`` rows without worlds (id -1), to be filled by ``replaced``."""
+    arrays = Scene(*(np.zeros((size, *shape), dtype) for shape, dtype in _SHAPES.values()))
+    return SceneBatch(arrays, np.full(size, -1, np.int64))
+
+
+@lru_cache(maxsize=256)
+def cached_scene(world_id: int) -> Scene:
+    """:func:`make_scene`, kept for a while; not to be changed."""
+    return make_scene(world_id)
 
 
 def make_scene(world_id: int) -> Scene:

@@ -273,6 +273,11 @@ class MemoryBank:
         points = self._pool["points"][rows.clamp_min(0)][..., :3].flatten(1, 2)
         return points, (rows >= 0).repeat_interleave(256, 1)
 
+    def surfaces(self, slot: int) -> tuple[NDArray[np.int64], Tensor, Tensor]:
+        """Pool rows (M,) of the slot's place; surface points (R, P, …) and poses of the pool."""
+        rows = np.array(self._rows(slot), dtype=np.int64)
+        return rows, self._pool["points"], self._pool["pose"]
+
     def age(self, rows: Tensor) -> Tensor:
         """A number that grows with the time of storing: like ``rows`` (…)."""
         return self._pool["age"][rows.clamp_min(0)]

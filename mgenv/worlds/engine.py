@@ -1,0 +1,261 @@
+"""The ground-truth twin: the world that the generated one learned from, behind the same protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from mgenv.camera import DEFAULT_INTRINSICS, MOTION_SIZE
+from mgenv.engine import explorer
+from mgenv.engine.coverage import coverage
+from mgenv.engine.navigation import first_pose
+from mgenv.engine.renderer import render
+from mgenv.engine.scenes import SceneBatch, cached_scene, empty_batch
+from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
+from mgenv.memory.bank import MemoryBank
+from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
+
+
+class EngineWorld:
+    """N slots in procedural homes: walls stop the robot, frames are rendered, nothing is imagined.
+
+    It keeps a memory of what it showed by the same rule as a generated world (a frame is
+    remembered where memory explains too little of its view), so tasks and infos are alike. A
+    slot's frames are the same to the bit whatever happens in other slots. It draws no random
+    numbers.
+
+    Args:
+        num_envs: slots.
+        image_size: side of the square frames.
+        memory_frames: bound of each place's memory.
+        share_memory: slots in one world share what they remember.
+        device: where frames are rendered: ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        InvalidOptionError: sizes below 1.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 8,
+        image_size: int = 64,
+        memory_frames: int = 512,
+        share_memory: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        for name, value in (("num_envs", num_envs), ("image_size", image_size)):
+            if value < 1:
+                raise InvalidOptionError(f"{name}: expected at least 1, got {value!r}")
+        self.num_envs, self.image_size, self.device = num_envs, image_size, torch.device(device)
+        self.intrinsics = DEFAULT_INTRINSICS
+        self.memory = MemoryBank(num_envs, image_size, memory_frames, share_memory)
+        self._scenes = empty_batch(num_envs)
+        self._places = np.zeros((num_envs, 5))  # x, y, z, yaw, pitch
+        self._poses = np.tile(np.eye(4, dtype=np.float32), (num_envs, 1, 1))
+        self._begun = np.zeros(num_envs, bool)
+        self._closed = False
+
+    # -- the spine -------------------------------------------------------------------------------
+
+    def step(
+        self, motion: ArrayLike, pose: ArrayLike | None = None, slots: Sequence[int] | None = None
+    ) -> Frame:
+        """Move and look; see :class:`mgenv.worlds.base.World`.
+
+        Raises:
+            InvalidActionError: a motion of another shape, or not finite.
+            NotResetError: a slot has not begun.
+            ClosedError: after close.
+        """
+        rows = self._rows(slots, begun=True)
+        wanted = self._motion(motion, len(rows))
+        bumped = np.zeros(len(rows), bool)
+        if pose is not None:
+            self._place(rows, self._checked_poses(pose, len(rows)))
+        else:
+            scene = self._scenes.arrays
+            explorer.move_many(
+                scene.cells, scene.objects, scene.counts, rows, self._places, wanted,
+                self._poses, bumped,
+            )  # fmt: skip
+        return self._look(rows, bumped)
+
+    def _look(self, rows: NDArray[np.int64], bumped: NDArray[np.bool_]) -> Frame:
+        """Render slots ``rows``, and remember what memory does not explain."""
+        pose = self._poses[rows]
+        rgb, depth = self._render(rows, pose)
+        known = np.array(
+            [self._coverage(*view) for view in zip(rows, depth, pose, strict=True)], np.float32
+        )
+        for k in np.flatnonzero(known < KEYFRAME_COVERAGE):
+            one = slice(k, k + 1)
+            self.memory.add([int(rows[k])], rgb[one], depth[one], pose[one], observed=True)
+        return Frame(rgb, depth, pose, bumped, known)
+
+    def _render(
+        self, index: NDArray[np.int64], pose: NDArray[np.float32]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        rgb, depth = render(
+            self._scenes, index, pose, self.image_size, device=self.device,
+            intrinsics=self.intrinsics,
+        )  # fmt: skip
+        return rgb.cpu().numpy(), depth.cpu().numpy()
+
+    def _coverage(
+        self, row: int, depth: NDArray[np.float32], pose: NDArray[np.float32]
+    ) -> float:
+        frames, points, poses = self.memory.surfaces(int(row))
+        lens = self.intrinsics
+        numbers = np.array([lens.fx, lens.fy, lens.cx, lens.cy])
+        return coverage(depth, pose, points.numpy(), poses.numpy(), frames, numbers)
+
+    # -- entering worlds -------------------------------------------------------------------------
+
+    def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
+        """Accepted for the protocol: nothing here is random."""
+        self._rows(slots)
+
+    def enter(
+        self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
+    ) -> None:
+        """Move slots into worlds without looking; see :class:`mgenv.worlds.base.World`.
+
+        Raises:
+            InvalidOptionError: a world id is negative, or there are more or fewer than slots.
+            CheckpointError: ``memory`` is not a memory file.
+        """
+        rows = self._rows(slots)
+        if len(rows) != len(world_ids):
+            raise InvalidOptionError(
+                f"world_ids: expected {len(rows)}, one a slot, got {len(world_ids)}"
+            )
+        scenes = [cached_scene(world_id) for world_id in world_ids]
+        if memory not in ("keep", "clear"):
+            self.memory.load(memory, rows.tolist())
+        self._scenes = self._scenes.replaced(rows, world_ids, scenes)
+        self.memory.enter(rows.tolist(), world_ids)
+        if memory == "clear":
+            self.memory.clear(rows.tolist())
+        self._begun[rows] = False
+
+    def begin(
+        self,
+        slots: Sequence[int],
+        world_ids: Sequence[int],
+        pose: ArrayLike | None = None,
+        memory: str | Path = "keep",
+    ) -> Frame:
+        """Enter and look: from ``pose``, or from where the world is always first seen."""
+        rows = self._rows(slots)
+        poses = None if pose is None else self._checked_poses(pose, len(rows))
+        self.enter(slots, world_ids, memory)
+        if poses is None:
+            poses = np.stack([first_pose(self._scenes[int(row)]) for row in rows])
+        self._place(rows, poses)
+        self._begun[rows] = True
+        return self._look(rows, np.zeros(len(rows), bool))
+
+    def remember(
+        self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None = None
+    ) -> None:
+        """Put observed frames into memory; depth is the true one where None.
+
+        Raises:
+            InvalidOptionError: arrays of other shapes than (slots, T, …).
+        """
+        rows, size = self._rows(slots), self.image_size
+        colours, poses = np.asarray(rgb), np.asarray(pose, np.float32)
+        frames = colours.shape[1] if colours.ndim == 5 else 0
+        if colours.dtype != np.uint8 or colours.shape != (len(rows), frames, size, size, 3):
+            raise InvalidOptionError(
+                f"rgb: expected uint8 ({len(rows)}, T, {size}, {size}, 3), "
+                f"got {colours.dtype} {colours.shape}"
+            )
+        if poses.shape != (len(rows), frames, 4, 4):
+            raise InvalidOptionError(
+                f"pose: expected ({len(rows)}, {frames}, 4, 4), got {poses.shape}"
+            )
+        for k, row in enumerate(rows):
+            near = self._render(np.repeat(row, frames), poses[k])[1] if depth is None else None
+            near = np.asarray(depth)[k] if near is None else near
+            for t in range(frames):
+                one = slice(t, t + 1)
+                self.memory.add([int(row)], colours[k, one], near[one], poses[k, one], True)
+
+    def _place(self, rows: NDArray[np.int64], poses: NDArray[np.float32]) -> None:
+        for row, pose in zip(rows, poses, strict=True):
+            self._poses[row] = pose
+            explorer.read_pose(self._poses[row], self._places[row])
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        self._rows(None)
+        return {
+            "memory": self.memory.get_state(),
+            "world_ids": self._scenes.world_ids.copy(),
+            "places": self._places.copy(),
+            "poses": self._poses.copy(),
+            "begun": self._begun.copy(),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Resume exactly."""
+        rows = self._rows(None)
+        in_world = rows[state["world_ids"] >= 0]
+        ids = state["world_ids"][in_world].tolist()
+        scenes = [cached_scene(world_id) for world_id in ids]
+        self._scenes = empty_batch(self.num_envs).replaced(in_world, ids, scenes)
+        self.memory.set_state(state["memory"])
+        self._places, self._poses = state["places"].copy(), state["poses"].copy()
+        self._begun = state["begun"].copy()
+
+    def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
+        """Make ``to_slots`` exact, independent copies of ``from_slot``."""
+        rows, source = self._rows(to_slots), int(self._rows([from_slot])[0])
+        self.memory.fork(source, rows.tolist())
+        world_ids = [int(self._scenes.world_ids[source])] * len(rows)
+        self._scenes = self._scenes.replaced(rows, world_ids, [self._scenes[source]] * len(rows))
+        for array in (self._places, self._poses, self._begun):
+            array[rows] = array[source]
+
+    def close(self) -> None:
+        """Later use raises :class:`ClosedError`."""
+        self._closed = True
+
+    # -- checks ----------------------------------------------------------------------------------
+
+    def _rows(self, slots: Sequence[int] | None, begun: bool = False) -> NDArray[np.int64]:
+        if self._closed:
+            raise ClosedError("Expected an open world; this one has been closed.")
+        rows = np.arange(self.num_envs) if slots is None else np.asarray(slots, np.int64)
+        if ((rows < 0) | (rows >= self.num_envs)).any():
+            raise InvalidOptionError(
+                f"slots: expected 0 … {self.num_envs - 1}, got {rows.tolist()}"
+            )
+        if begun and not self._begun[rows].all():
+            waiting = rows[~self._begun[rows]].tolist()
+            raise NotResetError(f"Slots {waiting} have not begun; call begin (or reset) first.")
+        return rows
+
+    def _motion(self, motion: ArrayLike, count: int) -> NDArray[np.float64]:
+        wanted = np.asarray(motion, np.float64)
+        if wanted.shape != (count, MOTION_SIZE) or not np.isfinite(wanted).all():
+            finite = np.isfinite(wanted).all()
+            raise InvalidActionError(
+                f"motion: expected finite ({count}, {MOTION_SIZE}), got shape {wanted.shape}"
+                f"{'' if finite else ' with NaN or inf'}"
+            )
+        return np.ascontiguousarray(wanted)
+
+    def _checked_poses(self, pose: ArrayLike, count: int) -> NDArray[np.float32]:
+        poses = np.ascontiguousarray(pose, np.float32)
+        if poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
+            raise InvalidOptionError(f"pose: expected finite ({count}, 4, 4), got {poses.shape}")
+        return poses
