@@ -28,7 +28,7 @@ RANGE = 5.0
 REWARD_AREA = 0.1
 """For each square metre seen for the first time in the episode."""
 
-SUCCESS_AREA = 30.0
+SUCCESS_AREA = 50.0
 """An episode that saw more than this is a success [m²]; it goes on all the same."""
 
 STRIDE = 4
