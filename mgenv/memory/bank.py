@@ -160,14 +160,19 @@ class MemoryBank:
         if len(slots) == 0:
             return
         rgb, depth, pose = self._tensors(len(slots), rgb, depth, pose)
-        points = surface_points(depth, pose)
-        values = {"rgb": rgb, "depth": depth, "pose": pose, "points": points}
-        for index, slot in enumerate(slots):
-            frame = {name: value[index] for name, value in values.items()}
-            self._remember(self._rows(slot), frame, observed)
+        values = {"rgb": rgb, "depth": depth, "pose": pose}
+        frames = [{name: value[index] for name, value in values.items()} for index in range(len(rgb))]
+        digests = [_digest(frame) if observed else b"" for frame in frames]
+        new = [index for index, digest in enumerate(digests) if digest not in self._digests]
+        if new:  # the geometry of a frame that another place holds is known
+            for index, points in zip(new, surface_points(depth[new], pose[new]), strict=True):
+                frames[index]["points"] = points
+        for slot, frame, digest in zip(slots, frames, digests, strict=True):
+            self._remember(self._rows(slot), frame, observed, digest)
 
-    def _remember(self, rows: list[int], frame: dict[str, Tensor], observed: bool) -> None:
-        digest = _digest(frame) if observed else b""
+    def _remember(
+        self, rows: list[int], frame: dict[str, Tensor], observed: bool, digest: bytes
+    ) -> None:
         row = self._digests.get(digest) if observed else None
         if row is not None and row in rows:
             return
@@ -177,6 +182,8 @@ class MemoryBank:
             return
         if row is None:
             row = self._allocate()
+            if "points" not in frame:  # the place that held it forgot it meanwhile
+                frame["points"] = surface_points(frame["depth"], frame["pose"])
             for name, value in frame.items():
                 self._pool[name][row] = value.to(self._pool[name].dtype)
             self._pool["observed"][row] = observed
@@ -346,7 +353,7 @@ class MemoryBank:
         values["points"] = surface_points(values["depth"].float(), values["pose"])
         for index, observed in enumerate(frames["observed"].tolist()):
             frame = {name: value[index] for name, value in values.items()}
-            self._remember(rows, frame, observed)
+            self._remember(rows, frame, observed, _digest(frame) if observed else b"")
 
     def get_state(self) -> dict[str, Any]:
         """A copy of everything remembered."""

@@ -183,9 +183,7 @@ class EngineWorld:
         for k, row in enumerate(rows):
             near = self._render(np.repeat(row, frames), poses[k])[1] if depth is None else None
             near = np.asarray(depth)[k] if near is None else near
-            for t in range(frames):
-                one = slice(t, t + 1)
-                self.memory.add([int(row)], colours[k, one], near[one], poses[k, one], True)
+            self.memory.add([int(row)] * frames, colours[k], near, poses[k], True)
 
     def _place(self, rows: NDArray[np.int64], poses: NDArray[np.float32]) -> None:
         for row, pose in zip(rows, poses, strict=True):

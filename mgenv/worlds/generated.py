@@ -255,13 +255,14 @@ class GeneratedWorld:
             raise InvalidOptionError(
                 f"pose: expected ({len(rows)}, {colours.shape[1]}, 4, 4), got {tuple(poses.shape)}"
             )
-        for time in range(colours.shape[1]):
+        for index, row in enumerate(rows):
             if depth is None:
                 with self._precision():
-                    near = self.model.estimate_depth(to_float(colours[:, time]))[:, 0].float()
+                    near = self.model.estimate_depth(to_float(colours[index]))[:, 0].float()
             else:
-                near = torch.as_tensor(np.asarray(depth)[:, time], device=self.device)
-            self.memory.add(rows, colours[:, time], near, poses[:, time], observed=True)
+                near = torch.as_tensor(np.asarray(depth)[index], device=self.device)
+            slots = [row] * colours.shape[1]
+            self.memory.add(slots, colours[index], near, poses[index], observed=True)
 
     # -- state -----------------------------------------------------------------------------------
 
