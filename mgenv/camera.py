@@ -7,8 +7,11 @@ A motion is (forward, left, up [m], yaw [rad, left +], pitch [rad, up +]) along 
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +25,21 @@ CAMERA_HEIGHT = 1.0
 """Height of the camera above the floor at an episode's start, in metres."""
 
 MAX_PITCH = math.radians(60.0)
+
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def full_precision(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Keep a geometric function in float32 where the networks around it run in bfloat16."""
+
+    @functools.wraps(function)
+    def exact(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return function(*args, **kwargs)
+
+    return exact
 
 
 @dataclass(frozen=True)

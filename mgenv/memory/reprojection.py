@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose
+from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose, full_precision
 
 FAR = 1e4
 MAX_DEPTH = 20.0
@@ -65,6 +65,7 @@ class Sources:
     weight: Tensor
 
 
+@full_precision
 def reproject(
     sources: Sources, pose: Tensor, intrinsics: Intrinsics = DEFAULT_INTRINSICS
 ) -> Canvas:

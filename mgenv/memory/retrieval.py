@@ -17,7 +17,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose, frustum_points
+from mgenv.camera import (
+    DEFAULT_INTRINSICS,
+    Intrinsics,
+    Pose,
+    frustum_points,
+    full_precision,
+)
 
 if TYPE_CHECKING:
     from mgenv.memory.bank import MemoryBank
@@ -89,6 +95,7 @@ def retrieve(
     return Retrieved(rows, coverage)
 
 
+@full_precision
 def surface_points(depth: Tensor, pose: Tensor, side: int = 16) -> Tensor:
     """Sample depth maps (..., H, W) on a ``side``×``side`` lattice: (..., side², 7)."""
     height, width = depth.shape[-2:]
@@ -134,6 +141,7 @@ def visible(
     return Retrieved(picks, (quality.amax(1) > 0).float().mean(-1))
 
 
+@full_precision
 def frustum(
     candidates: Candidates, pose: Tensor, k: int, intrinsics: Intrinsics = DEFAULT_INTRINSICS
 ) -> Retrieved:
@@ -168,6 +176,7 @@ def _greedy(quality: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return torch.cat(picks, 1), best
 
 
+@full_precision
 def cell_quality(
     candidates: Candidates, pose: Tensor, intrinsics: Intrinsics, grid: int = GRID
 ) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgenv.camera import full_precision
 from mgenv.models.attention import attend, rope_angles, rotate
 
 POSE_FEATURES = 15
@@ -233,6 +234,7 @@ def history_windows(context: KeysValues, history: int, tokens: int) -> KeysValue
     return out
 
 
+@full_precision
 def pose_features(pose: Tensor, previous: Tensor, present: Tensor) -> Tensor:
     """How the camera came here: (..., 15).
 
