@@ -14,7 +14,7 @@ SAID = {
     "01_step_a_world.py": "remembered share of the view",
     "02_leave_and_come_back.py": "second visit: memory knew",
     "03_train_ppo.py": "PPO: success",
-    "04_train_in_your_own_room.py": "64 frames",
+    "04_train_in_your_own_room.py": "starting in [42 42 42 42]",
     "05_many_robots.py": "robot_2: return",
 }
 ARGUMENTS = {"03_train_ppo.py": ["256"]}
