@@ -155,7 +155,7 @@ def _say_what_next(console: Console, folder: Path, world: str, seconds: float) -
         f"figures  {folder / 'figures.json'}",
         f"policy   {policy}",
         "\nWhat to run next:",
-        f"mgenv evaluate {policy} --world {world} engine",
+        f"mgenv evaluate {policy} --world {' '.join(dict.fromkeys([world, TWIN]))}",
         f"mgenv train env.world={world} env.task=imagenav total_steps=100000",
         f"tensorboard --logdir {folder / 'policy' / 'tensorboard'}",
         "python examples/01_step_a_world.py",

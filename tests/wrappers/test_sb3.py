@@ -173,3 +173,27 @@ def test_slot_info_leaves_out_what_the_mask_hides():
     infos = {"a": np.array([1, 2]), "_a": np.array([True, False]), "b": np.array([1.5, 2.5]),
              "_b": np.array([True, True])}  # fmt: skip
     assert slot_info(infos, 1) == {"b": 2.5}
+
+
+def test_our_environments_speak_to_sb3(make_tiny):
+    options = {"task": "pointnav", "autoreset_mode": "same_step", "max_episode_steps": 6}
+    ours, plain = SB3VecEnv(make_tiny(3, **options)), make_tiny(3, **options)
+    ours.seed(4)
+    first: Any = ours.reset()
+    expected, _ = plain.reset(seed=4)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(first[name], value)
+    plain.action_space.seed(0)
+    for _ in range(14):
+        actions = plain.action_space.sample()
+        observations, rewards, dones, infos = ours.step(actions)
+        wanted, reward, terminations, truncations, told = plain.step(actions)
+        np.testing.assert_array_equal(rewards, reward.astype(np.float32))
+        np.testing.assert_array_equal(dones, terminations | truncations)
+        np.testing.assert_array_equal(observations["pixels"], wanted["pixels"])
+        for slot in np.flatnonzero(dones):
+            last: Any = infos[slot]["terminal_observation"]
+            np.testing.assert_array_equal(last["goal"], told["final_obs"][slot]["goal"])
+            assert infos[slot]["is_success"] == terminations[slot]
+            assert infos[slot]["TimeLimit.truncated"] == (truncations & ~terminations)[slot]
+            assert "spl" in infos[slot] and "reward_progress" in infos[slot]
