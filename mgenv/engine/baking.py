@@ -74,7 +74,9 @@ def _cast(row, room, shadow):
         span[2 + k] = min(int(math.ceil(min(high, room[2 + k]) / TEXEL)), TEXELS)
     for j in range(span[1], span[3]):
         for i in range(span[0], span[2]):
-            if shadow[j, i] < 1.0 and _hides_lamp(row, (i + 0.5) * TEXEL, (j + 0.5) * TEXEL, lx, ly):
+            if shadow[j, i] < 1.0 and _hides_lamp(
+                row, (i + 0.5) * TEXEL, (j + 0.5) * TEXEL, lx, ly
+            ):
                 shadow[j, i] = 1.0
 
 
@@ -113,7 +115,9 @@ def bake_floor(rooms, rects, num_rooms, objects, count, cells, light):
         for j in range(2 * rects[n, 1], 2 * rects[n, 3]):
             for i in range(2 * rects[n, 0], 2 * rects[n, 2]):
                 x, y = (i + 0.5) * TEXEL, (j + 0.5) * TEXEL
-                dark = _corner(min(x - rooms[n, 0], rooms[n, 2] - x)) + _corner(min(y - rooms[n, 1], rooms[n, 3] - y))
+                dark = _corner(min(x - rooms[n, 0], rooms[n, 2] - x)) + _corner(
+                    min(y - rooms[n, 1], rooms[n, 3] - y)
+                )
                 light[j, i] = int(light[j, i] * (1.0 - 0.25 * dark))
 
 
@@ -135,7 +139,17 @@ def overlap(cells, objects, count, x, y, z, radius, push):
         for i in range(x0, x1 + 1):
             solid = i < 0 or j < 0 or i >= GRID or j >= GRID or cells[j, i] == WALL
             if solid or (cells[j, i] >= 64 and top > 2.1):
-                depth = _box_overlap(x, y, radius, (i + 0.5) * CELL, (j + 0.5) * CELL, CELL / 2, CELL / 2, push, deepest)
+                depth = _box_overlap(
+                    x,
+                    y,
+                    radius,
+                    (i + 0.5) * CELL,
+                    (j + 0.5) * CELL,
+                    CELL / 2,
+                    CELL / 2,
+                    push,
+                    deepest,
+                )
                 deepest = max(deepest, depth)
     for k in range(count):
         row = objects[k]
@@ -181,13 +195,15 @@ def _object_overlap(row, x, y, radius, push, deepest):
 
 @compiled
 def map_free_cells(cells, objects, count, free):
-    """Fill ``free`` uint8 (GRID, GRID): 1 where a robot fits, in the largest connected part only."""
+    """Fill ``free`` uint8 (GRID, GRID): 1 where a robot fits, in the largest part only."""
     push = np.empty(2)
     free[:] = 0
     for y in range(GRID):
         for x in range(GRID):
             if cells[y, x] != WALL:
-                depth = overlap(cells, objects, count, (x + 0.5) * CELL, (y + 0.5) * CELL, 1.0, _CLEARANCE, push)
+                depth = overlap(
+                    cells, objects, count, (x + 0.5) * CELL, (y + 0.5) * CELL, 1.0, _CLEARANCE, push
+                )
                 free[y, x] = 1 if depth <= 0.0 else 0
     _keep_largest(free)
 

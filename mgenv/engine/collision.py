@@ -68,7 +68,9 @@ def collide(cells, objects, count, x, y, z, dx, dy, dz):
     cut = min(1.0, _FURTHEST / max(length, 1e-9))
     strides = int(math.ceil(length * cut / _STRIDE))
     for _ in range(strides):
-        fx, fy = _advance(cells, objects, count, fx, fy, nz, dx * cut / strides, dy * cut / strides, push)
+        fx, fy = _advance(
+            cells, objects, count, fx, fy, nz, dx * cut / strides, dy * cut / strides, push
+        )
     missed = (fx - x - dx) * (fx - x - dx) + (fy - y - dy) * (fy - y - dy)
     return fx, fy, nz, bumped or missed > 4.0 * _TOUCH * _TOUCH
 
@@ -86,5 +88,7 @@ def collide_many(cells, objects, counts, index, position, displacement, reached,
     for n in range(len(index)):
         s = index[n]
         p, d = position[n], displacement[n]
-        x, y, z, hit = collide(cells[s], objects[s], counts[s, 1], p[0], p[1], p[2], d[0], d[1], d[2])
+        x, y, z, hit = collide(
+            cells[s], objects[s], counts[s, 1], p[0], p[1], p[2], d[0], d[1], d[2]
+        )
         reached[n, 0], reached[n, 1], reached[n, 2], bumped[n] = x, y, z, hit

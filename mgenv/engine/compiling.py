@@ -1,7 +1,7 @@
-"""How the engine's functions are compiled: by Numba, once, and cached where a cache can be written.
+"""How the engine's functions are compiled: by Numba, once, and cached where that is possible.
 
-The cached machine code is keyed by the text of every engine source, because Numba by itself does not
-notice that a called function in another file has changed. Without any writable folder the
+The cached machine code is keyed by the text of every engine source, because Numba by itself does
+not notice that a called function in another file has changed. Without any writable folder the
 functions are compiled anew in each process and everything else works the same.
 """
 
@@ -39,7 +39,7 @@ def _writable(folder: Path) -> bool:
 
 
 def cache_folder() -> Path | None:
-    """The first folder that can be written, for this version of the sources; None if there is none."""
+    """The first folder that can be written, for this version of the sources; else None."""
     digest = hashlib.sha256()
     for path in sorted(_SOURCE.glob("*.py")):
         digest.update(path.read_bytes())

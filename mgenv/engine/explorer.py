@@ -1,4 +1,4 @@
-"""The exploring agent: sees new places, looks around, goes back, and now and then walks into walls."""
+"""The exploring agent: sees new places, looks around, goes back, and sometimes hits walls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mgenv.engine.collision import HIGHEST, LOWEST, collide
 from mgenv.engine.compiling import compiled
 from mgenv.engine.layout import GRID
 from mgenv.engine.paths import distances, mark_seen, nearest_free, new_seen, waypoint
-from mgenv.engine.stream import between, integer, new_stream, normal, uniform
+from mgenv.engine.stream import below, between, new_stream, normal, uniform
 
 DIFFERENTIAL, HOLONOMIC, FPV, DRONE, MIXED = range(5)
 _WALK, _GLANCE, _PAUSE, _PUSH, _WANDER = range(5)
@@ -43,7 +43,9 @@ def _draw_style(state, style):
     if style != MIXED:
         return style
     draw = uniform(state)
-    return DIFFERENTIAL if draw < 0.62 else HOLONOMIC if draw < 0.77 else FPV if draw < 0.92 else DRONE
+    return (
+        DIFFERENTIAL if draw < 0.62 else HOLONOMIC if draw < 0.77 else FPV if draw < 0.92 else DRONE
+    )
 
 
 @compiled
@@ -51,10 +53,10 @@ def _choose_target(state, free, here, seen, trail, step, distance, queue):
     """A cell to go to: unseen and near, or (one time in four) where the agent was before."""
     reached = distances(free, here, distance, queue)
     if step > 30 and uniform(state) < 0.25:
-        return trail[integer(state, 0, step)]
+        return trail[below(state, float(step))]
     best, lowest = here, 1e9
     for _ in range(24):
-        cell = queue[integer(state, 0, reached)]
+        cell = queue[below(state, float(reached))]
         cost = distance[cell] + (60.0 if seen[cell] else 0.0) + 14.0 * uniform(state)
         if distance[cell] >= 3 and cost < lowest:
             best, lowest = cell, cost
@@ -66,16 +68,16 @@ def _choose_mode(state, mode, clumsy, restless):
     """The next behaviour and for how many steps."""
     draw = uniform(state)
     if mode != _WALK:
-        return _WALK, integer(state, 8, 30)
+        return _WALK, 8 + below(state, 22.0)
     if draw < 0.30:
-        return _GLANCE, integer(state, 4, 22)
+        return _GLANCE, 4 + below(state, 18.0)
     if draw < 0.36:
-        return _PAUSE, integer(state, 1, 4)
+        return _PAUSE, 1 + below(state, 3.0)
     if draw < 0.36 + clumsy:
-        return _PUSH, integer(state, 4, 12)
+        return _PUSH, 4 + below(state, 8.0)
     if draw < 0.36 + clumsy + restless:
-        return _WANDER, integer(state, 8, 40)
-    return _WALK, integer(state, 8, 30)
+        return _WANDER, 8 + below(state, 32.0)
+    return _WALK, 8 + below(state, 22.0)
 
 
 @compiled
@@ -124,10 +126,12 @@ def _tilt_motion(state, style, z, pitch, aims, motion):
 
 @compiled
 def move(cells, objects, count, place, motion):
-    """Apply a motion (5,) to ``place`` (x, y, z, yaw, pitch) as walls allow: whether it was shortened."""
+    """Apply a motion (5,) to ``place`` (x, y, z, yaw, pitch): whether walls shortened it."""
     cos, sin = math.cos(place[3]), math.sin(place[3])
     dx, dy = motion[0] * cos - motion[1] * sin, motion[0] * sin + motion[1] * cos
-    x, y, z, bumped = collide(cells, objects, count, place[0], place[1], place[2], dx, dy, motion[2])
+    x, y, z, bumped = collide(
+        cells, objects, count, place[0], place[1], place[2], dx, dy, motion[2]
+    )
     place[0], place[1], place[2] = x, y, z
     place[3] = wrap(place[3] + motion[3])
     place[4] = min(max(place[4] + motion[4], -MAX_PITCH), MAX_PITCH)
@@ -183,13 +187,27 @@ def explore_scene(cells, free, objects, count, seed, style, start, pose, motion,
                 gaze, stuck = between(state, -1.5, 1.5), 0
             if left <= 0:
                 mode, left = _choose_mode(state, mode, clumsy, restless)
-                turn = between(state, 0.3, 1.0) * turn_limit * (1.0 if uniform(state) < 0.5 else -1.0)
+                turn = (
+                    between(state, 0.3, 1.0) * turn_limit * (1.0 if uniform(state) < 0.5 else -1.0)
+                )
             left -= 1
             before = motion[t - 1]
             request[:] = 0.0
             if mode == _WALK:
                 to_x, to_y = waypoint(free, distance, start[0], start[1], 4)
-                _walk_motion(state, style, start[0], start[1], start[3], gaze, to_x, to_y, speed, turn_limit, request)
+                _walk_motion(
+                    state,
+                    style,
+                    start[0],
+                    start[1],
+                    start[3],
+                    gaze,
+                    to_x,
+                    to_y,
+                    speed,
+                    turn_limit,
+                    request,
+                )
             elif mode == _GLANCE:
                 request[3] = turn
                 request[0] = 0.03 * uniform(state) if style != DRONE else 0.0
@@ -206,12 +224,23 @@ def explore_scene(cells, free, objects, count, seed, style, start, pose, motion,
 
 
 @compiled
-def explore_scenes(cells, free, objects, counts, index, seeds, style, starts, pose, motion, bumped, first, last):
+def explore_scenes(
+    cells, free, objects, counts, index, seeds, style, starts, pose, motion, bumped, first, last
+):
     """:func:`explore_scene` for walks ``first`` to ``last`` of scenes ``index``."""
     for n in range(first, last):
         s = index[n]
         explore_scene(
-            cells[s], free[s], objects[s], counts[s, 1], seeds[n], style, starts[n], pose[n], motion[n], bumped[n]
+            cells[s],
+            free[s],
+            objects[s],
+            counts[s, 1],
+            seeds[n],
+            style,
+            starts[n],
+            pose[n],
+            motion[n],
+            bumped[n],
         )
 
 

@@ -7,7 +7,9 @@ import math
 import numpy as np
 
 from mgenv.engine.compiling import compiled
-from mgenv.engine.furniture import (
+from mgenv.engine.layout import CELL, DOOR_HEIGHT, GRID, WALL, WALL_HEIGHT
+from mgenv.engine.palette import fill_furniture_colours
+from mgenv.engine.parts import (
     AT_WALL,
     IN_ROOM,
     NUM_COLOURS,
@@ -15,10 +17,8 @@ from mgenv.engine.furniture import (
     ON_WALL,
     OUTER_WALL,
 )
-from mgenv.engine.layout import CELL, DOOR_HEIGHT, DOORWAY, GRID, WALL, WALL_HEIGHT
-from mgenv.engine.palette import fill_furniture_colours
 from mgenv.engine.raytrace import BOX, CYLINDER, LAMP, LAMP_COLOUR, LAMP_HEIGHT
-from mgenv.engine.stream import between, integer, uniform
+from mgenv.engine.stream import below, between, uniform
 from mgenv.engine.textures import GLOW, PLAIN, WINDOW
 
 MAX_OBJECTS = 255
@@ -59,9 +59,15 @@ def frame_doors(doors, num_doors, trim, objects, count):
     for n in range(num_doors):
         axis, line = doors[n, 0], doors[n, 1]
         a, b = doors[n, 2] * CELL, (doors[n, 2] + doors[n, 3]) * CELL
-        count = _add_bar(objects, count, axis, line, a - 0.09, a + 0.005, 0.0, DOOR_HEIGHT + 0.09, trim)
-        count = _add_bar(objects, count, axis, line, b - 0.005, b + 0.09, 0.0, DOOR_HEIGHT + 0.09, trim)
-        count = _add_bar(objects, count, axis, line, a, b, DOOR_HEIGHT - 0.005, DOOR_HEIGHT + 0.09, trim)
+        count = _add_bar(
+            objects, count, axis, line, a - 0.09, a + 0.005, 0.0, DOOR_HEIGHT + 0.09, trim
+        )
+        count = _add_bar(
+            objects, count, axis, line, b - 0.005, b + 0.09, 0.0, DOOR_HEIGHT + 0.09, trim
+        )
+        count = _add_bar(
+            objects, count, axis, line, a, b, DOOR_HEIGHT - 0.005, DOOR_HEIGHT + 0.09, trim
+        )
     return count
 
 
@@ -72,8 +78,9 @@ def hang_lamp(room, objects, count):
     glow = np.empty(3)
     for k in range(3):
         glow[k] = min(room[LAMP_COLOUR + k] * 2.2, 2.6)
-    low = np.array([x - 0.22, y - 0.22, LAMP_HEIGHT + 0.08])
-    high = np.array([x + 0.22, y + 0.22, WALL_HEIGHT])
+    low, high = np.empty(3), np.empty(3)
+    low[0], low[1], low[2] = x - 0.22, y - 0.22, LAMP_HEIGHT + 0.08
+    high[0], high[1], high[2] = x + 0.22, y + 0.22, WALL_HEIGHT
     return add_object(objects, count, CYLINDER, low, high, NOT_SOLID, GLOW, glow, glow, 1.0)
 
 
@@ -231,7 +238,11 @@ def _wall_behind(cells, box, side, outer):
 def _part_bounds(part, box, side, low, high):
     """Bounds of a part in the world, from its bounds in the object's frame."""
     along = 0 if side < 2 else 1
-    size_u, size_v, size_z = box[3 + along] - box[along], box[4 - along] - box[1 - along], box[5] - box[2]
+    size_u, size_v, size_z = (
+        box[3 + along] - box[along],
+        box[4 - along] - box[1 - along],
+        box[5] - box[2],
+    )
     low[along] = box[along] + part[1] * size_u + part[2]
     high[along] = box[along] + part[3] * size_u + part[4]
     near, far = part[5] * size_v + part[6], part[7] * size_v + part[8]
@@ -246,28 +257,35 @@ def _part_bounds(part, box, side, low, high):
 @compiled
 def _build(state, item, parts, box, side, colours, objects, count):
     """Append all parts of an object: the new count."""
-    low, high = np.empty(3), np.empty(3)
+    low, high, sky = np.empty(3), np.empty(3), np.empty(3)
+    sky[0], sky[1], sky[2] = 0.95, 1.15, 1.45
     place = int(item[8])
     solid = BLOCKS if place == AT_WALL or place == IN_ROOM else NOT_SOLID
     for p in range(int(item[9]), int(item[10])):
         part = parts[p]
         _part_bounds(part, box, side, low, high)
-        scale = part[16] if part[16] >= 0.0 else float(integer(state, 0, 1000))
+        scale = part[16] if part[16] >= 0.0 else float(below(state, 1000.0))
         first, second = colours[int(part[14])], colours[int(part[15])]
         if int(part[13]) == WINDOW:
-            first = np.array([0.95, 1.15, 1.45])
-        count = add_object(objects, count, int(part[0]), low, high, solid, part[13], first, second, scale)
+            first = sky
+        count = add_object(
+            objects, count, int(part[0]), low, high, solid, part[13], first, second, scale
+        )
     return count
 
 
 @compiled
-def _admit(cells, blocked, rect, item, box, side, points, num_points, objects, count, reached, queue):
+def _admit(
+    cells, blocked, rect, item, box, side, points, num_points, objects, count, reached, queue
+):
     """Whether the proposed bounds are allowed; floor cells are marked as taken if so."""
     place = int(item[8])
     if place == ON_FLOOR:
         return True
     if place == ON_WALL or place == OUTER_WALL:
-        return _wall_behind(cells, box, side, place == OUTER_WALL) and _clear_of_objects(objects, count, box, 0.06)
+        return _wall_behind(cells, box, side, place == OUTER_WALL) and _clear_of_objects(
+            objects, count, box, 0.06
+        )
     if not _floor_is_free(blocked, box) or not _clear_of_objects(objects, count, box, 0.02):
         return False
     if place == AT_WALL and not _wall_behind(cells, box, side, False):
@@ -281,9 +299,45 @@ def _admit(cells, blocked, rect, item, box, side, points, num_points, objects, c
 
 
 @compiled
-def furnish_room(state, room, rect, cells, doors, num_doors, blocked, tables, hue, objects, count):
+def furnish(
+    state,
+    rects,
+    num_rooms,
+    cells,
+    doors,
+    num_doors,
+    rooms,
+    hues,
+    trim,
+    items,
+    parts,
+    wishes,
+    objects,
+):
+    """Frame the doors, hang the lamps and furnish every room: the object count.
+
+    Args:
+        items, parts, wishes: see :mod:`mgenv.engine.furniture`.
+        objects: float32 (MAX_OBJECTS, 16), filled.
+    """
+    blocked = np.zeros((GRID, GRID), np.uint8)
+    keep_doors_free(doors, num_doors, blocked)
+    count = frame_doors(doors, num_doors, trim, objects, 0)
+    for n in range(num_rooms):
+        count = hang_lamp(rooms[n], objects, count)
+    for n in range(num_rooms):
+        count = furnish_room(
+            state, n, rects[n], cells, doors, num_doors, blocked, items, parts, wishes, hues[n],
+            objects, count,
+        )  # fmt: skip
+    return count
+
+
+@compiled
+def furnish_room(
+    state, room, rect, cells, doors, num_doors, blocked, items, parts, wishes, hue, objects, count
+):
     """Try to place each object that rooms of this kind may have: the new object count."""
-    items, parts, wishes = tables
     points, box = np.empty((32, 2), np.int64), np.empty(6)
     reached, queue = np.zeros((GRID, GRID), np.uint8), np.empty(GRID * GRID, np.int64)
     colours = np.empty((NUM_COLOURS, 3))
@@ -294,10 +348,23 @@ def furnish_room(state, room, rect, cells, doors, num_doors, blocked, tables, hu
         item = items[int(wishes[rect[4], w, 0])]
         fill_furniture_colours(state, hue, colours)
         for _ in range(_TRIES):
-            side = integer(state, 0, 4)
+            side = below(state, 4.0)
             if not _propose(state, item, rect, side, box):
                 continue
-            if _admit(cells, blocked, rect, item, box, side, points, num_points, objects, count, reached, queue):
+            if _admit(
+                cells,
+                blocked,
+                rect,
+                item,
+                box,
+                side,
+                points,
+                num_points,
+                objects,
+                count,
+                reached,
+                queue,
+            ):
                 count = _build(state, item, parts, box, side, colours, objects, count)
                 break
     return count

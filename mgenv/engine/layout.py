@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mgenv.engine.compiling import compiled
-from mgenv.engine.stream import integer, uniform
+from mgenv.engine.stream import below, uniform
 
 CELL = 0.25
 """Metres along a cell's side; also the thickness of a wall."""
@@ -30,13 +30,13 @@ _CORRIDOR_WIDTH = 5
 
 @compiled
 def _footprint(state):
-    width = integer(state, 34, 61)
-    depth = integer(state, 28, 57)
+    width = 34 + below(state, 27.0)
+    depth = 28 + below(state, 29.0)
     depth = max(26, min(depth, 2400 // width))
     if uniform(state) < 0.5:
         width, depth = depth, width
-    x0 = 1 + integer(state, 0, GRID - 1 - width)
-    y0 = 1 + integer(state, 0, GRID - 1 - depth)
+    x0 = 1 + below(state, float(GRID - 1 - width))
+    y0 = 1 + below(state, float(GRID - 1 - depth))
     return x0, y0, x0 + width, y0 + depth
 
 
@@ -54,11 +54,11 @@ def _lay_corridor(state, rects):
     """Cut the footprint in two along its longer side, a corridor between: the new room count."""
     axis = 1 if rects[0, 2] - rects[0, 0] >= rects[0, 3] - rects[0, 1] else 0
     low, high = rects[0, axis], rects[0, 2 + axis]
-    width = _CORRIDOR_WIDTH + integer(state, 0, 3)
+    width = _CORRIDOR_WIDTH + below(state, 3.0)
     slack = (high - low) - (2 * _SMALLEST + width + 2)
     if slack < 0 or uniform(state) < 0.3:
         return 1
-    at = low + _SMALLEST + integer(state, 0, slack + 1)
+    at = low + _SMALLEST + below(state, float(slack + 1))
     _split(rects, 1, 0, axis, at, width + 2)
     for k in range(4):
         rects[2, k] = rects[0, k]
@@ -75,13 +75,13 @@ def _cut_rooms(state, rects, count):
         width, depth = rects[i, 2] - rects[i, 0], rects[i, 3] - rects[i, 1]
         axis = 0 if width >= depth else 1
         longest = max(width, depth)
-        limit = integer(state, 17, _LARGEST + 1)
+        limit = 17 + below(state, float(_LARGEST + 1 - 17))
         fits = longest >= 2 * _SMALLEST + 1 and count < MAX_ROOMS
         if rects[i, 4] == CORRIDOR or longest <= limit or not fits:
             i += 1
             continue
         spread = longest - 2 * _SMALLEST - 1
-        at = rects[i, axis] + _SMALLEST + spread // 4 + integer(state, 0, spread // 2 + 1)
+        at = rects[i, axis] + _SMALLEST + spread // 4 + below(state, float(spread // 2 + 1))
         _split(rects, count, i, axis, at, 1)
         count += 1
     return count
@@ -93,7 +93,7 @@ def _name_rooms(state, rects, count):
     for i in range(count):
         size = (rects[i, 2] - rects[i, 0]) * (rects[i, 3] - rects[i, 1])
         if rects[i, 4] != CORRIDOR:
-            rects[i, 4] = BEDROOM + integer(state, 0, 6)
+            rects[i, 4] = BEDROOM + below(state, 6.0)
             if size > area:
                 largest, area = i, size
     if largest >= 0:
@@ -102,7 +102,7 @@ def _name_rooms(state, rects, count):
 
 @compiled
 def _shared_wall(rects, a, b):
-    """(axis, wall line, first cell, last cell + 1) of the wall between two rooms; axis -1 if none."""
+    """(axis, line, first cell, last cell + 1) of the wall between two rooms; axis -1 if none."""
     for axis in range(2):
         other = 1 - axis
         low = max(rects[a, other], rects[b, other])
@@ -124,10 +124,10 @@ def _root(parents, i):
 
 @compiled
 def _open_door(state, doors, n, axis, line, low, high, a, b):
-    width = integer(state, 3, 5)
+    width = 3 + below(state, 2.0)
     if uniform(state) < 0.18 and high - low >= 10:
-        width = integer(state, 6, 9)
-    start = low + 1 + integer(state, 0, high - low - 2 - width + 1)
+        width = 6 + below(state, 3.0)
+    start = low + 1 + below(state, float(high - low - 2 - width + 1))
     doors[n, 0], doors[n, 1], doors[n, 2], doors[n, 3] = axis, line, start, width
     doors[n, 4], doors[n, 5] = a, b
 
@@ -148,7 +148,9 @@ def _join_rooms(state, rects, count, doors):
     parents = np.arange(count)
     num_doors = 0
     for _ in range(n):
-        k = int(np.argmin(order[:n]))
+        k = 0
+        for other in range(n):
+            k = other if order[other] < order[k] else k
         order[k] = 9.0
         a, b = pairs[k, 0], pairs[k, 1]
         root_a, root_b = _root(parents, a), _root(parents, b)

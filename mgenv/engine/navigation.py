@@ -49,7 +49,9 @@ class Recording(NamedTuple):
     pose: NDArray[np.float32]
 
 
-def _views(batch: SceneBatch, index: NDArray[np.int64], seeds: NDArray[np.int64], purpose: int, tries: int):
+def _views(
+    batch: SceneBatch, index: NDArray[np.int64], seeds: NDArray[np.int64], purpose: int, tries: int
+):
     a, out = batch.arrays, np.zeros((len(index), 5))
     viewpoints.random_views(
         a.cells, a.free, a.objects, a.starts, a.items, index, seeds, purpose, tries, out
@@ -78,7 +80,9 @@ def first_pose(scene: Scene) -> NDArray[np.float32]:
 def collide(
     batch: SceneBatch, scene_index: ArrayLike, position: ArrayLike, displacement: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Move N bodies (discs of 0.2 m, 1.0 m high) as far as walls and objects allow, sliding along them.
+    """Move N bodies as far as walls and objects allow, sliding along them.
+
+    A body is a disc of radius 0.2 m that reaches from 0.9 m below to 0.1 m above its camera.
 
     Args:
         scene_index: (N,) the scene of each body.
@@ -146,7 +150,7 @@ def explore(scene: Scene, num_frames: int, seed: int, robot_style: str = "mixed"
 
 
 def survey(batch: SceneBatch, scene: int, num_frames: int) -> NDArray[np.float32]:
-    """Poses (T, 4, 4) of a level walk from the first pose that turns around in the rooms near it."""
+    """Poses (T, 4, 4) of a level walk that turns around in the rooms near the first pose."""
     a, zero = batch.arrays, np.zeros(1, np.int64)
     place = _views(batch, np.array([scene]), zero, _FIRST, _FIRST_TRIES)[0]
     pose = np.empty((num_frames, 4, 4), np.float32)
@@ -156,7 +160,7 @@ def survey(batch: SceneBatch, scene: int, num_frames: int) -> NDArray[np.float32
 
 
 def scan(world_id: int, num_frames: int = 128, image_size: int = 64) -> Recording:
-    """What a robot records that walks a world once and turns around in its rooms; always the same."""
+    """What a robot records that walks a world and turns around in its rooms; always the same."""
     batch = make_scenes([world_id], workers=1)
     pose = survey(batch, 0, num_frames)
     rgb, depth = render(batch, np.zeros(num_frames, np.int64), pose, image_size)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from mgenv.engine.compiling import compiled
-from mgenv.engine.layout import BATH, CORRIDOR, KITCHEN, STORAGE
-from mgenv.engine.raytrace import CEILING_MATERIAL, FLOOR_MATERIAL, LAMP_COLOUR, WALL_MATERIAL
-from mgenv.engine.stream import between, integer, uniform
+from mgenv.engine.layout import BATH, CELL, CORRIDOR, KITCHEN, STORAGE
+from mgenv.engine.raytrace import (
+    CEILING_MATERIAL,
+    FLOOR_MATERIAL,
+    KIND,
+    LAMP,
+    LAMP_COLOUR,
+    WALL_MATERIAL,
+)
+from mgenv.engine.stream import between, uniform
 from mgenv.engine.textures import BRICKS, CHECKER, FABRIC, PLAIN, PLANKS, STRIPES, TILES, WAINSCOT
 
 
@@ -17,7 +20,7 @@ from mgenv.engine.textures import BRICKS, CHECKER, FABRIC, PLAIN, PLANKS, STRIPE
 def set_colour(out, hue, saturation, value):
     """Write the linear colour of an HSV display colour into ``out`` (3,); hue in turns."""
     for k in range(3):
-        x = (hue + (0.0, 2.0 / 3.0, 1.0 / 3.0)[k]) % 1.0 * 6.0
+        x = (hue + (3 - k) % 3 / 3.0) % 1.0 * 6.0
         pure = min(max(abs(x - 3.0) - 1.0, 0.0), 1.0)
         shown = value * (1.0 - saturation + saturation * pure)
         out[k] = shown * shown
@@ -35,10 +38,14 @@ def fill_furniture_colours(state, hue, colours):
     cloth = uniform(state) if uniform(state) < 0.6 else (hue + 0.5) % 1.0
     strong, value = between(state, 0.25, 0.75), between(state, 0.35, 0.8)
     set_colour(colours[2], cloth, strong, value)
-    set_colour(colours[3], cloth + between(state, -0.05, 0.05), strong * 0.4, min(value + 0.28, 0.95))
+    set_colour(
+        colours[3], cloth + between(state, -0.05, 0.05), strong * 0.4, min(value + 0.28, 0.95)
+    )
     set_colour(colours[4], 0.1, 0.05, between(state, 0.85, 0.96))
     set_colour(colours[5], wood, 0.2, between(state, 0.14, 0.24))
-    set_colour(colours[6], between(state, 0.24, 0.38), between(state, 0.45, 0.7), between(state, 0.35, 0.6))
+    set_colour(
+        colours[6], between(state, 0.24, 0.38), between(state, 0.45, 0.7), between(state, 0.35, 0.6)
+    )
     set_colour(colours[7], uniform(state), between(state, 0.45, 0.85), between(state, 0.5, 0.85))
     colours[8, 0], colours[8, 1], colours[8, 2] = 1.9, 1.65, 1.2
     set_colour(colours[9], wood, 0.5, between(state, 0.5, 0.75))
@@ -71,7 +78,11 @@ def _floor(state, kind, row, wood_hue, wood_value):
         set_colour(row[1:4], wood_hue, saturation, wood_value * 1.1)
         set_colour(row[4:7], wood_hue, saturation, wood_value * 0.72)
     else:
-        hue, saturation, value = wall_hue(state), between(state, 0.08, 0.4), between(state, 0.35, 0.7)
+        hue, saturation, value = (
+            wall_hue(state),
+            between(state, 0.08, 0.4),
+            between(state, 0.35, 0.7),
+        )
         row[0], row[7] = FABRIC, between(state, 0.5, 0.9)
         set_colour(row[1:4], hue, saturation, value)
         set_colour(row[4:7], hue, saturation, value * 1.18)
@@ -93,7 +104,11 @@ def _walls(state, kind, row, hue):
         row[0], row[7] = STRIPES, between(state, 0.3, 0.6)
     elif draw < 0.42:
         row[0] = WAINSCOT
-        second = ((hue + between(state, -0.1, 0.1)) % 1.0, min(saturation * 1.6, 0.6), value * between(state, 0.45, 0.8))
+        second = (
+            (hue + between(state, -0.1, 0.1)) % 1.0,
+            min(saturation * 1.6, 0.6),
+            value * between(state, 0.45, 0.8),
+        )
     elif draw < 0.52 or (kind == STORAGE and draw < 0.75):
         row[0], row[7] = BRICKS, between(state, 0.5, 0.7)
         second = (hue, saturation, value * 0.75)
@@ -107,8 +122,45 @@ def _lamp_colour(state, row):
 
 
 @compiled
+def paint_rooms(state, rects, num_rooms, house, rooms, hues):
+    """Draw bounds, lamp, floor, walls and ceiling of each room row; note the walls' hues."""
+    for n in range(num_rooms):
+        place_lamp(state, rects[n], rooms[n])
+        hues[n] = paint_room(state, rects[n, 4], rooms[n], house)
+
+
+@compiled
+def place_lamp(state, rect, room):
+    """Bounds of the room and its lamp: a point off the middle, in corridors a line."""
+    for k in range(4):
+        room[k] = rect[k] * CELL
+    width, depth = room[2] - room[0], room[3] - room[1]
+    for k in range(2):
+        middle, side = 0.5 * (room[k] + room[2 + k]), width if k == 0 else depth
+        half = max(0.5 * side - 1.0, 0.0) if rect[4] == CORRIDOR else 0.0
+        if rect[4] != CORRIDOR:
+            middle += between(state, -0.26, 0.26) * side
+        room[LAMP + k], room[LAMP + 2 + k] = middle - half, middle + half
+    room[KIND] = rect[4]
+
+
+@compiled
+def draw_house(state, house, trim):
+    """Draw what the rooms share: ``house`` (3,) wood hue, wood value, wall hue; ``trim`` colour."""
+    house[0], house[1], house[2] = (
+        between(state, 0.06, 0.1),
+        between(state, 0.4, 0.8),
+        wall_hue(state),
+    )
+    if uniform(state) < 0.6:
+        set_colour(trim, 0.1, 0.04, between(state, 0.85, 0.95))
+    else:
+        set_colour(trim, house[0], 0.5, between(state, 0.35, 0.6))
+
+
+@compiled
 def paint_room(state, kind, room, house):
-    """Draw floor, walls, ceiling and lamp of a room row.
+    """Draw floor, walls, ceiling and lamp of a room row: the walls' hue.
 
     Args:
         house: (3,) wood hue, wood value, main wall hue: what the rooms of a world share.
@@ -119,6 +171,7 @@ def paint_room(state, kind, room, house):
     ceiling = room[CEILING_MATERIAL : CEILING_MATERIAL + 8]
     ceiling[0], ceiling[7] = PLAIN, 1.0
     set_colour(ceiling[1:4], hue, 0.04, between(state, 0.86, 0.97))
-    ceiling[4:7] = ceiling[1:4]
+    for k in range(1, 4):
+        ceiling[3 + k] = ceiling[k]
     _lamp_colour(state, room[LAMP_COLOUR : LAMP_COLOUR + 3])
     return hue

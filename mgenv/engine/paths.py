@@ -32,7 +32,11 @@ def distances(free, target, distance, queue):
         head += 1
         for step in (1, -1, GRID, -GRID):
             there = here + step
-            if 0 <= there < GRID * GRID and distance[there] == UNREACHED and free[there // GRID, there % GRID]:
+            if (
+                0 <= there < GRID * GRID
+                and distance[there] == UNREACHED
+                and free[there // GRID, there % GRID]
+            ):
                 distance[there] = distance[here] + 1
                 queue[tail] = there
                 tail += 1

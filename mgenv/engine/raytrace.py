@@ -1,7 +1,7 @@
 """One ray: what it hits and how that looks. Scalars and arrays only: runs on CPU and CUDA alike.
 
-Rays are ``origin + t * direction`` with a direction of length 1 along the optical axis, so that t is
-the depth. Walls are found cell by cell on the map (Amanatides & Woo, 1987); each cell lists the
+Rays are ``origin + t * direction`` with a direction of length 1 along the optical axis, so that t
+is the depth. Walls are found cell by cell on the map (Amanatides & Woo, 1987); each cell lists the
 objects that reach into it.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from mgenv.engine.compiling import inlined_ray_function, ray_function
 from mgenv.engine.layout import CELL, DOOR_HEIGHT, DOORWAY, GRID, ROOM_MASK, WALL, WALL_HEIGHT
-from mgenv.engine.textures import GLOW, SCREEN, WINDOW, albedo, clamp01, whole
+from mgenv.engine.textures import GLOW, SCREEN, WINDOW, clamp01, material, mix_of, mottle, whole
 
 f32 = np.float32
 
@@ -22,7 +22,15 @@ BOX, CYLINDER, ELLIPSOID = 0, 1, 2
 SHAPE, CENTRE, HALF, SOLID, OBJECT_MATERIAL = 0, 1, 4, 7, 8
 OBJECT_SIZE = 16
 # Columns of the room table: bounds, the lamp's rectangle and colour, kind, three materials.
-BOUNDS, LAMP, LAMP_COLOUR, KIND, FLOOR_MATERIAL, WALL_MATERIAL, CEILING_MATERIAL = 0, 4, 8, 11, 12, 20, 28
+BOUNDS, LAMP, LAMP_COLOUR, KIND, FLOOR_MATERIAL, WALL_MATERIAL, CEILING_MATERIAL = (
+    0,
+    4,
+    8,
+    11,
+    12,
+    20,
+    28,
+)
 ROOM_SIZE = 36
 LAMP_HEIGHT = 2.3
 TEXEL = 0.125
@@ -73,8 +81,16 @@ def hit_cylinder(objects, s, i, ox, oy, oz, dx, dy, dz):
 
 @ray_function
 def hit_ellipsoid(objects, s, i, ox, oy, oz, dx, dy, dz):
-    rx, ry, rz = f32(1.0) / objects[s, i, 4], f32(1.0) / objects[s, i, 5], f32(1.0) / objects[s, i, 6]
-    x, y, z = (ox - objects[s, i, 1]) * rx, (oy - objects[s, i, 2]) * ry, (oz - objects[s, i, 3]) * rz
+    rx, ry, rz = (
+        f32(1.0) / objects[s, i, 4],
+        f32(1.0) / objects[s, i, 5],
+        f32(1.0) / objects[s, i, 6],
+    )
+    x, y, z = (
+        (ox - objects[s, i, 1]) * rx,
+        (oy - objects[s, i, 2]) * ry,
+        (oz - objects[s, i, 3]) * rz,
+    )
     ex, ey, ez = dx * rx, dy * ry, dz * rz
     a, b = ex * ex + ey * ey + ez * ez, x * ex + y * ey + z * ez
     root = b * b - a * (x * x + y * y + z * z - f32(1.0))
@@ -232,17 +248,17 @@ def on_room(code, face, room, t, pixel, x, y, z, dx, dy, dz):
 
 @ray_function
 def on_object(objects, s, i, face, t, pixel, x, y, z, dx, dy, dz):
-    """Where a point lies on an object: as :func:`on_room`."""
+    """Where a point lies on an object: as :func:`on_room`, without the column."""
     hx, hy, hz, two = objects[s, i, 4], objects[s, i, 5], objects[s, i, 6], f32(2.0)
     px, py, pz = x - objects[s, i, 1] + hx, y - objects[s, i, 2] + hy, z - objects[s, i, 3] + hz
-    at, size_x, size_y, size_z = OBJECT_MATERIAL, two * hx, two * hy, two * hz
+    size_x, size_y, size_z = two * hx, two * hy, two * hz
     if face == 0:
-        return at, py, pz, size_y, size_z, footprint(t, pixel, dy, dx), footprint(t, pixel, dz, dx)
+        return py, pz, size_y, size_z, footprint(t, pixel, dy, dx), footprint(t, pixel, dz, dx)
     if face == 1:
-        return at, px, pz, size_x, size_z, footprint(t, pixel, dx, dy), footprint(t, pixel, dz, dy)
+        return px, pz, size_x, size_z, footprint(t, pixel, dx, dy), footprint(t, pixel, dz, dy)
     if face == 2:
-        return at, px, py, size_x, size_y, footprint(t, pixel, dx, dz), footprint(t, pixel, dy, dz)
-    return at, px, pz, size_x, size_z, t * pixel * two, t * pixel * two
+        return px, py, size_x, size_y, footprint(t, pixel, dx, dz), footprint(t, pixel, dy, dz)
+    return px, pz, size_x, size_z, t * pixel * two, t * pixel * two
 
 
 @ray_function
@@ -283,14 +299,15 @@ def look(cells, rooms, objects, starts, items, light, s, ox, oy, oz, dx, dy, dz,
     x, y, z, flat = ox + t * dx, oy + t * dy, oz + t * dz, room & ROOM_MASK
     number = surface_number(code, face, room)
     if code >= 0:
-        at, u, v, su, sv, fu, fv = on_object(objects, s, code, face, t, pixel, x, y, z, dx, dy, dz)
-        r, g, b = albedo(objects, s, code, at, u, v, su, sv, fu, fv)
-        pattern = int(objects[s, code, at])
-        if pattern == GLOW or pattern == WINDOW or pattern == SCREEN:
-            return r, g, b, t, number
+        u, v, su, sv, fu, fv = on_object(objects, s, code, face, t, pixel, x, y, z, dx, dy, dz)
+        kind, r, g, b, r2, g2, b2, scale = material(objects, s, code, OBJECT_MATERIAL)
     else:
         at, u, v, su, sv, fu, fv = on_room(code, face, room, t, pixel, x, y, z, dx, dy, dz)
-        r, g, b = albedo(rooms, s, flat, at, u, v, su, sv, fu, fv)
+        kind, r, g, b, r2, g2, b2, scale = material(rooms, s, flat, at)
+    m, shade = mix_of(kind, u, v, su, sv, scale, fu, fv), mottle(u, v)
+    r, g, b = (r + (r2 - r) * m) * shade, (g + (g2 - g) * m) * shade, (b + (b2 - b) * m) * shade
+    if code >= 0 and (kind == GLOW or kind == WINDOW or kind == SCREEN):
+        return r, g, b, t, number
     nx, ny, nz = normal_of(objects, s, code, face, x, y, z, dx, dy, dz)
     e = irradiance(rooms, s, flat, x, y, z, nx, ny, nz)
     e = e * occlusion(rooms, light, s, code, face, flat, x, y, z)

@@ -1,8 +1,8 @@
 """Colour and depth of many cameras in many worlds: one source for CPU and CUDA.
 
-Each pixel looks once through its centre, which gives depth and a surface number. Pixels whose neighbours
-show another surface look ``supersample²`` times more and average the colours, so edges are smooth
-and depth stays sharp.
+Each pixel looks once through its centre, which gives depth and a surface number. Pixels whose
+neighbours show another surface look ``supersample²`` times more and average the colours, so edges
+are smooth and depth stays sharp.
 """
 
 from __future__ import annotations
@@ -40,7 +40,22 @@ def on_edge(surface, f, i, j):
 
 @inlined_ray_function
 def draw_pixel(
-    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, rays, f, i, j
+    cells,
+    rooms,
+    objects,
+    starts,
+    items,
+    light,
+    index,
+    pose,
+    lens,
+    rgb,
+    depth,
+    surface,
+    rays,
+    f,
+    i,
+    j,
 ):
     """Pixel (row i, column j) of frame f.
 
@@ -54,7 +69,10 @@ def draw_pixel(
     pixel = f32(1.0) / (lens[0] * size)
     red, green, blue = f32(0.5), f32(0.5), f32(0.5)
     for k in range(rays * rays):
-        px, py = f32(j) + (f32(k % rays) + f32(0.5)) * part, f32(i) + (f32(k // rays) + f32(0.5)) * part
+        px, py = (
+            f32(j) + (f32(k % rays) + f32(0.5)) * part,
+            f32(i) + (f32(k // rays) + f32(0.5)) * part,
+        )
         x, y = (px / size - lens[2]) / lens[0], (py / size - lens[3]) / lens[1]
         dx = pose[f, 0, 0] * x + pose[f, 0, 1] * y + pose[f, 0, 2]
         dy = pose[f, 1, 0] * x + pose[f, 1, 1] * y + pose[f, 1, 2]
@@ -68,12 +86,30 @@ def draw_pixel(
         if rays == 1:
             depth[f, i, j] = t
             surface[f, i, j] = number
-    rgb[f, i, j, 0], rgb[f, i, j, 1], rgb[f, i, j, 2] = np.uint8(red), np.uint8(green), np.uint8(blue)
+    rgb[f, i, j, 0], rgb[f, i, j, 1], rgb[f, i, j, 2] = (
+        np.uint8(red),
+        np.uint8(green),
+        np.uint8(blue),
+    )
 
 
 @ray_function
 def render_frames(
-    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, supersample, first, last
+    cells,
+    rooms,
+    objects,
+    starts,
+    items,
+    light,
+    index,
+    pose,
+    lens,
+    rgb,
+    depth,
+    surface,
+    supersample,
+    first,
+    last,
 ):
     """Frames ``first`` to ``last`` on the CPU."""
     size = depth.shape[1]
@@ -83,8 +119,8 @@ def render_frames(
             for i in range(size):
                 for j in range(size):
                     draw_pixel(
-                        cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, rays,
-                        f, i, j,
+                        cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth,
+                        surface, rays, f, i, j,
                     )  # fmt: skip
 
 

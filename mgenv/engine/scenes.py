@@ -8,41 +8,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mgenv.engine.baking import MAX_ITEMS, TEXELS, bake_floor, list_objects, map_free_cells
-from mgenv.engine.compiling import compiled
-from mgenv.engine.furnish import MAX_OBJECTS, frame_doors, furnish_room, hang_lamp, keep_doors_free
+from mgenv.engine.furnish import MAX_OBJECTS, furnish
 from mgenv.engine.furniture import ITEM_TABLE, PART_TABLE, WISH_TABLE
-from mgenv.engine.layout import CELL, CORRIDOR, GRID, MAX_DOORS, MAX_ROOMS, plan
-from mgenv.engine.palette import paint_room, set_colour, wall_hue
-from mgenv.engine.raytrace import KIND, LAMP, OBJECT_SIZE, ROOM_SIZE
-from mgenv.engine.stream import between, new_stream, uniform
+from mgenv.engine.layout import GRID, MAX_DOORS, MAX_ROOMS, plan
+from mgenv.engine.palette import draw_house, paint_rooms
+from mgenv.engine.raytrace import OBJECT_SIZE, ROOM_SIZE
+from mgenv.engine.stream import new_stream
 from mgenv.errors import InvalidOptionError
 
 HELD_OUT = 1_000_000
 """The first world id that no training ever sees."""
 
 _LAYOUT, _PAINT, _FURNITURE = 1, 2, 3
-_TABLES = (ITEM_TABLE, PART_TABLE, WISH_TABLE)
 
 
 class Scene(NamedTuple):
     """One world as arrays of fixed shape; with a leading axis S, many worlds.
 
     Attributes:
-        cells: uint8 (64, 64), [y, x], 0.25 m each: 255 solid, else the room's number, +64 in doorways.
+        cells: uint8 (64, 64), [y, x], 0.25 m each: 255 solid, else the room, +64 in doorways.
         free: uint8 (64, 64), 1 where a robot standing at the cell's middle touches nothing.
         rooms: float32 (16, 36), see the column names in :mod:`mgenv.engine.raytrace`.
         objects: float32 (255, 16), shapes with their materials.
         starts: int32 (4097,), the first entry of each cell in ``items``.
         items: uint8 (8192,), object numbers, cell by cell.
         light: uint8 (128, 128), light on the floor, 0.125 m a texel.
-        counts: int32 (3,), how many rooms, objects and doors there are.
+        counts: int64 (3,), how many rooms, objects and doors there are.
     """
 
     cells: NDArray[np.uint8]
@@ -52,7 +50,7 @@ class Scene(NamedTuple):
     starts: NDArray[np.int32]
     items: NDArray[np.uint8]
     light: NDArray[np.uint8]
-    counts: NDArray[np.int32]
+    counts: NDArray[np.int64]
 
 
 _SHAPES = {
@@ -63,7 +61,7 @@ _SHAPES = {
     "starts": ((GRID * GRID + 1,), np.int32),
     "items": ((MAX_ITEMS,), np.uint8),
     "light": ((TEXELS, TEXELS), np.uint8),
-    "counts": ((3,), np.int32),
+    "counts": ((3,), np.int64),
 }
 
 
@@ -87,7 +85,10 @@ class SceneBatch:
         return Scene(*(array[index] for array in self.arrays))
 
     def replaced(
-        self, rows: Sequence[int] | NDArray[np.int64], world_ids: Sequence[int], scenes: Sequence[Scene]
+        self,
+        rows: Sequence[int] | NDArray[np.int64],
+        world_ids: Sequence[int],
+        scenes: Sequence[Scene],
     ) -> SceneBatch:
         """A batch with other scenes in some rows. On the CPU the arrays are changed in place."""
         for row, world_id, scene in zip(rows, world_ids, scenes, strict=True):
@@ -105,59 +106,27 @@ class SceneBatch:
         return self._copies[key]
 
 
-@compiled
-def _place_lamp(state, rect, room):
-    """Bounds of the room and its lamp: a point off the middle, in corridors a line."""
-    for k in range(4):
-        room[k] = rect[k] * CELL
-    width, depth = room[2] - room[0], room[3] - room[1]
-    for k in range(2):
-        middle, side = 0.5 * (room[k] + room[2 + k]), width if k == 0 else depth
-        half = max(0.5 * side - 1.0, 0.0) if rect[4] == CORRIDOR else 0.0
-        if rect[4] != CORRIDOR:
-            middle += between(state, -0.26, 0.26) * side
-        room[LAMP + k], room[LAMP + 2 + k] = middle - half, middle + half
-    room[KIND] = rect[4]
-
-
-@compiled
-def _build_scene(world_id, tables, cells, free, rooms, objects, starts, items, light, counts):
-    """Fill one scene's arrays, all zero before."""
+def _build(world_id: int, scene: Scene) -> None:
+    """Fill one scene's arrays, all zero before, stage by stage."""
     rects, doors = np.zeros((MAX_ROOMS, 5), np.int64), np.zeros((MAX_DOORS, 6), np.int64)
-    num_rooms, num_doors = plan(new_stream(world_id, _LAYOUT), rects, doors, cells)
-    paint, state = new_stream(world_id, _PAINT), new_stream(world_id, _FURNITURE)
-    house = np.array([between(paint, 0.06, 0.1), between(paint, 0.4, 0.8), wall_hue(paint)])
-    trim, blocked = np.empty(3), np.zeros((GRID, GRID), np.uint8)
-    if uniform(paint) < 0.6:
-        set_colour(trim, 0.1, 0.04, between(paint, 0.85, 0.95))
-    else:
-        set_colour(trim, house[0], 0.5, between(paint, 0.35, 0.6))
-    count = frame_doors(doors, num_doors, trim, objects, 0)
-    keep_doors_free(doors, num_doors, blocked)
-    hues = np.empty(MAX_ROOMS)
-    for n in range(num_rooms):
-        _place_lamp(paint, rects[n], rooms[n])
-        hues[n] = paint_room(paint, rects[n, 4], rooms[n], house)
-        count = hang_lamp(rooms[n], objects, count)
-    for n in range(num_rooms):
-        count = furnish_room(
-            state, n, rects[n], cells, doors, num_doors, blocked, tables, hues[n], objects, count
-        )
-    list_objects(objects, count, starts, items)
-    bake_floor(rooms, rects, num_rooms, objects, count, cells, light)
-    map_free_cells(cells, objects, count, free)
-    counts[0], counts[1], counts[2] = num_rooms, count, num_doors
+    house, trim, hues = np.empty(3), np.empty(3), np.empty(MAX_ROOMS)
+    rooms, doorways = plan(new_stream(world_id, _LAYOUT), rects, doors, scene.cells)
+    paint = new_stream(world_id, _PAINT)
+    draw_house(paint, house, trim)
+    paint_rooms(paint, rects, rooms, house, scene.rooms, hues)
+    count = furnish(
+        new_stream(world_id, _FURNITURE), rects, rooms, scene.cells, doors, doorways, scene.rooms,
+        hues, trim, ITEM_TABLE, PART_TABLE, WISH_TABLE, scene.objects,
+    )  # fmt: skip
+    list_objects(scene.objects, count, scene.starts, scene.items)
+    bake_floor(scene.rooms, rects, rooms, scene.objects, count, scene.cells, scene.light)
+    map_free_cells(scene.cells, scene.objects, count, scene.free)
+    scene.counts[:] = rooms, count, doorways
 
 
-@compiled
-def _build_scenes(world_ids, tables, first, last, cells, free, rooms, objects, starts, items, light, counts):
-    for s in range(first, last):
-        _build_scene(
-            world_ids[s], tables, cells[s], free[s], rooms[s], objects[s], starts[s], items[s], light[s], counts[s]
-        )  # fmt: skip
-
-
-def make_scenes(world_ids: Sequence[int] | NDArray[np.int64], workers: int | None = None) -> SceneBatch:
+def make_scenes(
+    world_ids: Sequence[int] | NDArray[np.int64], workers: int | None = None
+) -> SceneBatch:
     """Build many worlds.
 
     Args:
@@ -170,20 +139,20 @@ def make_scenes(world_ids: Sequence[int] | NDArray[np.int64], workers: int | Non
     ids = _checked(world_ids)
     arrays = empty_batch(len(ids)).arrays
     workers = max(1, min(workers or torch.get_num_threads(), len(ids)))
-    bounds = np.linspace(0, len(ids), workers + 1).astype(int)
-    jobs = [(ids, _TABLES, int(a), int(b), *arrays) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    batch = SceneBatch(arrays, ids)
     if workers == 1:
-        _build_scenes(*jobs[0])
+        for n in range(len(ids)):
+            _build(int(ids[n]), batch[n])
     else:
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(lambda job: _build_scenes(*job), jobs))
-    return SceneBatch(arrays, ids)
+            list(pool.map(lambda n: _build(int(ids[n]), batch[n]), range(len(ids))))
+    return batch
 
 
 def empty_batch(size: int) -> SceneBatch:
     """A batch of ``size`` rows without worlds (id -1), to be filled by ``replaced``."""
-    arrays = Scene(*(np.zeros((size, *shape), dtype) for shape, dtype in _SHAPES.values()))
-    return SceneBatch(arrays, np.full(size, -1, np.int64))
+    zeros: dict[str, Any] = {n: np.zeros((size, *s), kind) for n, (s, kind) in _SHAPES.items()}
+    return SceneBatch(Scene(**zeros), np.full(size, -1, np.int64))
 
 
 @lru_cache(maxsize=256)
@@ -212,5 +181,7 @@ def stack(scenes: Sequence[Scene], world_ids: Sequence[int] | None = None) -> Sc
 def _checked(world_ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     ids = np.asarray(world_ids)
     if ids.ndim != 1 or len(ids) == 0 or ids.dtype.kind not in "iu" or (ids < 0).any():
-        raise InvalidOptionError(f"World ids are non-negative whole numbers in a list; got {world_ids!r}.")
+        raise InvalidOptionError(
+            f"World ids are non-negative whole numbers in a list; got {world_ids!r}."
+        )
     return ids.astype(np.int64)

@@ -39,9 +39,9 @@ def between(state, low, high):
 
 
 @compiled
-def integer(state, low, high):
-    """A whole number in [low, high)."""
-    return low + int(uniform(state) * (high - low))
+def below(state, limit):
+    """A whole number in [0, limit). The limit is a float, lest each constant compile anew."""
+    return int(uniform(state) * limit)
 
 
 @compiled

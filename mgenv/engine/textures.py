@@ -192,7 +192,9 @@ def rug(u, v, su, sv, scale, fu, fv):
     footprint = max(fu, fv)
     border = band(edge, f32(0.12), f32(0.26), footprint)
     x, y = abs(u / su - f32(0.5)), abs(v / sv - f32(0.5))
-    medal = smooth((f32(0.2) - max(x, y)) / (f32(0.03) + footprint) + f32(0.5)) * hashed(scale, f32(6.0))
+    medal = smooth((f32(0.2) - max(x, y)) / (f32(0.03) + footprint) + f32(0.5)) * hashed(
+        scale, f32(6.0)
+    )
     return max(border, medal)
 
 
@@ -212,34 +214,55 @@ def mix_of(kind, u, v, su, sv, scale, fu, fv):
     if kind == BRICKS:
         return bricks(u, v, scale, fu, fv)
     if kind == FABRIC:
-        return f32(0.4) * wave(u / scale) * fade(scale, fu) + f32(0.3) * wave(v / scale) * fade(scale, fv)
+        return f32(0.4) * wave(u / scale) * fade(scale, fu) + f32(0.3) * wave(v / scale) * fade(
+            scale, fv
+        )
     if kind == PICTURE:
         return picture(u, v, su, sv, scale, fu, fv)
     if kind == DOORS:
-        return panels(u, v, su, sv, max(f32(1.0), whole(su / f32(0.45) + f32(0.5))), f32(1.0), fu, fv)
+        return panels(
+            u, v, su, sv, max(f32(1.0), whole(su / f32(0.45) + f32(0.5))), f32(1.0), fu, fv
+        )
     if kind == DRAWERS:
-        return panels(u, v, su, sv, f32(1.0), max(f32(2.0), whole(sv / f32(0.3) + f32(0.5))), fu, fv)
+        return panels(
+            u, v, su, sv, f32(1.0), max(f32(2.0), whole(sv / f32(0.3) + f32(0.5))), fu, fv
+        )
     if kind == CRATE:
         return crate(u, v, su, sv, fu, fv)
     if kind == WINDOW:
         return window(u, v, su, sv, fu, fv)
     if kind == BOOKS:
-        return f32(0.5) + (cell_tint(u / scale, whole(su * f32(97.0)), fu / scale) - f32(0.5)) * fade(scale, fu)
+        return f32(0.5) + (
+            cell_tint(u / scale, whole(su * f32(97.0)), fu / scale) - f32(0.5)
+        ) * fade(scale, fu)
     if kind == RUG:
         return rug(u, v, su, sv, scale, fu, fv)
     if kind == LEAVES:
         return wave(u / f32(0.13)) * wave(v / f32(0.11)) * fade(f32(0.13), max(fu, fv))
     if kind == SCREEN:
-        return f32(1.0) - band(u / su, f32(0.06), f32(0.94), fu / su) * band(v / sv, f32(0.08), f32(0.94), fv / sv)
+        return f32(1.0) - band(u / su, f32(0.06), f32(0.94), fu / su) * band(
+            v / sv, f32(0.08), f32(0.94), fv / sv
+        )
     return f32(0.0)
 
 
 @ray_function
-def albedo(table, s, i, at, u, v, su, sv, fu, fv):
-    """Linear colour of the material at ``table[s, i, at:at + 8]``, with a slow, faint mottle."""
-    m = mix_of(int(table[s, i, at]), u, v, su, sv, table[s, i, at + 7], fu, fv)
-    mottle = f32(0.94) + f32(0.12) * wave(u * f32(0.43) + f32(0.31) * v) * wave(v * f32(0.37) + f32(0.2) * u)
-    r = table[s, i, at + 1] + (table[s, i, at + 4] - table[s, i, at + 1]) * m
-    g = table[s, i, at + 2] + (table[s, i, at + 5] - table[s, i, at + 2]) * m
-    b = table[s, i, at + 3] + (table[s, i, at + 6] - table[s, i, at + 3]) * m
-    return r * mottle, g * mottle, b * mottle
+def material(table, s, i, at):
+    """The eight numbers at ``table[s, i, at:at + 8]``, the first as a whole number."""
+    return (
+        int(table[s, i, at]),
+        table[s, i, at + 1],
+        table[s, i, at + 2],
+        table[s, i, at + 3],
+        table[s, i, at + 4],
+        table[s, i, at + 5],
+        table[s, i, at + 6],
+        table[s, i, at + 7],
+    )
+
+
+@ray_function
+def mottle(u, v):
+    """A slow, faint change of brightness over any surface."""
+    a, b = f32(0.43) * u + f32(0.31) * v, f32(0.37) * v + f32(0.2) * u
+    return f32(0.94) + f32(0.12) * wave(a) * wave(b)

@@ -1,4 +1,4 @@
-"""Where to stand: random places, the deterministic first view of a world, and a survey of its rooms."""
+"""Where to stand: random places, a world's first view, and a survey of its rooms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mgenv.engine.explorer import wrap, write_pose
 from mgenv.engine.layout import CELL, CORRIDOR, GRID, ROOM_MASK
 from mgenv.engine.paths import distances, mark_seen, nearest_free, new_seen, waypoint
 from mgenv.engine.raytrace import KIND, trace
-from mgenv.engine.stream import between, integer, new_stream
+from mgenv.engine.stream import below, between, new_stream
 
 _FIRST_VIEW, _SURVEY = 21, 22
 _SURVEY_TURN = math.radians(20.0)
@@ -37,31 +37,35 @@ def openness(cells, objects, starts, items, s, x, y, yaw):
 
 
 @compiled
-def random_view(cells, free, objects, starts, items, s, state, tries, out):
-    """Draw ``tries`` level views and keep the most open: ``out`` (5,) = x, y, z, yaw, pitch."""
-    spots, count = np.empty(GRID * GRID, np.int64), 0
-    for cell in range(GRID * GRID):
-        if free[s, cell // GRID, cell % GRID]:
-            spots[count] = cell
-            count += 1
-    best = -1.0
-    for _ in range(tries):
-        cell = spots[integer(state, 0, max(count, 1))]
-        x, y = (cell % GRID + 0.5) * CELL, (cell // GRID + 0.5) * CELL
-        yaw = between(state, -math.pi, math.pi)
-        mean, least = openness(cells, objects, starts, items, s, x, y, yaw)
-        score = min(mean, 3.0) + min(least, 1.0)
-        if score > best:
-            best = score
-            out[0], out[1], out[2], out[3], out[4] = x, y, CAMERA_HEIGHT, yaw, 0.0
-
-
-@compiled
 def random_views(cells, free, objects, starts, items, index, seeds, purpose, tries, out):
-    """:func:`random_view` for N scenes: ``out`` float64 (N, 5)."""
+    """Draw ``tries`` level views in each of N scenes and keep the most open.
+
+    Args:
+        index, seeds: int64 (N,), scenes and what to draw from.
+        out: float64 (N, 5), filled with x, y, z, yaw, pitch.
+    """
+    spots = np.empty(GRID * GRID, np.int64)
     for n in range(len(index)):
-        state = new_stream(seeds[n], purpose)
-        random_view(cells, free, objects, starts, items, index[n], state, tries, out[n])
+        s, state, count, best = index[n], new_stream(seeds[n], purpose), 0, -1.0
+        for cell in range(GRID * GRID):
+            if free[s, cell // GRID, cell % GRID]:
+                spots[count] = cell
+                count += 1
+        for _ in range(tries):
+            cell = spots[below(state, float(max(count, 1)))]
+            x, y = (cell % GRID + 0.5) * CELL, (cell // GRID + 0.5) * CELL
+            yaw = between(state, -math.pi, math.pi)
+            mean, least = openness(cells, objects, starts, items, s, x, y, yaw)
+            score = min(mean, 3.0) + min(least, 1.0)
+            if score > best:
+                best = score
+                out[n, 0], out[n, 1], out[n, 2], out[n, 3], out[n, 4] = (
+                    x,
+                    y,
+                    CAMERA_HEIGHT,
+                    yaw,
+                    0.0,
+                )
 
 
 @compiled
@@ -104,7 +108,11 @@ def survey(cells, free, rooms, num_rooms, place, pose):
     """
     spots = np.empty(len(rooms), np.int64)
     _room_spots(cells, free, rooms, num_rooms, spots)
-    distance, queue, seen = np.empty(GRID * GRID, np.int64), np.empty(GRID * GRID, np.int64), new_seen()
+    distance, queue, seen = (
+        np.empty(GRID * GRID, np.int64),
+        np.empty(GRID * GRID, np.int64),
+        new_seen(),
+    )
     spots[cells[int(place[1] / CELL), int(place[0] / CELL)] & ROOM_MASK] = -1
     turns, target = int(2.0 * math.pi / _SURVEY_TURN), -1
     for t in range(len(pose)):
@@ -118,7 +126,7 @@ def survey(cells, free, rooms, num_rooms, place, pose):
         if target < 0:
             target = _next_spot(free, here, spots, num_rooms, rooms, seen, distance, queue)
             distances(free, target, distance, queue)
-        to_x, to_y = waypoint(free, distance, place[0], place[1], 3)
+        to_x, to_y = waypoint(free, distance, place[0], place[1], 4)
         far = math.sqrt((to_x - place[0]) ** 2 + (to_y - place[1]) ** 2)
         if distance[here] <= 1 or far < 1e-6:
             for n in range(num_rooms):

@@ -1,4 +1,4 @@
-"""The ground-truth twin: the world that the generated one learned from, behind the same protocol."""
+"""The ground-truth twin: the world that the generated one learned from, behind its protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mgenv.engine import explorer
 from mgenv.engine.coverage import coverage
 from mgenv.engine.navigation import first_pose
 from mgenv.engine.renderer import render
-from mgenv.engine.scenes import SceneBatch, cached_scene, empty_batch
+from mgenv.engine.scenes import cached_scene, empty_batch
 from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
@@ -106,9 +106,7 @@ class EngineWorld:
         )  # fmt: skip
         return rgb.cpu().numpy(), depth.cpu().numpy()
 
-    def _coverage(
-        self, row: int, depth: NDArray[np.float32], pose: NDArray[np.float32]
-    ) -> float:
+    def _coverage(self, row: int, depth: NDArray[np.float32], pose: NDArray[np.float32]) -> float:
         frames, points, poses = self.memory.surfaces(int(row))
         lens = self.intrinsics
         numbers = np.array([lens.fx, lens.fy, lens.cx, lens.cy])
