@@ -49,14 +49,14 @@ def show_memory(console: Console, folder: Path, options: argparse.Namespace) -> 
     world = load_world(options.world, num_envs=1)
     with progress_bar(console) as bar:
         total = 2 * (walk_length(options.walk_steps) - 1)
-        task = bar.add_task("walking", total=total, note="")
+        task = bar.add_task("walking", total=total, note="(the first run compiles the engine)")
 
         def walk(**kwargs: Any) -> list[Step]:
             return leave_and_return(
                 world,
                 options.world_id,
                 options.walk_steps,
-                on_step=lambda: bar.advance(task),
+                on_step=lambda: bar.update(task, advance=1, note=""),
                 **kwargs,
             )
 
@@ -98,7 +98,8 @@ def show_learning(console: Console, folder: Path, options: argparse.Namespace) -
         def on_evaluate(world: str, policy: str, count: int) -> None:
             key = (world, policy)
             if key not in tasks:
-                tasks[key] = bar.add_task(f"{policy} in {world}", total=options.episodes, note="")
+                total = options.twin_episodes if world == TWIN else options.episodes
+                tasks[key] = bar.add_task(f"{policy} in {world}", total=total, note="")
             bar.update(tasks[key], completed=count)
 
         learned = learn(
@@ -107,6 +108,7 @@ def show_learning(console: Console, folder: Path, options: argparse.Namespace) -
             folder / "policy",
             options.steps,
             options.episodes,
+            options.twin_episodes,
             num_envs=options.num_envs,
             max_episode_steps=options.max_episode_steps,
             seed=options.seed,
@@ -170,10 +172,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--output-dir", default="runs/demo", type=Path)
     parser.add_argument("--walk-steps", type=positive, default=50, help="length of the way out")
     parser.add_argument("--world-id", type=int, default=HELD_OUT, help="where to walk")
-    parser.add_argument("--steps", type=positive, default=16_384, help="of training")
+    parser.add_argument("--steps", type=positive, default=8192, help="of training")
     parser.add_argument("--num-worlds", type=positive, default=8)
     parser.add_argument("--num-envs", type=positive, default=16)
-    parser.add_argument("--episodes", type=positive, default=32, help="per policy and world")
+    parser.add_argument("--episodes", type=positive, default=16, help="of each policy there")
+    parser.add_argument("--twin-episodes", type=positive, default=48, help="and in the engine")
     parser.add_argument("--max-episode-steps", type=positive, default=100)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)

@@ -46,6 +46,7 @@ def learn(
     output_dir: Path,
     total_steps: int,
     episodes: int,
+    twin_episodes: int,
     num_envs: int = 16,
     max_episode_steps: int = 100,
     seed: int = 0,
@@ -59,7 +60,8 @@ def learn(
         world_ids: which ones.
         output_dir: for the policy and TensorBoard.
         total_steps: environment steps of training.
-        episodes: per policy and world, the same starts and goals for all.
+        episodes: of each policy in ``world``, the same starts and goals for all.
+        twin_episodes: of each policy in the engine, which is faster.
         on_train: told steps, success and return.
         on_evaluate: told world, policy and episodes done.
     """
@@ -90,7 +92,8 @@ def learn(
         for name, maker in makers.items():
             tell = partial(on_evaluate, place, name) if on_evaluate else None
             twin = replace(env, world=place)
-            table[place][name] = _judge(twin, maker, name, episodes, tell)
+            count = twin_episodes if place == TWIN else episodes
+            table[place][name] = _judge(twin, maker, name, count, tell)
     return Learned(file, table)
 
 

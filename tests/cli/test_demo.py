@@ -11,8 +11,8 @@ from mgenv.cli.main import main
 from mgenv.demo.drawing import HEIGHT, WIDTH
 
 SMALL = [
-    "--world", "tiny", "--walk-steps", "5", "--steps", "2048", "--num-envs", "2", "--episodes", "4",
-    "--num-worlds", "2", "--max-episode-steps", "20",
+    "--world", "tiny", "--walk-steps", "5", "--steps", "1024", "--num-envs", "2", "--episodes", "4",
+    "--twin-episodes", "6", "--num-worlds", "2", "--max-episode-steps", "20",
 ]  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def test_the_demo_shows_and_says_all(folder, capsys):
         for world in ("tiny", "engine")
         for policy in ("random", "PPO before", "PPO after")
     ]
+    assert [row["episodes"] for row in rows] == [4, 4, 4, 6, 6, 6]
     reader: Any = imageio.get_reader(folder / "walk.mp4")
     with reader:
         film = [np.asarray(frame) for frame in reader]
