@@ -133,5 +133,7 @@ def test_pettingzoo_accepts_many_agents(world):
     def make():
         return mgenv.parallel_env("pointnav", world, 2, max_episode_steps=6, **SMALL)
 
-    parallel_api_test(make(), num_cycles=8)
+    env = make()
+    parallel_api_test(env, num_cycles=8)
+    assert env.vector_env.world.memory.shared
     parallel_seed_test(make, num_cycles=6)

@@ -34,6 +34,13 @@ def test_agents_share_a_world_and_its_memory(tiny_scan):
     assert len(counts) == 1 and counts.pop() >= before + 3
 
 
+def test_every_agent_starts_where_the_scan_was(tiny_scan):
+    env = make()
+    _, infos = env.reset(seed=0)
+    for info in infos.values():
+        assert np.linalg.norm(info["pose"][:2, 3]) > 0.4, "not the source's first frame"
+
+
 def test_agents_start_and_see_apart(tiny_scan):
     observation, _ = make().reset(seed=0)
     assert differs(observation["robot_0"]["pixels"], observation["robot_1"]["pixels"])

@@ -45,6 +45,18 @@ def test_clear_forgets_the_place_and_its_scan(make_tiny):
     assert (same_world(envs)["memory_frames"] < 24).all()
 
 
+def test_a_cleared_place_is_entered_where_its_source_begins(make_tiny):
+    envs = make_tiny(3, memory="scan")
+    same_world(envs)
+    mask = np.array([False, True, False])
+    cleared = same_world(envs, memory="clear", reset_mask=mask)["pose"]
+    np.testing.assert_allclose(cleared[1, :3, 3], [0, 0, 1])
+    again = same_world(envs)
+    np.testing.assert_allclose(again["pose"][1, :3, 3], [0, 0, 1])
+    away = np.linalg.norm(again["pose"][[0, 2], :2, 3], axis=-1)
+    assert (away > 0.4).all(), "the others start at scanned positions, each in its row"
+
+
 def test_clear_forgets_for_masked_slots_only(make_tiny):
     envs = make_tiny(2, memory="scan")
     same_world(envs)
@@ -116,7 +128,7 @@ def test_a_memory_file_brings_its_worlds_and_starts(make_tiny, memory_file):
 
 def test_a_memory_file_can_be_loaded_at_a_reset(make_tiny, memory_file):
     envs = make_tiny(2, memory="fresh")
-    envs.reset(seed=0)
+    envs.reset(seed=0, options={"world_id": 7})
     mask = np.array([False, True])
     _, infos = envs.reset(options={"memory": memory_file, "reset_mask": mask})
     assert infos["world_id"][1] == 7 and infos["memory_frames"][1] >= 24

@@ -47,7 +47,7 @@ def test_forked_slots_do_the_same_with_the_same_actions(make_tiny, task):
     run(envs, 5, seed=1)
     envs.fork(0, [2])
     rng = np.random.default_rng(2)
-    for _ in range(25):
+    for _ in range(80):
         actions = rng.uniform(-1, 1, (3, 2))
         actions[2] = actions[0]
         observation, rewards, *_ = envs.step(actions)

@@ -87,6 +87,26 @@ def test_same_step_mode_gives_the_last_observation_and_info(make_tiny):
         assert infos["final_info"][f"_{name}"].all()
 
 
+@pytest.mark.parametrize("mode", ["next_step", "same_step", "disabled"])
+def test_success_terminates_and_the_next_episode_begins(make_tiny, mode):
+    envs = make_tiny(1, task="pointnav", autoreset_mode=mode, max_episode_steps=None)
+    observation, _ = envs.reset(seed=0)
+    terminated = False
+    while not terminated:
+        bearing = observation["goal"][0, 1]
+        action = np.array([[abs(bearing) < 0.3, np.clip(bearing / 0.26, -1, 1)]])
+        observation, _, terminations, truncations, infos = envs.step(action)
+        terminated = terminations[0]
+    final = infos["final_info"] if mode == "same_step" else infos
+    assert final["is_success"][0] and final["spl"][0] > 0 and not truncations[0]
+    assert final["reward_success"][0] > 0 and final["distance_to_goal"][0] <= 0.5
+    if mode == "next_step":
+        observation, *_ = envs.step(action)
+    elif mode == "disabled":
+        observation, _ = envs.reset(options={"reset_mask": terminations})
+    assert observation["goal"][0, 0] >= 1.0 and (observation["agent_pos"] == [0, 0, 0, 1]).all()
+
+
 def test_disabled_mode_leaves_resets_to_the_caller(make_tiny):
     envs = make_tiny(2, task="explore", max_episode_steps=3, autoreset_mode="disabled")
     envs.reset(seed=0)
