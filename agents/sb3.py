@@ -41,8 +41,8 @@ class PPOConfig:
     """
 
     learning_rate: float = 1e-3
-    rollout_steps: int = 64
-    batch_size: int = 256
+    rollout_steps: int = 32
+    batch_size: int = 128
     epochs: int = 8
     gamma: float = 0.95
     gae_lambda: float = 0.9

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 SMALL = {
-    "demo": "--walk-steps 2 --steps 1024 --num-envs 8 --episodes 2 --twin-episodes 2 --num-worlds 1"
+    "demo": "--walk-steps 2 --steps 512 --num-envs 8 --episodes 2 --twin-episodes 2 --num-worlds 1"
     " --max-episode-steps 5",
     "train": "total_steps=32 env.num_envs=2 ppo.rollout_steps=16 ppo.batch_size=16",
     "evaluate": "--episodes 2 --num-envs 2 --max-episode-steps 5",

@@ -20,7 +20,7 @@ TWIN = "engine"
 
 Maker = Callable[[gym.vector.VectorEnv], Policy]
 
-ROLLOUT = 1024
+ROLLOUT = 512
 """Environment steps between updates, over all slots."""
 
 EPISODE_SEED = 1000

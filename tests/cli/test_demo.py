@@ -11,7 +11,7 @@ from mgenv.cli.main import main
 from mgenv.demo.drawing import HEIGHT, WIDTH
 
 SMALL = [
-    "--world", "tiny", "--walk-steps", "5", "--steps", "1024", "--num-envs", "2", "--episodes", "4",
+    "--world", "tiny", "--walk-steps", "5", "--steps", "512", "--num-envs", "2", "--episodes", "4",
     "--twin-episodes", "6", "--num-worlds", "2", "--max-episode-steps", "20",
 ]  # fmt: skip
 
