@@ -37,13 +37,13 @@ class VectorFrameStack(gym.vector.VectorWrapper):
             raise InvalidOptionError(f"env: expected observations with pixels, got {space}")
         if not isinstance(num_frames, int) or num_frames < 1:
             raise InvalidOptionError(f"num_frames: expected at least 1, got {num_frames!r}")
-        *size, channels = space["pixels"].shape or ()
-        shape = (*size, channels * num_frames)
+        size = space["pixels"].shape or (0,)
+        shape = (*size[:-1], size[-1] * num_frames)
         stacked = spaces.Box(0, 255, shape, np.uint8)
         self.single_observation_space = spaces.Dict(dict(space.spaces) | {"pixels": stacked})
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._stack = np.zeros((self.num_envs, *shape), np.uint8)
-        self._channels = channels
+        self._channels = size[-1]
         self._over = np.zeros(self.num_envs, bool)
         self._mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
 
