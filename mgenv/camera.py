@@ -184,7 +184,6 @@ class Intrinsics:
         height, width = depth.shape[-2:]
         return self.rays(height, width, depth.device).to(depth.dtype) * depth.unsqueeze(-1)
 
-
     def normals(self, depth: Tensor) -> Tensor:
         """Surface normals in the camera's frame, towards the camera: (..., H, W, 3).
 

@@ -14,7 +14,9 @@ from mgenv.benchmark.metrics import psnr, sharpness, squared_error, variance
 from mgenv.benchmark.replay import Paths, held_out, make_world, replay, scan, true_paths
 from mgenv.benchmark.report import Report
 from mgenv.benchmark.strips import save_strips
+from mgenv.benchmark.wander import wander
 from mgenv.models.world_model import WorldModel
+from mgenv.worlds.engine import EngineWorld
 
 FEW = 8
 """Observed frames from which an unknown world is imagined."""
@@ -35,34 +37,67 @@ def run(
     ids, size = held_out(worlds), model.config.image_size
     known = true_paths(ids, known_frames, size, device, KNOWN_SEED)
     path = true_paths(ids, steps, size, device, NEW_SEED)
-    rows = []
-    for name, remembered in {"scanned": known, f"from {FEW} frames": path.until(FEW)}.items():
-        world = make_world(model, worlds, device, sampling_steps=sampling_steps)
-        scan(world, remembered)
-
-        def told(done: int, name: str = name) -> None:
-            if done % window == 0:
-                report(f"{name}: step {done}")
-
-        frames = replay(world, path, report=told)
-        rows += window_rows(name, frames, path, remembered, window)
-        if pictures is not None:
-            strips = {"truth": path.rgb.cpu(), "imagined": frames}
-            file = "drift_scanned.png" if name == "scanned" else "drift_unknown.png"
-            save_strips(Path(pictures) / file, strips, every=max(1, steps // 10))
+    told = _teller(report, window)
+    world = make_world(model, worlds, device, sampling_steps=sampling_steps)
+    scan(world, known)
+    frames = replay(world, path, report=told("scanned"))
+    rows = window_rows("scanned", frames, path, known, window)
+    start = path.until(FEW)
+    engine = wander(EngineWorld(worlds, size), start, steps, NEW_SEED)
+    scan(world, start)
+    imagined = wander(world, start, steps, NEW_SEED, told(f"from {FEW} frames"))
+    rows += unknown_rows(imagined, engine, window)
+    if pictures is not None:
+        every = max(1, steps // 12)
+        strips = {"truth": path.rgb.cpu(), "imagined": frames}
+        save_strips(Path(pictures) / "drift_scanned.png", strips, every)
+        strips = {"engine's walk": engine, "imagined walk": imagined}
+        save_strips(Path(pictures) / "drift_unknown.png", strips, every)
     return Report(
         title="Drift",
         protocol=(
-            f"{worlds} held-out worlds from id {ids[0]}, {steps} steps along the engine's poses, "
-            f"each frame generated from the world's own. Scanned: {known_frames} true frames in "
-            f"memory, another path. From {FEW} frames: only the path's first {FEW} frames are "
-            "known. PSNR over pixels whose surface the known frames show; sharpness (mean image "
-            "gradient) and variance over the truth's on the same poses."
+            f"{worlds} held-out worlds from id {ids[0]}, {steps} steps, each frame generated from "
+            f"the world's own. Scanned: {known_frames} true frames in memory, then another path "
+            "along the engine's poses; PSNR over pixels whose surface the known frames show. "
+            f"From {FEW} frames: only {FEW} true frames are known; a walker that goes by what it "
+            "sees wanders on, stopped by imagined walls alone, and the same walker wanders the "
+            "engine. Sharpness (mean image gradient) and variance over those of the true frames."
         ),
         rows=rows,
         seeds=[KNOWN_SEED, NEW_SEED],
         notes=[f"{sampling_steps} sampling steps."],
     )
+
+
+def unknown_rows(imagined: Tensor, engine: Tensor, window: int) -> list[dict[str, Any]]:
+    """A row every ``window`` steps of two walks, uint8 (N, T, H, W, 3) each."""
+    rows = []
+    for start in range(0, engine.shape[1], window):
+        part = slice(start, start + window)
+        rows.append(
+            {
+                "world": f"from {FEW} frames",
+                "steps": f"{start}–{start + window}",
+                "PSNR seen [dB]": None,
+                "share seen": None,
+                "sharpness": _ratio(sharpness, imagined[:, part], engine[:, part]),
+                "variance": _ratio(variance, imagined[:, part], engine[:, part]),
+            }
+        )
+    return rows
+
+
+def _teller(report: Callable[[str], None], window: int) -> Callable[[str], Callable[[int], None]]:
+    """Progress of one walk, a line a window."""
+
+    def named(name: str) -> Callable[[int], None]:
+        def told(done: int) -> None:
+            if done % window == 0:
+                report(f"{name}: step {done}")
+
+        return told
+
+    return named
 
 
 def window_rows(

@@ -56,7 +56,9 @@ def run(
         ),
         rows=rows,
         seeds=[KNOWN_SEED, NEW_SEED],
-        notes=[f"{sampling_steps} sampling steps; world model of {_million(model):.1f} M parameters."],
+        notes=[
+            f"{sampling_steps} sampling steps; world model of {_million(model):.1f} M parameters."
+        ],
     )
 
 
@@ -108,10 +110,14 @@ def return_rows(
     report: Callable[[str], None],
 ) -> list[Row]:
     """Start against return, with memory and without."""
-    length = float((paths.pose[:, 1:, :3, 3] - paths.pose[:, :-1, :3, 3]).norm(dim=-1).sum(1).mean())
+    length = float(
+        (paths.pose[:, 1:, :3, 3] - paths.pose[:, :-1, :3, 3]).norm(dim=-1).sum(1).mean()
+    )
     rows = []
     for name, options in {"memory": {}, "no memory": {"memory_slots": 0}}.items():
-        world = make_world(model, len(paths.world_ids), device, sampling_steps=sampling_steps, **options)
+        world = make_world(
+            model, len(paths.world_ids), device, sampling_steps=sampling_steps, **options
+        )
         frames = replay(world, paths, keep=False)
         sharp = sharpness(frames[:, -1]).mean() / sharpness(paths.rgb[:, -1].cpu()).mean()
         middle = steps // 2
@@ -141,7 +147,7 @@ def seen_masks(known: Paths, new: Paths) -> Tensor:
     return torch.stack(masks).cpu()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def reconstruct(model: WorldModel, rgb: Tensor, depth: Tensor) -> Tensor:
     """What the autoencoder alone makes of true frames: uint8 like ``rgb``, on the CPU."""
     dtype = next(model.vae.parameters()).dtype
@@ -167,7 +173,9 @@ def _scan_row(name: str, frames: Tensor, new: Paths, seen: Tensor) -> Row:
 
 def _swapped(known: Paths) -> Paths:
     """Frames of the next world under this world's name."""
-    return Paths(known.world_ids, *[part.roll(1, 0) for part in (known.rgb, known.depth, known.pose)])
+    return Paths(
+        known.world_ids, *[part.roll(1, 0) for part in (known.rgb, known.depth, known.pose)]
+    )
 
 
 def _million(model: WorldModel) -> float:

@@ -46,9 +46,7 @@ def held_out(count: int) -> list[int]:
     return list(range(HELD_OUT, HELD_OUT + count))
 
 
-def true_paths(
-    world_ids: Sequence[int], frames: int, size: int, device: str, seed: int
-) -> Paths:
+def true_paths(world_ids: Sequence[int], frames: int, size: int, device: str, seed: int) -> Paths:
     """Walk the worlds in the engine; other seeds take other paths through the same rooms."""
     walks = make_walks(world_ids, frames, size, device, seed)
     return Paths(list(world_ids), walks.rgb, walks.depth.float(), walks.pose)
@@ -69,7 +67,10 @@ def scan(world: GeneratedWorld, known: Paths) -> None:
 
 
 def replay(
-    world: GeneratedWorld, paths: Paths, keep: bool = True, report: Callable[[int], None] | None = None
+    world: GeneratedWorld,
+    paths: Paths,
+    keep: bool = True,
+    report: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Follow paths in a world: its frames, uint8 (N, T, H, W, 3) on the CPU.
 

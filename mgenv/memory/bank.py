@@ -161,7 +161,9 @@ class MemoryBank:
             return
         rgb, depth, pose = self._tensors(len(slots), rgb, depth, pose)
         values = {"rgb": rgb, "depth": depth, "pose": pose}
-        frames = [{name: value[index] for name, value in values.items()} for index in range(len(rgb))]
+        frames = [
+            {name: value[index] for name, value in values.items()} for index in range(len(rgb))
+        ]
         digests = [_digest(frame) if observed else b"" for frame in frames]
         new = [index for index, digest in enumerate(digests) if digest not in self._digests]
         if new:  # the geometry of a frame that another place holds is known
@@ -234,7 +236,9 @@ class MemoryBank:
         for array, shape, dtype in zip(arrays, shapes, dtypes, strict=True):
             tensor = torch.as_tensor(array, device=self.device)
             if tuple(tensor.shape) != shape:
-                raise InvalidOptionError(f"frame: expected shape {shape}, got {tuple(tensor.shape)}")
+                raise InvalidOptionError(
+                    f"frame: expected shape {shape}, got {tuple(tensor.shape)}"
+                )
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise InvalidOptionError("frame: expected finite depth and pose, got NaN or inf")
             out.append(tensor.to(dtype))
@@ -257,7 +261,9 @@ class MemoryBank:
     def select(self, table: Tensor) -> Candidates:
         """The geometry of frames by pool row: (n, C), -1 for none."""
         rows, pool = table.clamp_min(0), self._pool
-        return Candidates(pool["points"][rows], pool["pose"][rows], pool["observed"][rows], table >= 0)
+        return Candidates(
+            pool["points"][rows], pool["pose"][rows], pool["observed"][rows], table >= 0
+        )
 
     def points_near(
         self, slots: Sequence[int], position: Tensor, frames: int = 12
@@ -292,7 +298,12 @@ class MemoryBank:
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames by pool row (-1 reads row 0): rgb uint8 (…, H, W, 3), depth, pose, observed."""
         rows, pool = rows.clamp_min(0), self._pool
-        return pool["rgb"][rows], pool["depth"][rows].float(), pool["pose"][rows], pool["observed"][rows]
+        return (
+            pool["rgb"][rows],
+            pool["depth"][rows].float(),
+            pool["pose"][rows],
+            pool["observed"][rows],
+        )
 
     # -- persistence ----------------------------------------------------------------------------
 

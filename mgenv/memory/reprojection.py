@@ -105,7 +105,9 @@ def facing(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> Tensor:
     it looks from here.
     """
     normal = intrinsics.normals(sources.depth)  # (B, K, H, W, 3)
-    local = Pose(sources.pose).inv_do(pose[:, None, :3, 3].unsqueeze(2).expand(-1, sources.depth.shape[1], -1, -1))
+    local = Pose(sources.pose).inv_do(
+        pose[:, None, :3, 3].unsqueeze(2).expand(-1, sources.depth.shape[1], -1, -1)
+    )
     to_view = local.unsqueeze(3) - intrinsics.unproject(sources.depth)  # (B, K, H, W, 3)
     return ((normal * to_view).sum(-1) > 0).float()
 
@@ -128,7 +130,10 @@ def splat_depth(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> tuple
     cells = torch.exp2(-level)  # cells a pixel's side
     offset = _level_offset(level, height * width)
     pyramid = depth.new_full((batch, _level_offset_of(LEVELS, height * width)), FAR)
-    x, y = image[..., 0].clamp(-2, 3) * width * cells - 0.5, image[..., 1].clamp(-2, 3) * height * cells - 0.5
+    x, y = (
+        image[..., 0].clamp(-2, 3) * width * cells - 0.5,
+        image[..., 1].clamp(-2, 3) * height * cells - 0.5,
+    )
     side_x, side_y = (width * cells).long(), (height * cells).long()
     x0, y0 = x.floor().long(), y.floor().long()  # (B, K, HW)
     for dy in (0, 1):
@@ -199,7 +204,9 @@ def _read(
     """Read colour, depth and facing where the view's surface ``depth`` (B, H, W) lies in each."""
     hit = depth < FAR / 2
     depth = _settle(sources, torch.where(hit, depth, 1.0), pose, intrinsics)
-    image, expected = _into_sources(sources, depth, pose, intrinsics)  # (B, K, H, W, 2), (B, K, H, W)
+    image, expected = _into_sources(
+        sources, depth, pose, intrinsics
+    )  # (B, K, H, W, 2), (B, K, H, W)
     read, inside = _sample(shown, image)  # (B, K, 5, H, W)
     error = (read[:, :, 3] - expected).abs() / (0.03 + 0.04 * expected.abs())
     resolution = (expected / depth.unsqueeze(1)).clamp(0.25, 4.0).reciprocal().clamp(max=1.0)

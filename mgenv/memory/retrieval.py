@@ -213,4 +213,3 @@ def _project(
 
 def _expand(pick: Tensor, quality: Tensor) -> Tensor:
     return pick[:, None, None].expand(-1, 1, quality.shape[2])
-

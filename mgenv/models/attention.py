@@ -41,9 +41,9 @@ def rope_angles(time: Tensor, side: int, head_width: int) -> Tensor:
     )
 
 
-def rotate(x_BLNH: Tensor, angles: Tensor) -> Tensor:
-    """Turn pairs of channels by ``angles`` (B, L, H/2)."""
-    cos, sin = angles.cos().unsqueeze(2), angles.sin().unsqueeze(2)  # (B, L, 1, H/2)
+def rotate(x_BLNH: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn pairs of channels by angles given as cosine and sine (B, L, 1, H/2)."""
+    cos, sin = turn
     first, second = x_BLNH.chunk(2, -1)
     turned = torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
     return turned.to(x_BLNH.dtype)

@@ -59,13 +59,15 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.down.weight)
 
-    def project(self, x: Tensor, modulation: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(
+        self, x: Tensor, modulation: Tensor, turn: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys, normed and rotated, and values: (B, L, N, H) each."""
         shift, scale = self._modulation(modulation, 0)
         h = F.rms_norm(x, x.shape[-1:]) * (1 + scale) + shift
         q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).unbind(2)
         q, k = (F.rms_norm(t, t.shape[-1:]) for t in (q, k))
-        return rotate(q, angles), rotate(k, angles), v
+        return rotate(q, turn), rotate(k, turn), v
 
     def finish(self, x: Tensor, attended: Tensor, modulation: Tensor) -> Tensor:
         """Add attention's result, then the MLP."""
@@ -125,12 +127,12 @@ class Transformer(nn.Module):
         window, tokens = self.config.history - 1, self.config.side**2
         x = self.frame_in(_tokens(latents)) + self._pose(pose, 0)  # (B, F, S, D)
         x, modulation = x.flatten(0, 1), self._modulation(x.new_zeros(batch * frames))
-        angles = self._angles(time.flatten())
+        turn = self._turn(time.flatten())
         keep = present.unfold(1, window + 1, 1).flatten(0, 1)  # (BF, W+1)
         keep = keep.repeat_interleave(tokens, 1)
         new: KeysValues = []
         for layer, block in enumerate(self.blocks):
-            q, k, v = block.project(x, modulation, angles)
+            q, k, v = block.project(x, modulation, turn)
             keys, values = (t.unflatten(0, (batch, frames)).flatten(1, 2) for t in (k, v))
             new.append((keys, values))
             before = past[layer] if past else None
@@ -153,10 +155,10 @@ class Transformer(nn.Module):
         features = self.canvas_in(_tokens(canvas)).chunk(2, -1)[0]  # (B, S, D)
         x = features + self._pose(pose, 1)
         modulation = self._modulation(x.new_zeros(len(x)))
-        angles, keep = self._angles(time), self._present(present, 1)
+        turn, keep = self._turn(time), self._present(present, 1)
         joined: KeysValues = []
         for block, (keys, values) in zip(self.blocks, context, strict=True):
-            q, k, v = block.project(x, modulation, angles)
+            q, k, v = block.project(x, modulation, turn)
             keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
             joined.append((keys, values))
             x = block.finish(x, attend(q, keys, values, keep), modulation)
@@ -178,10 +180,10 @@ class Transformer(nn.Module):
         """
         x = self.noisy_in(_tokens(noisy)) + self.canvas_in(_tokens(canvas)).chunk(2, -1)[1]
         x = x + self._pose(pose, 2)  # (B, S, D)
-        modulation, angles = self._modulation(sigma), self._angles(time)
+        modulation, turn = self._modulation(sigma), self._turn(time)
         keep = self._present(present, 2)
         for block, (keys, values) in zip(self.blocks, context, strict=True):
-            q, k, v = block.project(x, modulation, angles)
+            q, k, v = block.project(x, modulation, turn)
             keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
             x = block.finish(x, attend(q, keys, values, keep), modulation)
         out = self.head(F.rms_norm(x, x.shape[-1:]))  # (B, S, C)
@@ -189,8 +191,10 @@ class Transformer(nn.Module):
 
     # -- helpers ---------------------------------------------------------------------------------
 
-    def _angles(self, time: Tensor) -> Tensor:
-        return rope_angles(time, self.config.side, self.config.width // self.config.heads)
+    def _turn(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of every token's angles, (B, S, 1, H/2) each."""
+        angles = rope_angles(time, self.config.side, self.config.width // self.config.heads)
+        return angles.cos().unsqueeze(2), angles.sin().unsqueeze(2)
 
     def _pose(self, pose: Tensor, kind: int) -> Tensor:
         return (self.pose_in(pose) + self.kind[kind]).unsqueeze(-2)
@@ -213,8 +217,9 @@ class Transformer(nn.Module):
         if before is None:
             before = keys.new_zeros(len(keys), window * tokens, *keys.shape[2:])
         frames = torch.cat([before, keys], 1).unflatten(1, (-1, tokens))
-        wide = frames.unfold(1, window + 1, 1)  # (B, F, S, N, H, W+1)
-        return wide.permute(0, 1, 5, 2, 3, 4).flatten(2, 3).flatten(0, 1)
+        count = frames.shape[1] - window
+        wide = torch.stack([frames[:, i : i + count] for i in range(window + 1)], 2)
+        return wide.flatten(2, 3).flatten(0, 1)
 
 
 def history_windows(context: KeysValues, history: int, tokens: int) -> KeysValues:
@@ -228,8 +233,12 @@ def history_windows(context: KeysValues, history: int, tokens: int) -> KeysValue
     """
     out = []
     for pair in context:
-        frames = [t.unflatten(1, (-1, tokens))[:, :-1].unfold(1, history, 1) for t in pair]
-        wide = [t.permute(0, 1, 5, 2, 3, 4).flatten(2, 3).flatten(0, 1) for t in frames]
+        keys, values = (t.unflatten(1, (-1, tokens)) for t in pair)
+        n = keys.shape[1] - history
+        wide = [
+            torch.stack([t[:, i : i + n] for i in range(history)], 2).flatten(2, 3).flatten(0, 1)
+            for t in (keys, values)
+        ]
         out.append((wide[0], wide[1]))
     return out
 

@@ -18,6 +18,9 @@ from mgenv.training.rollouts import Rollouts
 SELF_WEIGHT = 0.3
 """What agreeing with one's own memory counts beside agreeing with observed memory."""
 
+KNOWN_JUDGED = 0.05
+"""What the discriminator counts where memory explains the view, beside 1 where nothing does."""
+
 HOLE_WEIGHT = 0.05
 """What the truth counts where nothing was remembered: it is one of many right answers."""
 
@@ -70,7 +73,7 @@ def rollout_loss(
     pixels = (pixel_loss(frame, target) * weight).mean()
     judged = generator_loss(critic, truth, frame, known)  # (B, h, w)
     hole = F.adaptive_avg_pool2d(1 - known, judged.shape[-2:]).squeeze(1)
-    adversarial = (judged * (0.25 + hole)).mean()
+    adversarial = (judged * (KNOWN_JUDGED + hole)).mean()
     total = pixels + adversarial_weight * adversarial
     return Loss(total, {"rollout_pixels": pixels.detach(), "adversarial": adversarial.detach()})
 

@@ -94,7 +94,18 @@ def draw_clips(
     known = torch.cat([known, known.new_ones(batch, points.shape[1] - known.shape[1])], 1)
     motion, actual, bumped, start = _last_motion(walks, walk, time, generator)
     return Clips(
-        rgb, depth, pose, context_rgb, context_depth, canvas, points, known, start, motion, actual, bumped
+        rgb,
+        depth,
+        pose,
+        context_rgb,
+        context_depth,
+        canvas,
+        points,
+        known,
+        start,
+        motion,
+        actual,
+        bumped,
     )
 
 

@@ -102,9 +102,7 @@ def draw_sigma(count: int, generator: torch.Generator) -> Tensor:
     return torch.where(pure, 1.0, sigma).clamp(0.02, 1.0)
 
 
-def _history_present(
-    count: int, history: int, drop: float, generator: torch.Generator
-) -> Tensor:
+def _history_present(count: int, history: int, drop: float, generator: torch.Generator) -> Tensor:
     """Which history frames exist: all, or, at an episode's start, the last 0 … history - 1."""
     device = generator.device
     length = torch.randint(0, history, (count, 1), generator=generator, device=device)

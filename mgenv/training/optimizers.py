@@ -7,11 +7,68 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+AVERAGE_EVERY = 4
+"""Steps between updates of the average."""
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised: matrices of one shape are treated together.
+
+    Source: Jordan et al. 2024. PyTorch's own takes one matrix at a time, which on small networks
+    costs more in launches than in arithmetic.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update of every matrix that has a gradient."""
+        for group in self.param_groups:
+            shapes: dict[torch.Size, list[Tensor]] = {}
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    shapes.setdefault(parameter.shape, []).append(parameter)
+            for parameters in shapes.values():
+                self._step_together(parameters, group)
+
+    def _step_together(self, parameters: list[Tensor], group: dict) -> None:
+        gradients = [parameter.grad for parameter in parameters]
+        for parameter in parameters:
+            if "momentum_buffer" not in self.state[parameter]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+        torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+        nesterov = torch._foreach_lerp(gradients, buffers, group["momentum"])
+        update = orthogonalise(torch.stack(nesterov))  # (M, rows, columns)
+        rows, columns = parameters[0].shape
+        scale = group["lr"] * max(1.0, rows / columns) ** 0.5
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(parameters, list(update.to(parameters[0].dtype)), alpha=-scale)
+
+
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Nearest semi-orthogonal matrices (M, rows, columns), roughly, by Newton–Schulz iterations."""
+    x = matrices.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.mT if tall else x
+
 
 class Optimizers:
     """Several optimizers with one learning-rate factor.
 
-    Source: Muon (Jordan et al. 2024) as in PyTorch; measured three times as fast as AdamW here.
+    Muon was measured three times as fast as AdamW alone here.
     """
 
     def __init__(self, optimizers: Iterable[torch.optim.Optimizer]) -> None:
@@ -33,9 +90,11 @@ class Optimizers:
                 (matrices if inside else others).append(parameter)
         made: list[torch.optim.Optimizer] = []
         if matrices:
-            made.append(torch.optim.Muon(matrices, lr=matrix_lr, weight_decay=0.01))
+            made.append(Muon(matrices, lr=matrix_lr))
         if others:
-            made.append(torch.optim.AdamW(others, lr=other_lr, betas=(0.9, 0.99), weight_decay=0.01))
+            made.append(
+                torch.optim.AdamW(others, lr=other_lr, betas=(0.9, 0.99), weight_decay=0.01)
+            )
         return cls(made)
 
     def step(self, factor: float) -> None:
@@ -56,8 +115,10 @@ class Average:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move towards the module; faster in the first steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        """Move towards the module, every fourth step; faster in the first steps."""
+        if step % AVERAGE_EVERY:
+            return
+        decay = min(self.decay, (1 + step) / (10 + step)) ** AVERAGE_EVERY
         own, new = [], []
         for name, value in module.state_dict().items():
             if value.is_floating_point():

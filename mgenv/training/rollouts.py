@@ -160,6 +160,7 @@ class Rollouts:
         frame = frame.detach().float().clamp(-1, 1)
         rgb, depth = frame[:, :3], channel_to_depth(frame[:, 3:])
         self.history = self.history.append(model.network, model.vae.encode(rgb, depth), pose)
+        self._leave_walls(depth)
         self.last, self.last_pose = frame, pose
         self.has_last.fill_(True)
         self.young.fill_(False)
@@ -170,3 +171,9 @@ class Rollouts:
         self.points[rows, slot] = surface_points(depth[rows, 0], pose[rows])
         self.valid[rows, slot] = True
         self.stored[rows] += 1
+
+    def _leave_walls(self, depth: Tensor) -> None:
+        """End rollouts whose camera the true walk leads into an imagined wall."""
+        true = self.walks.depth[self.walk, self.time].float().flatten(1).median(1).values
+        inside = (depth.flatten(1).median(1).values < 0.4) & (true > 0.6)
+        self.left[inside] = 0

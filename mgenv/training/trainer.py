@@ -27,7 +27,7 @@ from mgenv.training.data import HELD_OUT, Walks, make_walks
 from mgenv.training.discriminator import Discriminator, discriminator_loss
 from mgenv.training.error_buffer import ErrorBuffer
 from mgenv.training.flow_matching import Loss, flow_matching_loss
-from mgenv.training.optimizers import Average, Optimizers
+from mgenv.training.optimizers import Average, Muon, Optimizers
 from mgenv.training.rollouts import RolloutConfig, Rollouts
 from mgenv.training.state import load_state, save_state
 from mgenv.training.vae import draw_frames, measure_latents, vae_loss
@@ -57,7 +57,6 @@ class TrainerConfig:
         refined: targets a step that are decoded and refined.
         adversarial_weight: of the discriminator's word on rollouts.
         flow_every: rollout steps between flow-matching steps.
-        compile: compile the transformer's blocks.
         log_every: steps between log lines.
     """
 
@@ -84,7 +83,6 @@ class TrainerConfig:
     refined: int = 64
     adversarial_weight: float = 0.05
     flow_every: int = 4
-    compile: bool = False
     log_every: int = 50
     model: WorldModelConfig = field(default_factory=WorldModelConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
@@ -113,9 +111,6 @@ class Trainer:
         self.step = 0
         if config.resume and self.state_path.exists():
             self.step = load_state(self.state_path, *self._state())
-        if config.compile:
-            for block in self.model.network.blocks:
-                block.compile(dynamic=False)
 
     @property
     def state_path(self) -> Path:
@@ -157,7 +152,9 @@ class Trainer:
         writer = SummaryWriter(str(out / "tensorboard"))
         began = time.monotonic()
         ids = range(config.first_world, config.first_world + config.worlds)
-        walks = make_walks(ids, config.frames, self.model.config.image_size, self.device, config.seed)
+        walks = make_walks(
+            ids, config.frames, self.model.config.image_size, self.device, config.seed
+        )
         log.info("%d walks of %d frames in %.1f s", *walks.count, time.monotonic() - began)
         self._began, self._next_world = time.monotonic(), ids.stop
         losses = getattr(self, f"_{config.objective}_steps")(walks)
@@ -241,6 +238,8 @@ class Trainer:
     def _update(self, name: str, loss: Loss) -> dict[str, Tensor]:
         loss.total.backward()
         for optimizer in self.optimizers[name].optimizers:
+            if isinstance(optimizer, Muon):
+                continue  # its updates have a fixed size
             for group in optimizer.param_groups:
                 nn.utils.clip_grad_norm_(group["params"], 1.0)
         self.optimizers[name].step(self.factor if name == "model" else 1.0)

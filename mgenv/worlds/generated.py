@@ -88,7 +88,7 @@ class GeneratedWorld:
 
     # -- the spine -------------------------------------------------------------------------------
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def step(
         self, motion: ArrayLike, pose: ArrayLike | None = None, slots: Sequence[int] | None = None
     ) -> Frame:
@@ -190,7 +190,7 @@ class GeneratedWorld:
         self._has_last[rows] = False
         self._begun[rows] = False
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def begin(
         self,
         slots: Sequence[int],
@@ -237,7 +237,7 @@ class GeneratedWorld:
             self.memory.add([row], rgb[None], depth[None], seen_from[None], observed=True)
         self._append(blank, frame, target)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def remember(
         self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None = None
     ) -> None:
@@ -275,7 +275,9 @@ class GeneratedWorld:
             "last": self._last.clone(),
             "has_last": self._has_last.clone(),
             "begun": self._begun.copy(),
-            "history": [t.clone() for t in (history.cache, history.present, history.pose, history.time)],
+            "history": [
+                t.clone() for t in (history.cache, history.present, history.pose, history.time)
+            ],
             "generators": [generator.get_state() for generator in self._generators],
         }
 
@@ -296,7 +298,10 @@ class GeneratedWorld:
         for row in rows:
             self._history.assign(torch.tensor([row], device=self.device), one)
             self._pose[row], self._last[row] = self._pose[from_slot], self._last[from_slot]
-            self._has_last[row], self._begun[row] = self._has_last[from_slot], self._begun[from_slot]
+            self._has_last[row], self._begun[row] = (
+                self._has_last[from_slot],
+                self._begun[from_slot],
+            )
             self._generators[row].set_state(self._generators[from_slot].get_state())
 
     def close(self) -> None:
