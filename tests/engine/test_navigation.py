@@ -61,6 +61,17 @@ def test_a_body_slides_around_a_pillar():
     assert position[0] > 6.9 and position[1] < 5.8
 
 
+@pytest.mark.parametrize("gap", [0.1, 0.3, 0.38])
+def test_a_body_does_not_squeeze_through_a_narrow_gap(gap):
+    beside = 0.5 + gap / 2
+    batch = box_room((6.5, 6 + beside, 1, 0.3, 0.5, 1), (6.5, 6 - beside, 1, 0.3, 0.5, 1))
+    scene, aside, position = batch[0], np.empty(2), np.array([5.9, 6.02, 1.0])
+    for _ in range(20):
+        position, _ = push(batch, position, (0.25, 0.0, 0.0))
+        assert overlap(scene.cells, scene.objects, 2, *position, ROBOT_RADIUS, aside) < 2e-3
+    assert position[0] < 6.3
+
+
 def test_only_solid_things_at_the_bodys_height_stop_it():
     table = (6.5, 6.0, 0.7, 0.3, 0.3, 0.05)
     assert push(box_room(table), (6.0, 6.0, 1.0), (0.3, 0.0, 0.0))[1]
