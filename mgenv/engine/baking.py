@@ -132,7 +132,7 @@ def overlap(cells, objects, count, x, y, z, radius, push):
         The depth of the deepest overlap [m], 0 where the body is free.
     """
     deepest = 0.0
-    bottom, top = z - BODY_BELOW, z + BODY_ABOVE
+    bottom, top = max(z - BODY_BELOW, 0.0), z + BODY_ABOVE
     x0, y0 = int(math.floor((x - radius) / CELL)), int(math.floor((y - radius) / CELL))
     x1, y1 = int(math.floor((x + radius) / CELL)), int(math.floor((y + radius) / CELL))
     for j in range(y0, y1 + 1):
@@ -152,11 +152,11 @@ def overlap(cells, objects, count, x, y, z, radius, push):
                 )
                 deepest = max(deepest, depth)
     for k in range(count):
-        row = objects[k]
-        if row[7] < 0.5 or row[3] - row[6] > top or row[3] + row[6] < max(bottom, 0.0):
+        beside = abs(x - objects[k, 1]) >= objects[k, 4] + radius
+        if beside or abs(y - objects[k, 2]) >= objects[k, 5] + radius or objects[k, 7] < 0.5:
             continue
-        if abs(x - row[1]) < row[4] + radius and abs(y - row[2]) < row[5] + radius:
-            depth = _object_overlap(row, x, y, radius, push, deepest)
+        if objects[k, 3] - objects[k, 6] <= top and objects[k, 3] + objects[k, 6] >= bottom:
+            depth = _object_overlap(objects[k], x, y, radius, push, deepest)
             deepest = max(deepest, depth)
     return deepest
 
