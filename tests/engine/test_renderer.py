@@ -75,15 +75,15 @@ def test_cell_by_cell_tracing_finds_what_trying_everything_finds(homes):
         spots = np.argwhere(a.free[s])
         for _ in range(40):
             y, x = (spots[rng.integers(len(spots))] + 0.5) * CELL
-            origin = np.float32([x, y, 1.0])
+            origin = np.array([x, y, 1.0], np.float32)
             direction = rng.normal(size=3).astype(np.float32)
             direction[2] *= 0.4
             t, _, _, _ = trace(a.cells, a.objects, a.starts, a.items, s, *origin, *direction)
             assert t == pytest.approx(_try_everything(homes[s], origin, direction), abs=2e-3)
 
 
-def _try_everything(scene, origin, direction) -> float:
-    inverse = np.float32(1.0) / direction
+def _try_everything(scene, origin: np.ndarray, direction: np.ndarray) -> float:
+    inverse = np.reciprocal(direction)
     nearest = (WALL_HEIGHT if direction[2] > 0 else 0.0) / direction[2] - origin[2] * inverse[2]
     objects = scene.objects[None]
     for i in range(scene.counts[1]):

@@ -290,6 +290,6 @@ def test_bad_slots_ids_poses_and_files_are_named_and_change_nothing(tmp_path):
 
 
 def test_absurd_sizes_are_named():
-    for options in ({"num_envs": 0}, {"image_size": 0}, {"memory_frames": 0}):
+    for sizes in ((0, 64, 512), (1, 0, 512), (1, 64, 0)):
         with pytest.raises(InvalidOptionError, match="at least 1"):
-            EngineWorld(**options)
+            EngineWorld(*sizes)
