@@ -93,28 +93,33 @@ class Places:
             if memory == "clear":
                 self.known.pop(self._key(slot, world_id), None)
             elif memory != "keep":
-                self.known[self._key(slot, world_id)] = self._observed(slot)
+                self._know_file(slot, world_id, memory)
             elif self.world.memory.count([slot])[0] == 0:
                 self._fill(slot, world_id)
 
     def _fill(self, slot: int, world_id: int) -> None:
+        """Bring what the environment's memory mode says into an empty place."""
         key = self._key(slot, world_id)
         self.known.pop(key, None)
         if self.file is not None:
             self.world.enter([slot], [world_id], self.file)
-            self.known[key] = self._observed(slot)
+            self._know_file(slot, world_id, self.file)
         elif self.memory == "scan":
             seen = scan(world_id, self.scan_frames, self.world.image_size)
             self.world.remember([slot], seen.rgb[None], seen.pose[None], seen.depth[None])
             self.known[key] = Place(seen.rgb, seen.pose)
 
+    def _know_file(self, slot: int, world_id: int, path: str) -> None:
+        """Know all worlds of a file that was just loaded for ``slot``, which is in one of them."""
+        bank = self.world.memory
+        for held in (*self.held_in(path), world_id):
+            bank.enter([slot], [held])
+            frames = bank.frames(slot)
+            rows = frames.observed if frames.observed.any() else slice(None)
+            self.known[self._key(slot, held)] = Place(frames.rgb[rows], frames.pose[rows])
+
     def _key(self, slot: int, world_id: int) -> tuple[int, int]:
         return (SHARED if self.world.memory.shared else slot, world_id)
-
-    def _observed(self, slot: int) -> Place:
-        frames = self.world.memory.frames(slot)
-        rows = frames.observed if frames.observed.any() else slice(None)
-        return Place(frames.rgb[rows], frames.pose[rows])
 
     def at(self, slot: int, world_id: int, remembered: bool = False) -> Place | None:
         """What the place was first remembered by.

@@ -126,6 +126,20 @@ def test_a_memory_file_brings_its_worlds_and_starts(make_tiny, memory_file):
     assert infos["world_id"].tolist() == [7, 7] and (infos["memory_frames"] >= 24).all()
 
 
+def test_every_world_of_a_memory_file_starts_where_it_was_seen(make_tiny, tmp_path):
+    source = make_tiny(2, memory="scan")
+    source.reset(seed=0, options={"world_id": [7, 8]})
+    path = str(tmp_path / "homes.safetensors")
+    source.world.memory.save(path)
+    envs = make_tiny(1, memory=path)
+    seen = set()
+    for _ in range(12):
+        _, infos = envs.reset()
+        seen.add(int(infos["world_id"][0]))
+        assert np.linalg.norm(infos["pose"][0, :2, 3]) > 0.4, "not the source's first frame"
+    assert seen == {7, 8}
+
+
 def test_a_memory_file_can_be_loaded_at_a_reset(make_tiny, memory_file):
     envs = make_tiny(2, memory="fresh")
     envs.reset(seed=0, options={"world_id": 7})
