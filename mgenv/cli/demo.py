@@ -172,7 +172,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--output-dir", default="runs/demo", type=Path)
     parser.add_argument("--walk-steps", type=positive, default=50, help="length of the way out")
     parser.add_argument("--world-id", type=int, default=HELD_OUT, help="where to walk")
-    parser.add_argument("--steps", type=positive, default=6144, help="of training")
+    parser.add_argument("--steps", type=positive, default=4096, help="of training")
     parser.add_argument("--num-worlds", type=positive, default=8)
     parser.add_argument("--num-envs", type=positive, default=16)
     parser.add_argument("--episodes", type=positive, default=16, help="of each policy there")
