@@ -26,6 +26,8 @@ def main(argv: list[str]) -> int:
     if options.json is not None:
         prepare_file(options.json)
     learned = None if options.policy == "random" else _load(options)
+    for world in options.world:
+        _check(_env_config(world, learned, options), learned)
     rows = [row for world in options.world for row in _judge(world, learned, options)]
     header = ("world", "policy", *MEASURES)
     cells = [(world, e.policy, *(e.summary()[name] for name in MEASURES)) for world, e in rows]
@@ -57,14 +59,22 @@ def _judge(
     return [(world, _play(config, policy, options)) for policy in policies]
 
 
+def _check(config: EnvConfig, learned: LearnedPolicy | None) -> None:
+    """Prove that a policy can be judged there, before any is."""
+    envs = make_envs(config)
+    try:
+        if learned is not None:
+            learned.check(envs)
+    finally:
+        envs.close()
+
+
 def _play(
     config: EnvConfig, learned: LearnedPolicy | None, options: argparse.Namespace
 ) -> Evaluation:
     """In environments of its own, so that no policy walks in what another left in memory."""
     envs = make_envs(config)
     try:
-        if learned is not None:
-            learned.check(envs)
         policy = learned or RandomPolicy(envs.single_action_space, envs.num_envs, options.seed)
         return _play_in(envs, config.world, policy, options)
     finally:

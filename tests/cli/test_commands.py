@@ -91,6 +91,18 @@ def test_a_policy_is_not_judged_in_another_task(tmp_path, capsys):
     assert "space that the policy was trained on" in capsys.readouterr().err
 
 
+def test_every_world_is_looked_up_before_any_episode(monkeypatch, capsys):
+    from mgenv.worlds import load_world
+
+    def never(*_args, **_kwargs):
+        raise AssertionError("an episode was played")
+
+    monkeypatch.setattr("mgenv.envs.vector_env.load_world", load_world)
+    monkeypatch.setattr("mgenv.cli.evaluate.evaluate_policy", never)
+    assert evaluate("random", "--world", "engine", "nanoo") == 2
+    assert "Unknown world 'nanoo'" in capsys.readouterr().err
+
+
 def test_results_that_cannot_be_written_are_told_before_judging(tmp_path, capsys, monkeypatch):
     def never(*_args, **_kwargs):
         raise AssertionError("environments were made")
