@@ -21,6 +21,9 @@ FAR = 1e4
 MAX_DEPTH = 20.0
 LEVELS = 4
 """Of the splatting pyramid: footprints up to 8 pixels."""
+COVERED = 1.8
+"""Magnification up to which 2×2 footprints leave no gaps."""
+
 MIN_AGREEMENT = 0.1
 """How well the best source's depth must agree for a pixel to count as remembered."""
 
@@ -113,7 +116,9 @@ def facing(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> Tensor:
 
 
 def splat_depth(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> tuple[Tensor, Tensor]:
-    """Z-buffers of all sources' surfaces: two of (B, H, W), FAR where empty.
+    """Z-buffers of the sources' surfaces: two of (B, H, W), FAR where empty.
+
+    Observed surfaces come first: a generated one never hides what was seen in truth.
 
     A surface seen from nearer than it was stored from has gaps between its pixels. Each pixel is
     therefore splatted at the level of a pyramid where its footprint is about one cell; the first
@@ -126,10 +131,12 @@ def splat_depth(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> tuple
     stored = sources.depth.flatten(2)  # (B, K, HW)
     usable = (sources.weight > 0).unsqueeze(-1) & (depth > 0.05) & (stored > 0)
     depth = torch.where(usable, depth, FAR)
-    level = (stored / depth).clamp_min(1e-3).log2().ceil().clamp(0, LEVELS - 1)
+    level = (stored / depth / COVERED).clamp_min(1e-3).log2().ceil().clamp(0, LEVELS - 1)
     cells = torch.exp2(-level)  # cells a pixel's side
+    total = _level_offset_of(LEVELS, height * width)
     offset = _level_offset(level, height * width)
-    pyramid = depth.new_full((batch, _level_offset_of(LEVELS, height * width)), FAR)
+    offset = offset + total * (sources.weight < OBSERVED_WEIGHT).long().unsqueeze(-1)
+    pyramid = depth.new_full((batch, 2 * total), FAR)
     x, y = (
         image[..., 0].clamp(-2, 3) * width * cells - 0.5,
         image[..., 1].clamp(-2, 3) * height * cells - 0.5,
@@ -143,7 +150,14 @@ def splat_depth(sources: Sources, pose: Tensor, intrinsics: Intrinsics) -> tuple
             index = torch.where(inside, offset + row * side_x + column, 0).flatten(1)
             value = torch.where(inside, depth, FAR).flatten(1)
             pyramid = pyramid.scatter_reduce(1, index, value, "amin")
-    return _nearest_of_levels(pyramid, height, width)
+    observed, generated = (
+        _nearest_of_levels(part, height, width) for part in pyramid.split(total, 1)
+    )
+    nearest, finest = (
+        torch.where(seen < FAR / 2, seen, other)
+        for seen, other in zip(observed, generated, strict=True)
+    )
+    return nearest, finest
 
 
 def _nearest_of_levels(pyramid: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
