@@ -39,7 +39,9 @@ def ssim(frames: Tensor, truth: Tensor) -> float:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     pair = [x.movedim(-1, 1).float() / 255 for x in (frames, truth)]
-    return float(structural_similarity_index_measure(pair[0], pair[1], data_range=1.0))
+    value = structural_similarity_index_measure(pair[0], pair[1], data_range=1.0)
+    assert isinstance(value, Tensor)
+    return float(value)
 
 
 def seen_pixels(

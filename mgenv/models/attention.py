@@ -43,21 +43,40 @@ def rope_angles(time: Tensor, side: int, head_width: int) -> Tensor:
 
 def rotate(x_BLNH: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     """Turn pairs of channels by angles given as cosine and sine (B, L, 1, H/2)."""
-    cos, sin = turn
+    cos, sin = (part.to(x_BLNH.dtype) for part in turn)
     first, second = x_BLNH.chunk(2, -1)
-    turned = torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
-    return turned.to(x_BLNH.dtype)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
 
 
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor, present: Tensor | None = None) -> Tensor:
     """Softmax attention; ``present`` (B, K) bool leaves missing keys out. Returns (B, L, D)."""
+    q, k, v = (t.transpose(1, 2) for t in (q_BLNH, k_BKNH, v_BKNH))  # (B, N, L or K, H)
+    if q.device.type == "cpu" and not q.requires_grad:
+        return attend_by_products(q, k, v, present)
     mask = None
     if present is not None:
-        mask = present[:, None, None, :].expand(-1, -1, q_BLNH.shape[1], -1)  # (B, 1, L, K)
-    out = F.scaled_dot_product_attention(
-        q_BLNH.transpose(1, 2), k_BKNH.transpose(1, 2), v_BKNH.transpose(1, 2), attn_mask=mask
-    )
+        mask = present[:, None, None, :].expand(-1, -1, q.shape[2], -1)  # (B, 1, L, K)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return out.transpose(1, 2).flatten(2)  # (B, L, D)
+
+
+def attend_by_products(q: Tensor, k: Tensor, v: Tensor, present: Tensor | None) -> Tensor:
+    """The same by batched products: on CPUs with bfloat16 twice as fast as the fused kernel.
+
+    Args:
+        q, k, v: (B, N, L or K, H).
+        present: bool (B, K) or None.
+    """
+    batch, heads, length, width = q.shape
+    q, k, v = (t.flatten(0, 1) for t in (q * width**-0.5, k, v))  # (BN, L or K, H)
+    logits = torch.bmm(q, k.transpose(1, 2))  # (BN, L, K)
+    if present is not None and not bool(present.all()):
+        missing = ~present.repeat_interleave(heads, 0).unsqueeze(1)  # (BN, 1, K)
+        logits = logits.masked_fill(missing, -torch.inf)
+    # An explicit type keeps autocast from computing the softmax in float32.
+    weights = torch.softmax(logits, -1, dtype=logits.dtype)
+    out = torch.bmm(weights, v)  # (BN, L, H)
+    return out.unflatten(0, (batch, heads)).transpose(1, 2).flatten(2)  # (B, L, D)
 
 
 def _frequencies(count: int, device: torch.device) -> Tensor:

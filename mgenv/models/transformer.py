@@ -76,7 +76,7 @@ class Block(nn.Module):
         shift, scale = self._modulation(modulation, 3)
         gate, _ = self._modulation(modulation, 5)
         h = F.rms_norm(x, x.shape[-1:]) * (1 + scale) + shift
-        return x + (1 + gate) * self.down(F.gelu(self.up(h), approximate="tanh"))
+        return x + (1 + gate) * self.down(F.gelu(self.up(h)))
 
     def _modulation(self, modulation: Tensor, index: int) -> tuple[Tensor, Tensor]:
         both = modulation[:, :, index : index + 2] + self.modulation[index : index + 2]
@@ -99,7 +99,7 @@ class Transformer(nn.Module):
         self.kind = nn.Parameter(torch.randn(3, width) * 0.02)
         self.time_in = nn.Sequential(nn.Linear(64, width), nn.SiLU())
         self.time_out = nn.Linear(width, 6 * width)
-        self.blocks = nn.ModuleList([Block(config) for _ in range(config.depth)])
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.head = nn.Linear(width, channels)
         for layer in (self.time_out, self.head):
             nn.init.zeros_(layer.weight)
@@ -131,7 +131,7 @@ class Transformer(nn.Module):
         keep = present.unfold(1, window + 1, 1).flatten(0, 1)  # (BF, W+1)
         keep = keep.repeat_interleave(tokens, 1)
         new: KeysValues = []
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self._layers()):
             q, k, v = block.project(x, modulation, turn)
             keys, values = (t.unflatten(0, (batch, frames)).flatten(1, 2) for t in (k, v))
             new.append((keys, values))
@@ -157,7 +157,7 @@ class Transformer(nn.Module):
         modulation = self._modulation(x.new_zeros(len(x)))
         turn, keep = self._turn(time), self._present(present, 1)
         joined: KeysValues = []
-        for block, (keys, values) in zip(self.blocks, context, strict=True):
+        for block, (keys, values) in zip(self._layers(), context, strict=True):
             q, k, v = block.project(x, modulation, turn)
             keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
             joined.append((keys, values))
@@ -182,7 +182,7 @@ class Transformer(nn.Module):
         x = x + self._pose(pose, 2)  # (B, S, D)
         modulation, turn = self._modulation(sigma), self._turn(time)
         keep = self._present(present, 2)
-        for block, (keys, values) in zip(self.blocks, context, strict=True):
+        for block, (keys, values) in zip(self._layers(), context, strict=True):
             q, k, v = block.project(x, modulation, turn)
             keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
             x = block.finish(x, attend(q, keys, values, keep), modulation)
@@ -195,6 +195,9 @@ class Transformer(nn.Module):
         """Cosine and sine of every token's angles, (B, S, 1, H/2) each."""
         angles = rope_angles(time, self.config.side, self.config.width // self.config.heads)
         return angles.cos().unsqueeze(2), angles.sin().unsqueeze(2)
+
+    def _layers(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
 
     def _pose(self, pose: Tensor, kind: int) -> Tensor:
         return (self.pose_in(pose) + self.kind[kind]).unsqueeze(-2)
@@ -262,7 +265,7 @@ def pose_features(pose: Tensor, previous: Tensor, present: Tensor) -> Tensor:
 
 
 def canvas_features(latents: Tensor, mask: Tensor) -> Tensor:
-    """The canvas's latents (B, C, h, w) and its mask (B, 1, H, W) at 4×4 a cell: (B, C+16, h, w)."""
+    """The canvas's latents (B, C, h, w) and its mask (B, 1, H, W), 4×4 a cell: (B, C+16, h, w)."""
     cell = mask.shape[-1] // latents.shape[-1]
     coarse = F.avg_pool2d(mask, cell // 4) if cell > 4 else mask
     return torch.cat([latents, F.pixel_unshuffle(coarse, 4) * 2 - 1], 1)

@@ -30,7 +30,9 @@ class WorldModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WorldModelConfig:
         """From :func:`dataclasses.asdict`, lists for tuples allowed."""
-        vae = {k: tuple(v) if isinstance(v, list) else v for k, v in values["vae"].items()}
+        vae: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values["vae"].items()
+        }
         refiner = {k: tuple(v) for k, v in values["refiner"].items()}
         return cls(
             image_size=values["image_size"],

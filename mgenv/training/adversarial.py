@@ -72,7 +72,7 @@ def rollout_loss(
     weight = known * (true + SELF_WEIGHT * (1 - true)) + (1 - known) * true * HOLE_WEIGHT
     pixels = (pixel_loss(frame, target) * weight).mean()
     judged = generator_loss(critic, truth, frame, known)  # (B, h, w)
-    hole = F.adaptive_avg_pool2d(1 - known, judged.shape[-2:]).squeeze(1)
+    hole = F.avg_pool2d(1 - known, known.shape[-1] // judged.shape[-1]).squeeze(1)
     adversarial = (judged * (KNOWN_JUDGED + hole)).mean()
     total = pixels + adversarial_weight * adversarial
     return Loss(total, {"rollout_pixels": pixels.detach(), "adversarial": adversarial.detach()})

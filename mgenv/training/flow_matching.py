@@ -58,7 +58,8 @@ def flow_matching_loss(
     chosen = torch.randperm(len(clean), generator=generator, device=clean.device)[:refined]
     pixels = _refined_loss(model, clips, estimate, chosen, first, sigma, errors)
     local = local_map(clips.local_points, clips.local_valid, clips.local_pose)
-    bump = bump_loss(*model.bump(local, clips.motion), clips.actual, clips.bumped)
+    reached, logit = model.bump(local, clips.motion)
+    bump = bump_loss(reached, logit, clips.actual, clips.bumped)
     total = flow + pixels + 0.2 * bump
     return Loss(total, {"flow": flow.detach(), "pixels": pixels.detach(), "bump": bump.detach()})
 

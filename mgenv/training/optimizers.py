@@ -39,18 +39,20 @@ class Muon(torch.optim.Optimizer):
                 self._step_together(parameters, group)
 
     def _step_together(self, parameters: list[Tensor], group: dict) -> None:
-        gradients = [parameter.grad for parameter in parameters]
+        momentum, nesterov = group["momentum"], []
         for parameter in parameters:
-            if "momentum_buffer" not in self.state[parameter]:
-                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
-        torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
-        nesterov = torch._foreach_lerp(gradients, buffers, group["momentum"])
+            gradient = parameter.grad
+            assert gradient is not None
+            buffer = self.state[parameter].setdefault(
+                "momentum_buffer", torch.zeros_like(parameter)
+            )
+            buffer.lerp_(gradient, 1 - momentum)
+            nesterov.append(gradient.lerp(buffer, momentum))
         update = orthogonalise(torch.stack(nesterov))  # (M, rows, columns)
         rows, columns = parameters[0].shape
         scale = group["lr"] * max(1.0, rows / columns) ** 0.5
-        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(parameters, list(update.to(parameters[0].dtype)), alpha=-scale)
+        for parameter, change in zip(parameters, update.to(parameters[0].dtype), strict=True):
+            parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(change, alpha=-scale)
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -119,11 +121,8 @@ class Average:
         if step % AVERAGE_EVERY:
             return
         decay = min(self.decay, (1 + step) / (10 + step)) ** AVERAGE_EVERY
-        own, new = [], []
         for name, value in module.state_dict().items():
             if value.is_floating_point():
-                own.append(self.values[name])
-                new.append(value)
+                self.values[name].lerp_(value, 1 - decay)
             else:
                 self.values[name].copy_(value)
-        torch._foreach_lerp_(own, new, 1 - decay)

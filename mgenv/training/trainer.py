@@ -99,7 +99,8 @@ class Trainer:
             )
         if config.first_world + config.worlds > HELD_OUT:
             raise InvalidOptionError(
-                f"worlds: ids from {HELD_OUT} up are held out; got {config.first_world} + {config.worlds}"
+                f"worlds: ids from {HELD_OUT} up are held out; "
+                f"got {config.first_world} + {config.worlds}"
             )
         self.config, self.device = config, torch.device(config.device)
         torch.manual_seed(config.seed)

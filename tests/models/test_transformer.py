@@ -41,12 +41,8 @@ def cached_velocity(network, latents, pose, target, noisy, sigma, features):
     for frame in range(target):
         history = history.append(network, latents[:, frame], pose[:, frame])
     motion = pose_features(pose[:, target], history.pose, history.present[:, -1])
-    context = network.memory(
-        features, motion, history.time, history.keys_values(), history.present
-    )
-    return network.velocity(
-        noisy, sigma, features, motion, history.time, context, history.present
-    )
+    context = network.memory(features, motion, history.time, history.keys_values(), history.present)
+    return network.velocity(noisy, sigma, features, motion, history.time, context, history.present)
 
 
 def clip_velocity(network, latents, pose, noisy, sigma, features):
