@@ -23,11 +23,7 @@ from mgenv.models.history import History
 from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import to_float, to_uint8
-from mgenv.worlds.base import Frame
-
-KEYFRAME_COVERAGE = 0.85
-"""A generated frame is remembered where memory explains less of its view than this."""
-
+from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
 
 class GeneratedWorld:
     """N slots of a learned world.

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
-
-
-@lru_cache(maxsize=64)
-def _scene(world_id: int):
-    from mgenv.engine import navigation, scenes
-
-    batch = scenes.make_scenes([world_id])
-    return batch, np.asarray(navigation.first_pose(scenes.make_scene(world_id)), np.float32)
 
 
 def engine_view(
@@ -24,9 +14,11 @@ def engine_view(
     Args:
         pose: where to look from; the scene's first pose where None.
     """
-    from mgenv.engine import renderer
+    from mgenv.engine import navigation, renderer, scenes
 
-    batch, first = _scene(int(world_id))
-    seen_from = first if pose is None else np.asarray(pose, np.float32)
+    scene = scenes.cached_scene(int(world_id))
+    first = navigation.first_pose(scene) if pose is None else pose
+    seen_from = np.asarray(first, dtype=np.float32)
+    batch = scenes.stack([scene])
     rgb, depth = renderer.render(batch, np.zeros(1, np.int64), seen_from[None], image_size)
     return rgb[0].numpy(), depth[0].numpy(), seen_from
