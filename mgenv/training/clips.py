@@ -52,8 +52,6 @@ class Clips:
         rgb: (B, F, 3, H, W) in [-1, 1]; depth: (B, F, 1, H, W) [m]; pose: (B, F, 4, 4).
         context_rgb, context_depth: the same with the model's own errors on some.
         canvas: of the B·n targets.
-        local_points: (B, P, 3) and local_valid: surfaces remembered around the last target.
-        motion, actual: (B, 5) asked for and what happened at the last target; bumped: (B,).
     """
 
     rgb: Tensor
@@ -62,12 +60,6 @@ class Clips:
     context_rgb: Tensor
     context_depth: Tensor
     canvas: Canvas
-    local_points: Tensor
-    local_valid: Tensor
-    local_pose: Tensor
-    motion: Tensor
-    actual: Tensor
-    bumped: Tensor
 
 
 def draw_clips(
@@ -89,24 +81,7 @@ def draw_clips(
     canvas = _canvases(
         walks, walk, pose, context_rgb, context_depth, memory, index, errors, config, generator
     )
-    points = torch.cat([memory.points.flatten(1, 2)[..., :3], _recent_points(walks, walk, time)], 1)
-    known = memory.valid.repeat_interleave(memory.points.shape[2], 1)
-    known = torch.cat([known, known.new_ones(batch, points.shape[1] - known.shape[1])], 1)
-    motion, actual, bumped, start = _last_motion(walks, walk, time, generator)
-    return Clips(
-        rgb,
-        depth,
-        pose,
-        context_rgb,
-        context_depth,
-        canvas,
-        points,
-        known,
-        start,
-        motion,
-        actual,
-        bumped,
-    )
+    return Clips(rgb, depth, pose, context_rgb, context_depth, canvas)
 
 
 def _draw_times(
@@ -182,23 +157,3 @@ def _canvases(
         torch.cat([source_weights(observed, valid, frame), LAST_WEIGHT * keep.float()], 1),
     )
     return reproject(sources, query)
-
-
-def _recent_points(walks: Walks, walk: Tensor, time: Tensor) -> Tensor:
-    """Surfaces in the three clip frames before the last one: (B, 3·256, 3)."""
-    return walks.points[walk[:, None], time[:, -4:-1]].flatten(1, 2)[..., :3]
-
-
-def _last_motion(
-    walks: Walks, walk: Tensor, time: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The step into each clip's last frame, as asked for and as it happened in the walk."""
-    end = time[:, -1]
-    start = walks.pose[walk, end - 1]
-    moved = walks.pose[walk, end][:, :3, 3] - start[:, :3, 3]
-    yaw = torch.atan2(start[:, 1, 2], start[:, 0, 2])
-    forward = moved[:, 0] * yaw.cos() + moved[:, 1] * yaw.sin()
-    left = moved[:, 1] * yaw.cos() - moved[:, 0] * yaw.sin()
-    motion = walks.motion[walk, end]
-    actual = torch.cat([torch.stack([forward, left], -1), motion[:, 2:]], -1)
-    return motion, actual, walks.bumped[walk, end], start

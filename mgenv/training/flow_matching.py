@@ -1,4 +1,4 @@
-"""Flow-matching loss of the world model, with the refiner's and the bump head's beside it."""
+"""Flow-matching loss of the world model, with the refiner's beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mgenv.models.bump import bump_loss, local_map
 from mgenv.models.sampler import add_noise, clean_estimate
 from mgenv.models.transformer import history_windows, pose_features
 from mgenv.models.vae import depth_to_channel
@@ -42,7 +41,7 @@ def flow_matching_loss(
     errors: ErrorBuffer | None = None,
     refined: int = 64,
 ) -> Loss:
-    """Velocity on the current frames only; pixels of ``refined`` of them; the bump head."""
+    """Velocity on the current frames only; pixels of ``refined`` of them."""
     n = len(clips.canvas.mask) // len(clips.rgb)
     first = clips.rgb.shape[1] - n
     with torch.no_grad():
@@ -57,11 +56,7 @@ def flow_matching_loss(
     estimate = clean_estimate(noisy, velocity, sigma[:, None, None, None])
     chosen = torch.randperm(len(clean), generator=generator, device=clean.device)[:refined]
     pixels = _refined_loss(model, clips, estimate, chosen, first, sigma, errors)
-    local = local_map(clips.local_points, clips.local_valid, clips.local_pose)
-    reached, logit = model.bump(local, clips.motion)
-    bump = bump_loss(reached, logit, clips.actual, clips.bumped)
-    total = flow + pixels + 0.2 * bump
-    return Loss(total, {"flow": flow.detach(), "pixels": pixels.detach(), "bump": bump.detach()})
+    return Loss(flow + pixels, {"flow": flow.detach(), "pixels": pixels.detach()})
 
 
 def predict_velocity(
