@@ -1,7 +1,7 @@
 """The training loop: data on the device, a budget in steps and minutes, averages, resuming.
 
-`fit vae` trains the autoencoder; `fit world` the network, first on recorded walks (`objective: flow`),
-then on its own rollouts (`objective: rollout`); `fit bump` the bump head, whenever there is time.
+`fit vae` trains the autoencoder; `fit world` the network, first on recorded walks
+(`objective: flow`), then on its own rollouts (`objective: rollout`); `fit bump` the bump head.
 """
 
 from __future__ import annotations
