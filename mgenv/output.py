@@ -6,8 +6,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mgenv.errors import OutputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MINIMUM_FREE_BYTES = 50 * 2**20
 """What a folder for results must have free."""
@@ -87,3 +91,27 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
 def write_text(path: str | Path, content: str) -> Path:
     """As :func:`write_bytes`, UTF-8."""
     return write_bytes(path, content.encode())
+
+
+def write_safetensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write tensors beside the target, then rename: a full disk leaves the old file as it was.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is untouched.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    path, partial = Path(path), ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        save_file({n: t.contiguous() for n, t in tensors.items()}, partial, metadata=header)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path}: expected a writable file; got {error}") from error
+    finally:
+        if partial:
+            Path(partial).unlink(missing_ok=True)

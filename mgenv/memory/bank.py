@@ -8,8 +8,6 @@ places hold them. When a place is full, the most redundant generated frame goes 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
-from mgenv.errors import CheckpointError, InvalidOptionError, NotResetError, OutputError
+from mgenv.errors import CheckpointError, InvalidOptionError, NotResetError
 from mgenv.memory.retrieval import POINT_SIZE, Candidates, surface_points
+from mgenv.output import write_safetensors
 
 FORMAT = "mgenv-memory-1"
 SHARED = -1
@@ -321,15 +319,7 @@ class MemoryBank:
                 tensors[f"{index}.{name}"] = self._pool[name][rows].cpu().contiguous()
         header = {"format": FORMAT, "image_size": str(self.image_size)}
         header["places"] = ";".join(f"{slot},{world_id}" for slot, world_id in keys)
-        path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-            os.close(handle)
-            save_file(tensors, partial, metadata=header)
-            os.replace(partial, path)
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"Expected a writable memory file {path}; got {error}") from error
+        write_safetensors(path, tensors, header)
 
     def load(self, path: str | Path, slots: Sequence[int] | None = None) -> list[int]:
         """Replace the places that the file holds; return their world ids.
@@ -429,12 +419,28 @@ def read_places(path: str | Path, image_size: int) -> dict[tuple[int, int], dict
             for index, text in enumerate(filter(None, header["places"].split(";"))):
                 slot, world_id = (int(part) for part in text.split(","))
                 names = ("rgb", "depth", "pose", "observed")
-                places[slot, world_id] = {n: file.get_tensor(f"{index}.{n}") for n in names}
+                frames = {n: file.get_tensor(f"{index}.{n}") for n in names}
+                _check_frames(frames, image_size)
+                places[slot, world_id] = frames
             return places
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: expected a readable memory file; got {error}") from error
+
+
+def _check_frames(frames: dict[str, Tensor], size: int) -> None:
+    """Raise a ValueError unless all tensors are of the same number of frames of that size."""
+    count = len(frames["observed"])
+    shapes = {
+        "rgb": (count, size, size, 3),
+        "depth": (count, size, size),
+        "pose": (count, 4, 4),
+        "observed": (count,),
+    }
+    found = {name: tuple(frames[name].shape) for name in shapes}
+    if found != shapes or frames["rgb"].dtype != torch.uint8:
+        raise ValueError(f"tensors of shapes {found}, expected {shapes}")
 
 
 def _digest(frame: dict[str, Tensor]) -> bytes:

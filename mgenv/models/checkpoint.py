@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from mgenv.errors import CheckpointError, OutputError
+from mgenv.errors import CheckpointError
 from mgenv.models.world_model import WorldModel, WorldModelConfig
+from mgenv.output import write_safetensors
 
 FORMAT, VERSION = "mgenv-world-model", "1"
 
@@ -36,22 +34,6 @@ def save_checkpoint(
         for name, value in model.state_dict().items()
     }
     write_safetensors(path, tensors, header)
-
-
-def write_safetensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
-    """Write beside the target, then rename: a full disk leaves the old file as it was."""
-    path = Path(path)
-    partial = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        save_file({n: t.contiguous() for n, t in tensors.items()}, partial, metadata=header)
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        if partial and os.path.exists(partial):
-            os.unlink(partial)
-        raise OutputError(f"{path}: expected a writable file; got {error}") from error
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> WorldModel:

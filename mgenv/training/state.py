@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mgenv.errors import CheckpointError
-from mgenv.models.checkpoint import write_safetensors
+from mgenv.output import write_safetensors
 from mgenv.training.optimizers import Average, Optimizers
 
 FORMAT = "mgenv-training-1"
@@ -57,20 +57,21 @@ def load_state(
             if header.get("format") != FORMAT:
                 raise CheckpointError(f"{path}: expected a training state, got {header}")
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-    except (SafetensorError, OSError) as error:
+            step = int(json.loads(header["step"]))
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: expected a training state; got {error}") from error
     try:
         for name, module in modules.items():
             module.load_state_dict(_under(tensors, f"module.{name}."))
         for key, value in _under(tensors, "average.").items():
             average.values[key].copy_(value)
+        generator.set_state(tensors["generator"].to(torch.uint8))
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(f"{path}: expected the same network; got {error}") from error
     for name, group in optimizers.items():
         for index, optimizer in enumerate(group.optimizers):
             _load_moments(optimizer, _under(tensors, f"moment.{name}.{index}."))
-    generator.set_state(tensors["generator"].to(torch.uint8))
-    return int(json.loads(header["step"]))
+    return step
 
 
 def _load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
