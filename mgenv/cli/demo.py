@@ -177,6 +177,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--num-envs", type=positive, default=16)
     parser.add_argument("--episodes", type=positive, default=16, help="of each policy there")
     parser.add_argument("--twin-episodes", type=positive, default=48, help="and in the engine")
-    parser.add_argument("--max-episode-steps", type=positive, default=100)
+    parser.add_argument("--max-episode-steps", type=positive, default=64)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)

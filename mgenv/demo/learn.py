@@ -48,7 +48,7 @@ def learn(
     episodes: int,
     twin_episodes: int,
     num_envs: int = 16,
-    max_episode_steps: int = 100,
+    max_episode_steps: int = 64,
     seed: int = 0,
     on_train: Callable[[int, float, float], None] | None = None,
     on_evaluate: Callable[[str, str, int], None] | None = None,
