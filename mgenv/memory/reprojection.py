@@ -3,6 +3,7 @@
 Remembered surfaces are splatted into a z-buffer, whose depth then tells where each pixel of the
 view lies in each source: colours are read there bilinearly, not splatted, so nothing is moved by
 half a pixel however often it is remembered. Holes are filled by push-pull and marked in the mask.
+On CPUs the same is done by compiled loops, see :mod:`mgenv.memory.reprojection_cpu`.
 
 Shapes: B views, K sources, H×W pixels.
 """
@@ -73,6 +74,33 @@ def reproject(
     sources: Sources, pose: Tensor, intrinsics: Intrinsics = DEFAULT_INTRINSICS
 ) -> Canvas:
     """Warp sources into the views ``pose`` (B, 4, 4)."""
+    if not _runs_compiled(sources, pose):
+        return reproject_plain(sources, pose, intrinsics)
+    from mgenv.memory.reprojection_cpu import draw  # brings Numba along
+
+    limits = [FAR, MAX_DEPTH, COVERED, OBSERVED_WEIGHT, MIN_AGREEMENT]
+    out, mask = draw([*_tensors(sources), pose], intrinsics, limits, LEVELS)
+    return Canvas(out[:, :3], out[:, 3:], mask)
+
+
+def _tensors(sources: Sources) -> list[Tensor]:
+    return [sources.rgb, sources.depth, sources.pose, sources.weight]
+
+
+def _runs_compiled(sources: Sources, pose: Tensor) -> bool:
+    """Whether the loops of :mod:`mgenv.memory.reprojection_cpu` can do it."""
+    tensors = [*_tensors(sources), pose]
+    plain = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+    needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    whole = all(side % 2 ** (LEVELS - 1) == 0 for side in sources.depth.shape[-2:])
+    return plain and whole and not needs_gradient
+
+
+@full_precision
+def reproject_plain(
+    sources: Sources, pose: Tensor, intrinsics: Intrinsics = DEFAULT_INTRINSICS
+) -> Canvas:
+    """:func:`reproject` in torch: for any device, and with gradients."""
     shown = torch.cat(
         [sources.rgb, sources.depth.unsqueeze(2), facing(sources, pose, intrinsics).unsqueeze(2)], 2
     )  # (B, K, 5, H, W)
