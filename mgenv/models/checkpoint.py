@@ -42,8 +42,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Wor
     Raises:
         CheckpointError: not an mgenv checkpoint, damaged, or of another version.
     """
-    config, tensors = _read(Path(path))
-    model = WorldModel(config)
+    model, tensors = _read(Path(path))
     own = model.state_dict()
     missing, unexpected = sorted(own.keys() - tensors), sorted(tensors.keys() - own)
     shaped = [n for n in own.keys() & tensors if own[n].shape != tensors[n].shape]
@@ -56,7 +55,8 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Wor
     return model.to(device).eval().requires_grad_(False)
 
 
-def _read(path: Path) -> tuple[WorldModelConfig, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[WorldModel, dict[str, Tensor]]:
+    """A fresh model of the file's configuration, and the file's tensors."""
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
@@ -65,9 +65,18 @@ def _read(path: Path) -> tuple[WorldModelConfig, dict[str, Tensor]]:
                 raise CheckpointError(
                     f"{path}: expected format {FORMAT!r} version {VERSION!r}, got {found}"
                 )
-            config = WorldModelConfig.from_dict(json.loads(header["config"]))
-            return config, {name: file.get_tensor(name) for name in file.keys()}
+            model = WorldModel(WorldModelConfig.from_dict(json.loads(header["config"])))
+            return model, {name: file.get_tensor(name) for name in file.keys()}
     except CheckpointError:
         raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
         raise CheckpointError(f"{path}: expected an mgenv checkpoint; got {error}") from error

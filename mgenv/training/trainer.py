@@ -37,6 +37,9 @@ from mgenv.training.vae import draw_frames, measure_latents, vae_loss
 log = logging.getLogger(__name__)
 OBJECTIVES = ("vae", "flow", "rollout", "bump")
 
+ERRORS_FROM = 200
+"""Steps after which the model's own errors are put on its context."""
+
 
 @dataclass(kw_only=True)
 class TrainerConfig:
@@ -95,15 +98,7 @@ class Trainer:
     """One run: build, loop, save."""
 
     def __init__(self, config: TrainerConfig) -> None:
-        if config.objective not in OBJECTIVES:
-            raise InvalidOptionError(
-                f"objective: expected one of {', '.join(OBJECTIVES)}, got {config.objective!r}"
-            )
-        if config.first_world + config.worlds > HELD_OUT:
-            raise InvalidOptionError(
-                f"worlds: ids from {HELD_OUT} up are held out; "
-                f"got {config.first_world} + {config.worlds}"
-            )
+        _check(config)
         self.config, self.device = config, torch.device(config.device)
         torch.manual_seed(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
@@ -163,16 +158,15 @@ class Trainer:
         log.info("%d walks of %d frames in %.1f s", *walks.count, time.monotonic() - began)
         self._began, self._next_world = time.monotonic(), ids.stop
         losses = getattr(self, f"_{config.objective}_steps")(walks)
-        for parts in losses:
+        while self.progress < 1:
+            parts = next(losses)
             self.step += 1
             self.average.update(self.model, self.step)
             if self.step % config.log_every == 0:
                 self._log(writer, parts, began)
-            if self.progress >= 1:
-                break
             if config.refresh_every and self.step % config.refresh_every == 0:
                 self._refresh(walks)
-        self._finish(walks)
+        self.save(walks)
         writer.close()
         return self.checkpoint_path
 
@@ -214,7 +208,7 @@ class Trainer:
     def _flow_step(self, walks: Walks, errors: ErrorBuffer) -> dict[str, Tensor]:
         config = self.config
         with self._autocast():
-            ready = errors if int(self.step) > 200 else None
+            ready = errors if self.step >= ERRORS_FROM else None
             clips = draw_clips(walks, config.batch, config.clips, ready, self.generator)
             loss = flow_matching_loss(self.model, clips, self.generator, errors, config.refined)
         return self._update("model", loss)
@@ -279,16 +273,33 @@ class Trainer:
         text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         log.info("step %d  %.0f s  %s", self.step, time.monotonic() - began, text)
 
-    def _finish(self, walks: Walks) -> None:
-        if self.config.objective == "vae":
-            self.model.load_state_dict(self.average.values)
-            measure_latents(self.model.vae, walks, self.generator)
-            self.average.values = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.save()
-
-    def save(self) -> None:
+    def save(self, walks: Walks) -> None:
         """Write the state, and the averaged weights as a checkpoint."""
         save_state(self.state_path, self.step, *self._state())
-        shipped = WorldModel(self.model.config)
-        shipped.load_state_dict({name: value.cpu() for name, value in self.average.values.items()})
+        shipped = WorldModel(self.model.config).to(self.device)
+        shipped.load_state_dict(self.average.values)
+        if self.config.objective == "vae":
+            generator = torch.Generator(self.device).manual_seed(self.config.seed)
+            measure_latents(shipped.vae, walks, generator)
         save_checkpoint(self.checkpoint_path, shipped)
+
+
+def _check(config: TrainerConfig) -> None:
+    """Refuse what cannot be trained before any work is done."""
+    if config.objective not in OBJECTIVES:
+        raise InvalidOptionError(
+            f"objective: expected one of {', '.join(OBJECTIVES)}, got {config.objective!r}"
+        )
+    for name in ("steps", "worlds", "batch", "flow_every", "log_every"):
+        if getattr(config, name) < 1:
+            raise InvalidOptionError(f"{name}: expected at least 1, got {getattr(config, name)}")
+    if config.first_world < 0 or config.first_world + config.worlds > HELD_OUT:
+        raise InvalidOptionError(
+            f"worlds: ids from {HELD_OUT} up are held out; "
+            f"got {config.first_world} + {config.worlds}"
+        )
+    clip = config.clips.targets + config.clips.history + 2
+    longest = 2 * config.rollouts.max_age + 1
+    needed = {"flow": clip, "rollout": max(clip, longest)}.get(config.objective, 1)
+    if config.frames < needed:
+        raise InvalidOptionError(f"frames: expected at least {needed}, got {config.frames}")
