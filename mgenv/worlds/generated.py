@@ -25,6 +25,7 @@ from mgenv.models.world_model import WorldModel
 from mgenv.training.data import to_float, to_uint8
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
 
+
 class GeneratedWorld:
     """N slots of a learned world.
 
@@ -195,11 +196,10 @@ class GeneratedWorld:
         memory: str | Path = "keep",
     ) -> Frame:
         """Enter and look: from memory alone where there is any, else from the source's frame."""
-        self.enter(slots, world_ids, memory)
-        rows = [int(slot) for slot in slots]
-        target = self._pose.clone()
+        rows, target = self._rows(slots, begun=False), self._pose.clone()
         if pose is not None:
             target[rows] = self._poses(pose, len(rows))
+        self.enter(rows, world_ids, memory)
         blank = [row for row in rows if self.memory.count([row])[0] == 0]
         known = [row for row in rows if row not in blank]
         for row in known if pose is None else []:
