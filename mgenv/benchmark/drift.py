@@ -77,7 +77,7 @@ def unknown_rows(imagined: Tensor, engine: Tensor, window: int) -> list[dict[str
         rows.append(
             {
                 "world": f"from {FEW} frames",
-                "steps": f"{start}–{start + window}",
+                "steps": f"{start}–{min(start + window, engine.shape[1])}",
                 "PSNR seen [dB]": None,
                 "share seen": None,
                 "sharpness": _ratio(sharpness, imagined[:, part], engine[:, part]),
@@ -113,7 +113,7 @@ def window_rows(
         rows.append(
             {
                 "world": name,
-                "steps": f"{start}–{start + window}",
+                "steps": f"{start}–{min(start + window, truth.shape[1])}",
                 "PSNR seen [dB]": psnr(error, seen),
                 "share seen": float(seen.float().mean()),
                 "sharpness": _ratio(sharpness, frames[:, part], truth[:, part]),
