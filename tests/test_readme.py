@@ -117,6 +117,16 @@ def test_the_step_is_that_of_the_source():
         assert line.partition("  #")[0].strip() in source, line
 
 
+def test_every_figure_is_in_the_results_file_beside_it():
+    rows = re.findall(r"^\| (.*) \| \[\w+\]\((mgenv/benchmark/results/\S+)\) \|$", README, re.M)
+    for text, file in rows:
+        measured = (ROOT / file).read_text()
+        figures = re.findall(r"\*\*([\d.,]+)", text)
+        assert figures, f"no figure in bold: {text}"
+        for figure in figures:
+            assert re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", measured), (figure, file)
+
+
 def test_no_link_within_the_tree_is_broken():
     named = re.findall(r"`((?:mgenv|examples|tests)/[\w./]+\.\w+)`", README)
     assert named
