@@ -141,6 +141,8 @@ def test_fork_copies_and_then_parts(bank):
     put(bank, 0, [4], observed=False)
     assert numbers(bank, 0) == [1, 2, 4] and numbers(bank, 2) == [1, 2, 3]
     bank.clear([0])
+    for number in range(20, 40):  # what one forgot may be overwritten, unless the other holds it
+        put(bank, 1, [number], observed=False)
     assert numbers(bank, 2) == [1, 2, 3]
 
 
@@ -160,6 +162,7 @@ def test_a_state_resumes_exactly_and_is_a_copy(bank):
     def go_on() -> list[list[int]]:
         put(bank, 0, [4, 5], observed=False)
         put(bank, 1, [2], observed=True)
+        assert bank.surfaces(1)[0][0] == bank.surfaces(0)[0][1]  # stored once
         return [numbers(bank, slot) for slot in range(3)]
 
     first = go_on()

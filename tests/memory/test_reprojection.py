@@ -1,4 +1,7 @@
-"""The canvas shows what is remembered from where the camera stands, and marks what is not."""
+"""The canvas shows what is remembered from where the camera stands, and marks what is not.
+
+Both the compiled loops and the plain tensors must, so every test runs with each.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from mgenv.memory.reprojection import (
     Sources,
     push_pull,
     reproject,
+    reproject_plain,
     source_weights,
     splat_depth,
 )
@@ -19,6 +23,11 @@ from mgenv.training.data import make_walks, to_float
 from tests.memory.scenes import draw, looking
 
 WALL, BEHIND = (2.0, 0.9), (6.0, 0.2)
+
+
+@pytest.fixture(params=[reproject, reproject_plain], ids=["compiled", "plain"])
+def warp(request):
+    return request.param
 
 
 def sources_of(*frames, weights=None) -> Sources:
@@ -38,49 +47,49 @@ def error(canvas, rgb) -> float:
     return float((canvas.rgb[0] - to_float(rgb))[:, mask].abs().mean())
 
 
-def test_the_same_pose_gives_the_source_back():
+def test_the_same_pose_gives_the_source_back(warp):
     frame = seen(looking(0.0), WALL)
-    canvas = reproject(sources_of(frame), frame[2][None])
+    canvas = warp(sources_of(frame), frame[2][None])
     assert canvas.coverage[0] == 1
     assert error(canvas, frame[0]) < 0.02
     torch.testing.assert_close(canvas.depth[0, 0], frame[1], rtol=1e-3, atol=1e-3)
 
 
-def test_a_pose_far_from_the_origin_changes_nothing():
+def test_a_pose_far_from_the_origin_changes_nothing(warp):
     away = Pose.create(torch.tensor([40.0, -25.0, 1.3]), torch.tensor(0.0)).matrix
     frame = (*draw(away, [(42.0, 0.9)]), away)
-    canvas = reproject(sources_of(frame), away[None])
+    canvas = warp(sources_of(frame), away[None])
     assert canvas.coverage[0] == 1 and error(canvas, frame[0]) < 0.03
 
 
 @pytest.mark.parametrize("forward", [0.3, 0.8, 1.2])
-def test_near_surfaces_have_no_holes(forward):
+def test_near_surfaces_have_no_holes(warp, forward):
     """Walking up to a wall spreads its pixels; what is behind must not show through."""
     near, far = seen(looking(0.0), WALL), seen(looking(2.5), BEHIND)
     target = seen(looking(forward), WALL)
-    canvas = reproject(sources_of(near, far), target[2][None])
+    canvas = warp(sources_of(near, far), target[2][None])
     assert canvas.coverage[0] == 1
     torch.testing.assert_close(canvas.depth[0, 0], target[1], rtol=0.02, atol=0.02)
     assert error(canvas, target[0]) < 0.03
 
 
-def test_back_sides_hide_but_are_not_shown():
+def test_back_sides_hide_but_are_not_shown(warp):
     """A wall remembered from behind tells nothing of this side, nor lets the room beyond show."""
     back = seen(looking(4.0, yaw=torch.pi), WALL)
     beyond = seen(looking(2.5), BEHIND)
-    canvas = reproject(sources_of(back, beyond), looking(0.0)[None])
+    canvas = warp(sources_of(back, beyond), looking(0.0)[None])
     inner = canvas.mask[0, 0, 8:-8, 8:-8]
     assert inner.mean() < 0.05
 
 
-def test_observed_come_before_generated():
+def test_observed_come_before_generated(warp):
     truth = seen(looking(0.0), WALL)
     red = torch.zeros_like(truth[0])
     dream = (red, truth[1] * 0.7, truth[2])  # a generated wall in front of the true one
     weights = source_weights(
         torch.tensor([[False, True]]), torch.tensor([[True, True]]), torch.tensor([[0, 1]])
     )[0].tolist()
-    canvas = reproject(sources_of(dream, truth, weights=weights), truth[2][None])
+    canvas = warp(sources_of(dream, truth, weights=weights), truth[2][None])
     assert error(canvas, truth[0]) < 0.05
     torch.testing.assert_close(canvas.depth[0, 0], truth[1], rtol=0.01, atol=0.01)
 
@@ -93,21 +102,21 @@ def test_weights_rank_observed_then_old_then_new_then_last():
     assert weights[3] == 0
 
 
-def test_generated_fill_what_was_not_observed():
+def test_generated_fill_what_was_not_observed(warp):
     truth, dream = seen(looking(0.0, 2.0), WALL), seen(looking(0.0, -2.0), WALL)
-    canvas = reproject(sources_of(truth, dream, weights=[1.0, 0.05]), looking(0.0)[None])
+    canvas = warp(sources_of(truth, dream, weights=[1.0, 0.05]), looking(0.0)[None])
     assert canvas.coverage[0] > 0.95
-    assert reproject(sources_of(truth), looking(0.0)[None]).coverage[0] < 0.6
+    assert warp(sources_of(truth), looking(0.0)[None]).coverage[0] < 0.6
 
 
-def test_sources_of_no_weight_are_left_out():
+def test_sources_of_no_weight_are_left_out(warp):
     frame = seen(looking(0.0), WALL)
-    canvas = reproject(sources_of(frame, weights=[0.0]), frame[2][None])
+    canvas = warp(sources_of(frame, weights=[0.0]), frame[2][None])
     assert canvas.coverage[0] == 0
     assert torch.isfinite(canvas.rgb).all() and torch.isfinite(canvas.depth).all()
 
 
-def test_views_do_not_disturb_each_other():
+def test_views_do_not_disturb_each_other(warp):
     one, two = seen(looking(0.0), WALL), seen(looking(0.5, 1.0, 0.3), WALL, BEHIND)
     pair = Sources(
         *[
@@ -116,9 +125,9 @@ def test_views_do_not_disturb_each_other():
         ]
     )
     views = torch.stack([looking(0.4, 0.1), looking(0.2, 0.8, 0.1)])
-    both = reproject(pair, views)
+    both = warp(pair, views)
     for index, frame in enumerate((one, two)):
-        alone = reproject(sources_of(frame), views[index : index + 1])
+        alone = warp(sources_of(frame), views[index : index + 1])
         torch.testing.assert_close(both.rgb[index], alone.rgb[0], rtol=0, atol=1e-5)
         assert torch.equal(both.mask[index], alone.mask[0])
 
@@ -129,7 +138,7 @@ def test_the_nearest_surface_wins():
     torch.testing.assert_close(depth[0], near[1], rtol=1e-3, atol=1e-3)
 
 
-def test_warping_the_last_true_frame_beats_repeating_it():
+def test_warping_the_last_true_frame_beats_repeating_it(warp):
     walks = make_walks(range(2), 40, 32, "cpu")
     moved = (walks.motion[..., :2].norm(dim=-1) > 0.1) & ~walks.bumped
     world, time = moved[:, 1:].nonzero().T
@@ -138,7 +147,7 @@ def test_warping_the_last_true_frame_beats_repeating_it():
     sources = Sources(
         rgb[:, None], depth[:, None], walks.pose[before][:, None], torch.ones(len(world), 1)
     )
-    canvas = reproject(sources, walks.pose[now])
+    canvas = warp(sources, walks.pose[now])
     truth = to_float(walks.rgb[now])
     mask = canvas.mask
     warped = ((canvas.rgb - truth).square() * mask).sum() / mask.sum()
