@@ -20,7 +20,12 @@ COMMANDS = {
 SUBCOMMANDS = {"bench": {"speed": "bench_speed", "memory": "bench_memory", "drift": "bench_drift"}}
 """Second words that have a file of their own."""
 
-EXTRAS = {"stable_baselines3": "train", "tensorboard": "train", "pettingzoo": "multiagent"}
+EXTRAS = {
+    "stable_baselines3": "train",
+    "tensorboard": "train",
+    "torchmetrics": "train",
+    "pettingzoo": "multiagent",
+}
 """Optional packages and the extra that installs them."""
 
 EXIT_USER_ERROR = 2

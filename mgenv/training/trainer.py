@@ -63,6 +63,7 @@ class TrainerConfig:
         adversarial_weight: of the discriminator's word on rollouts.
         flow_every: rollout steps between flow-matching steps.
         log_every: steps between log lines.
+        save_every: steps between checkpoints, beside the last one (0: never).
     """
 
     objective: str = "flow"
@@ -89,6 +90,7 @@ class TrainerConfig:
     adversarial_weight: float = 0.05
     flow_every: int = 4
     log_every: int = 50
+    save_every: int = 1000
     model: WorldModelConfig = field(default_factory=WorldModelConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
     rollouts: RolloutConfig = field(default_factory=RolloutConfig)
@@ -164,6 +166,8 @@ class Trainer:
             self.average.update(self.model, self.step)
             if self.step % config.log_every == 0:
                 self._log(writer, parts, began)
+            if config.save_every and self.step % config.save_every == 0:
+                self.save(walks)
             if config.refresh_every and self.step % config.refresh_every == 0:
                 self._refresh(walks)
         self.save(walks)
