@@ -1,6 +1,9 @@
 # `make demo` and `make test` install what they need into .venv by themselves.
 # `make demo PYTHON=/path/to/python` uses the torch (CUDA, say) which that interpreter has.
 
+# Threads that wait asleep: on a busy machine, spinning ones cost a factor of ten.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
