@@ -10,7 +10,7 @@ from mgenv._version import __version__
 from mgenv.errors import MgenvError, UnknownNameError
 
 COMMANDS = {
-    "demo": "walk and train in a generated world, in six minutes on a laptop",
+    "demo": "walk and train in a generated world",
     "train": "train a policy with PPO (settings as key=value)",
     "evaluate": "judge a policy in a generated world and in the engine",
     "bench": "measure speed, memory or drift",
