@@ -15,16 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
-from mgenv.errors import CheckpointError, InvalidOptionError, NotResetError
+from mgenv.errors import InvalidOptionError, NotResetError
+from mgenv.memory.files import SHARED, STORED, owners, read_places, write_places
 from mgenv.memory.retrieval import POINT_SIZE, Candidates, surface_points
-from mgenv.output import write_safetensors
-
-FORMAT = "mgenv-memory-1"
-SHARED = -1
 
 
 class Memories(NamedTuple):
@@ -110,8 +106,7 @@ class MemoryBank:
     def frames(self, slot: int) -> Memories:
         """What the slot's place remembers."""
         rows = torch.tensor(self._rows(slot), dtype=torch.int64, device=self.device)
-        names = ("rgb", "depth", "pose", "observed")
-        pool = {name: self._pool[name][rows].cpu().numpy() for name in names}
+        pool = {name: self._pool[name][rows].cpu().numpy() for name in STORED}
         depth = pool["depth"].astype(np.float32)
         return Memories(pool["rgb"], depth, pool["pose"], pool["observed"])
 
@@ -311,15 +306,12 @@ class MemoryBank:
         Raises:
             OutputError: the folder cannot be written.
         """
-        keys = [key for key, rows in self._places.items() if rows]
-        tensors: dict[str, Tensor] = {}
-        for index, key in enumerate(keys):
-            rows = torch.tensor(self._places[key], dtype=torch.int64, device=self.device)
-            for name in ("rgb", "depth", "pose", "observed"):
-                tensors[f"{index}.{name}"] = self._pool[name][rows].cpu().contiguous()
-        header = {"format": FORMAT, "image_size": str(self.image_size)}
-        header["places"] = ";".join(f"{slot},{world_id}" for slot, world_id in keys)
-        write_safetensors(path, tensors, header)
+        places = {}
+        for key, rows in self._places.items():
+            if rows:
+                index = torch.tensor(rows, dtype=torch.int64, device=self.device)
+                places[key] = {name: self._pool[name][index].cpu() for name in STORED}
+        write_places(path, places, self.image_size)
 
     def load(self, path: str | Path, slots: Sequence[int] | None = None) -> list[int]:
         """Replace the places that the file holds; return their world ids.
@@ -333,16 +325,8 @@ class MemoryBank:
         places = read_places(path, self.image_size)
         wanted = set(range(self.num_slots) if slots is None else slots) | {SHARED}
         for key, frames in places.items():
-            world_id = key[1]
-            slots = range(self.num_slots)
-            owners = [SHARED] if self.shared else [s for s in slots if (s, world_id) not in places]
-            if key[0] >= 0 and not self.shared:
-                owners = [key[0]] if key[0] < self.num_slots else []
-                first = min(slot for slot, other in places if other == world_id)
-                if key[0] == first:
-                    owners += [s for s in slots if (s, world_id) not in places]
-            for owner in wanted.intersection(owners):
-                self._load_place((owner, world_id), frames)
+            for slot in wanted.intersection(owners(key, places, self.num_slots, self.shared)):
+                self._load_place((slot, key[1]), frames)
         return sorted({world_id for _, world_id in places})
 
     def _load_place(self, key: tuple[int, int], frames: dict[str, Tensor]) -> None:
@@ -396,51 +380,6 @@ class MemoryBank:
             for row in rows:
                 self._references[row] += 1
             self._places[(to_slot, key[1])] = rows
-
-
-def read_places(path: str | Path, image_size: int) -> dict[tuple[int, int], dict[str, Tensor]]:
-    """Read and check a memory file before anything is changed.
-
-    Raises:
-        CheckpointError: not a memory file, damaged, or of another image size.
-    """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path}: expected a memory file ({FORMAT}), got {header.get('format')!r}"
-                )
-            if int(header["image_size"]) != image_size:
-                raise CheckpointError(
-                    f"{path}: expected frames of {image_size} px, got {header['image_size']} px"
-                )
-            places = {}
-            for index, text in enumerate(filter(None, header["places"].split(";"))):
-                slot, world_id = (int(part) for part in text.split(","))
-                names = ("rgb", "depth", "pose", "observed")
-                frames = {n: file.get_tensor(f"{index}.{n}") for n in names}
-                _check_frames(frames, image_size)
-                places[slot, world_id] = frames
-            return places
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path}: expected a readable memory file; got {error}") from error
-
-
-def _check_frames(frames: dict[str, Tensor], size: int) -> None:
-    """Raise a ValueError unless all tensors are of the same number of frames of that size."""
-    count = len(frames["observed"])
-    shapes = {
-        "rgb": (count, size, size, 3),
-        "depth": (count, size, size),
-        "pose": (count, 4, 4),
-        "observed": (count,),
-    }
-    found = {name: tuple(frames[name].shape) for name in shapes}
-    if found != shapes or frames["rgb"].dtype != torch.uint8:
-        raise ValueError(f"tensors of shapes {found}, expected {shapes}")
 
 
 def _digest(frame: dict[str, Tensor]) -> bytes:

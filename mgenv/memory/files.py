@@ -1,0 +1,99 @@
+"""Memory files: safetensors that hold the frames of places, and whose they become when read.
+
+A place is named by its owner, a slot or everybody (:data:`SHARED`), and its world's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from mgenv.errors import CheckpointError
+from mgenv.output import write_safetensors
+
+FORMAT = "mgenv-memory-1"
+SHARED = -1
+"""The owner of what slots in one world share."""
+
+STORED = ("rgb", "depth", "pose", "observed")
+"""What a file holds of frames; the rest follows from it."""
+
+
+def write_places(
+    path: str | Path, places: Mapping[tuple[int, int], dict[str, Tensor]], image_size: int
+) -> None:
+    """Write the frames of places, by owner and world id, atomically.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    tensors = {
+        f"{index}.{name}": frames[name].contiguous()
+        for index, frames in enumerate(places.values())
+        for name in STORED
+    }
+    header = {"format": FORMAT, "image_size": str(image_size)}
+    header["places"] = ";".join(f"{owner},{world_id}" for owner, world_id in places)
+    write_safetensors(path, tensors, header)
+
+
+def owners(
+    key: tuple[int, int], keys: Collection[tuple[int, int]], num_slots: int, shared: bool
+) -> list[int]:
+    """Who gets a file's place ``key``: its slot, and those for whom ``keys`` hold none of it."""
+    if shared:
+        return [SHARED]
+    slot, world_id = key
+    without = [other for other in range(num_slots) if (other, world_id) not in keys]
+    if slot < 0:
+        return without
+    first = min(other for other, world in keys if world == world_id)
+    return [slot] * (slot < num_slots) + (without if slot == first else [])
+
+
+def read_places(path: str | Path, image_size: int) -> dict[tuple[int, int], dict[str, Tensor]]:
+    """Read and check a memory file before anything is changed.
+
+    Raises:
+        CheckpointError: not a memory file, damaged, or of another image size.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise CheckpointError(
+                    f"{path}: expected a memory file ({FORMAT}), got {header.get('format')!r}"
+                )
+            if int(header["image_size"]) != image_size:
+                raise CheckpointError(
+                    f"{path}: expected frames of {image_size} px, got {header['image_size']} px"
+                )
+            places = {}
+            for index, text in enumerate(filter(None, header["places"].split(";"))):
+                slot, world_id = (int(part) for part in text.split(","))
+                frames = {name: file.get_tensor(f"{index}.{name}") for name in STORED}
+                _check_frames(frames, image_size)
+                places[slot, world_id] = frames
+            return places
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: expected a readable memory file; got {error}") from error
+
+
+def _check_frames(frames: dict[str, Tensor], size: int) -> None:
+    """Raise a ValueError unless all tensors are of the same number of frames of that size."""
+    count = len(frames["observed"])
+    shapes = {
+        "rgb": (count, size, size, 3),
+        "depth": (count, size, size),
+        "pose": (count, 4, 4),
+        "observed": (count,),
+    }
+    found = {name: tuple(frames[name].shape) for name in shapes}
+    if found != shapes or frames["rgb"].dtype != torch.uint8:
+        raise ValueError(f"tensors of shapes {found}, expected {shapes}")
