@@ -1,8 +1,9 @@
 """How the engine's functions are compiled: by Numba, once, and cached where that is possible.
 
-The cached machine code is keyed by the text of every engine source, because Numba by itself does
-not notice that a called function in another file has changed. Without any writable folder the
-functions are compiled anew in each process and everything else works the same.
+The cached machine code is keyed by the text of every source that is compiled (the engine's and the
+memory's), because Numba by itself does not notice that a called function in another file has
+changed. Without any writable folder the functions are compiled anew in each process and everything
+else works the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numba
 
 _SOURCE = Path(__file__).parent
+_COMPILED = (_SOURCE, _SOURCE.parent / "memory")
 
 
 def _candidates() -> Iterator[Path]:
@@ -41,7 +43,7 @@ def _writable(folder: Path) -> bool:
 def cache_folder() -> Path | None:
     """The first folder that can be written, for this version of the sources; else None."""
     digest = hashlib.sha256()
-    for path in sorted(_SOURCE.glob("*.py")):
+    for path in sorted(path for folder in _COMPILED for path in folder.glob("*.py")):
         digest.update(path.read_bytes())
     name = f"numba-{digest.hexdigest()[:12]}"
     return next((root / name for root in _candidates() if _writable(root / name)), None)
@@ -89,6 +91,11 @@ def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: compile for the CPU, releasing the GIL."""
     return _compile(function)
+
+
+def pixel_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: as :func:`inlined_ray_function`, but exact about NaN and infinity."""
+    return _compile(function, _nrt=False, forceinline=True)
 
 
 def ray_function(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,8 @@
 Remembered surfaces are splatted into a z-buffer, whose depth then tells where each pixel of the
 view lies in each source: colours are read there bilinearly, not splatted, so nothing is moved by
 half a pixel however often it is remembered. Holes are filled by push-pull and marked in the mask.
-On CPUs the same is done by compiled loops, see :mod:`mgenv.memory.reprojection_cpu`.
+The same is done by compiled loops on CPUs and by kernels on CUDA, which share the arithmetic of
+:mod:`mgenv.memory.reprojection_pixels`.
 
 Shapes: B views, K sources, H×W pixels.
 """
@@ -76,11 +77,23 @@ def reproject(
     """Warp sources into the views ``pose`` (B, 4, 4)."""
     if not _runs_compiled(sources, pose):
         return reproject_plain(sources, pose, intrinsics)
+    limits = [FAR, MAX_DEPTH, COVERED, OBSERVED_WEIGHT, MIN_AGREEMENT]
+    arrays = [*_tensors(sources), pose]
+    if pose.device.type == "cuda":
+        from mgenv.memory.reprojection_cuda import draw as draw_on_cuda
+
+        known, mask = draw_on_cuda(arrays, intrinsics, limits, LEVELS)
+        return _filled(known, mask)
     from mgenv.memory.reprojection_cpu import draw  # brings Numba along
 
-    limits = [FAR, MAX_DEPTH, COVERED, OBSERVED_WEIGHT, MIN_AGREEMENT]
-    out, mask = draw([*_tensors(sources), pose], intrinsics, limits, LEVELS)
+    out, mask = draw(arrays, intrinsics, limits, LEVELS)
     return Canvas(out[:, :3], out[:, 3:], mask)
+
+
+def _filled(known: Tensor, mask: Tensor) -> Canvas:
+    """The canvas of colour and inverse depth (B, 4, H, W) where ``mask`` says they are known."""
+    filled = push_pull(known, mask)
+    return Canvas(filled[:, :3], 1.0 / filled[:, 3:].clamp(1 / MAX_DEPTH, 20.0), mask)
 
 
 def _tensors(sources: Sources) -> list[Tensor]:
@@ -88,12 +101,12 @@ def _tensors(sources: Sources) -> list[Tensor]:
 
 
 def _runs_compiled(sources: Sources, pose: Tensor) -> bool:
-    """Whether the loops of :mod:`mgenv.memory.reprojection_cpu` can do it."""
+    """Whether the loops and kernels that share :mod:`mgenv.memory.reprojection_pixels` can do it."""
     tensors = [*_tensors(sources), pose]
-    plain = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+    plain = all(t.device == pose.device and t.dtype == torch.float32 for t in tensors)
     needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     whole = all(side % 2 ** (LEVELS - 1) == 0 for side in sources.depth.shape[-2:])
-    return plain and whole and not needs_gradient
+    return plain and whole and not needs_gradient and pose.device.type in ("cpu", "cuda")
 
 
 @full_precision
@@ -113,8 +126,7 @@ def reproject_plain(
     depth = torch.where(front, near.depth, behind.depth)
     mask = (front | (behind.agreement > MIN_AGREEMENT)).float().unsqueeze(1)  # (B, 1, H, W)
     inverse = depth.clamp(0.05, MAX_DEPTH).reciprocal().unsqueeze(1)
-    filled = push_pull(torch.cat([rgb, inverse], 1), mask)  # (B, 4, H, W)
-    return Canvas(filled[:, :3], 1.0 / filled[:, 3:].clamp(1 / MAX_DEPTH, 20.0), mask)
+    return _filled(torch.cat([rgb, inverse], 1), mask)
 
 
 def source_weights(observed: Tensor, valid: Tensor, age: Tensor) -> Tensor:
