@@ -20,7 +20,13 @@ from torch import Tensor
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
 from mgenv.errors import InvalidOptionError, NotResetError
 from mgenv.memory.files import SHARED, STORED, owners, read_places, write_places
-from mgenv.memory.retrieval import POINT_SIZE, Candidates, surface_points
+from mgenv.memory.retrieval import (
+    POINT_SIZE,
+    Candidates,
+    nearest,
+    sparse_points,
+    surface_points,
+)
 
 
 class Memories(NamedTuple):
@@ -82,6 +88,7 @@ class MemoryBank:
             "depth": torch.zeros(rows, size, size, dtype=torch.float16, device=device),
             "pose": torch.zeros(rows, 4, 4, device=device),
             "points": torch.zeros(rows, 256, POINT_SIZE, device=device),
+            "sparse": torch.zeros(rows, 64, POINT_SIZE, device=device),
             "observed": torch.zeros(rows, dtype=torch.bool, device=device),
             "age": torch.zeros(rows, dtype=torch.int64, device=device),
         }
@@ -179,6 +186,7 @@ class MemoryBank:
             row = self._allocate()
             if "points" not in frame:  # the place that held it forgot it meanwhile
                 frame["points"] = surface_points(frame["depth"], frame["pose"])
+            frame["sparse"] = sparse_points(frame["points"])
             for name, value in frame.items():
                 self._pool[name][row] = value.to(self._pool[name].dtype)
             self._pool["observed"][row] = observed
@@ -239,24 +247,31 @@ class MemoryBank:
 
     # -- retrieval ------------------------------------------------------------------------------
 
-    def candidates(self, slots: Sequence[int]) -> tuple[Tensor, Candidates]:
-        """All frames of each slot's place: pool rows (n, C) and their geometry."""
+    def table(self, slots: Sequence[int]) -> Tensor:
+        """Pool rows of each slot's place, oldest first: int64 (n, C), -1 for none."""
         lists = [self._places.get(self._at[int(slot)] or (0, -1), []) for slot in slots]
         width = max([len(rows) for rows in lists] + [1])
-        table = torch.full((len(lists), width), -1, dtype=torch.int64)
+        table = np.full((len(lists), width), -1, dtype=np.int64)
         for index, rows in enumerate(lists):
-            table[index, : len(rows)] = torch.tensor(rows, dtype=torch.int64)
-        table = table.to(self.device)
+            table[index, : len(rows)] = rows
+        return torch.from_numpy(table).to(self.device)
+
+    def geometry(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The pool's surface points (R, P, 7), the sparse ones (R, S, 7), and observed (R,)."""
         if not self._references:
             self._free.append(self._allocate())
+        return self._pool["points"], self._pool["sparse"], self._pool["observed"]
+
+    def candidates(self, slots: Sequence[int]) -> tuple[Tensor, Candidates]:
+        """All frames of each slot's place: pool rows (n, C) and their geometry."""
+        table = self.table(slots)
         return table, self.select(table)
 
     def select(self, table: Tensor) -> Candidates:
         """The geometry of frames by pool row: (n, C), -1 for none."""
-        rows, pool = table.clamp_min(0), self._pool
-        return Candidates(
-            pool["points"][rows], pool["pose"][rows], pool["observed"][rows], table >= 0
-        )
+        points, _, observed = self.geometry()
+        rows = table.clamp_min(0)
+        return Candidates(points[rows], self._pool["pose"][rows], observed[rows], table >= 0)
 
     def points_near(
         self, slots: Sequence[int], position: Tensor, frames: int = 12
@@ -269,14 +284,8 @@ class MemoryBank:
         Returns:
             Points (n, frames·256, 3) and whether they exist (n, frames·256).
         """
-        table, candidates = self.candidates(slots)
-        sparse = candidates.points[:, :, ::16, :3]  # (n, C, 16, 3)
-        distance = (sparse - position[:, None, None]).norm(dim=-1)
-        score = (distance < 1.2).float().sum(-1) - 0.01 * distance.amin(-1)
-        score = score.masked_fill(~candidates.valid, -1e4)
-        best = score.topk(min(frames, score.shape[1]), dim=1).indices  # (n, frames)
-        rows = table.gather(1, best)
-        points = self._pool["points"][rows.clamp_min(0)][..., :3].flatten(1, 2)
+        rows = nearest(self, slots, position, frames)  # (n, frames)
+        points = self.geometry()[0][..., :3][rows.clamp_min(0)].flatten(1, 2)
         return points, (rows >= 0).repeat_interleave(256, 1)
 
     def surfaces(self, slot: int) -> tuple[NDArray[np.int64], Tensor, Tensor]:

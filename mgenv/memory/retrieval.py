@@ -37,6 +37,9 @@ GRID = 8
 SPARSE_GRID, GREEDY_PICKS = 6, 12
 """Of the cheap test."""
 
+NEAR, NEAR_EVERY = 1.2, 16
+"""Surfaces this near [m] are around a position; one point in so many is looked at."""
+
 POINT_SIZE = 7
 """World coordinates, depth in the candidate, and normal."""
 
@@ -86,13 +89,48 @@ def retrieve(
         Pool rows (n, k), -1 for none, and coverage (n,).
     """
     query = torch.as_tensor(pose, dtype=torch.float32, device=bank.device)
+    if rule == "visible" and bank.device.type == "cpu":
+        from mgenv.memory.retrieval_cpu import retrieve_visible  # brings Numba along
+
+        sizes = (CANDIDATES, GRID, SPARSE_GRID, min(CANDIDATES // 2, GREEDY_PICKS))
+        geometry, lenses = bank.geometry(), (bank.intrinsics, DEFAULT_INTRINSICS)
+        table = bank.table(slots)
+        found = retrieve_visible(geometry, table, query, k, lenses, sizes, GENERATED_QUALITY)
+        return Retrieved(*found)
+    return retrieve_plain(bank, slots, query, k, rule)
+
+
+def retrieve_plain(
+    bank: MemoryBank, slots: Sequence[int], pose: Tensor, k: int, rule: str = "visible"
+) -> Retrieved:
+    """:func:`retrieve` in torch, for any device."""
     table, candidates = bank.candidates(slots)
     if table.shape[1] > CANDIDATES:
-        table = table.gather(1, preselect(candidates, query, CANDIDATES))
+        table = table.gather(1, preselect(candidates, pose, CANDIDATES))
         candidates = bank.select(table)
-    picks, coverage = RULES[rule](candidates, query, k, bank.intrinsics)
+    picks, coverage = RULES[rule](candidates, pose, k, bank.intrinsics)
     rows = torch.where(picks >= 0, table.gather(1, picks.clamp_min(0)), -1)
     return Retrieved(rows, coverage)
+
+
+def nearest(bank: MemoryBank, slots: Sequence[int], position: Tensor, count: int) -> Tensor:
+    """Pool rows (n, ≤ count) of frames that show most around positions (n, 3), -1 for none."""
+    if bank.device.type != "cpu":
+        return nearest_plain(bank, slots, position, count)
+    from mgenv.memory.retrieval_cpu import find_nearest  # brings Numba along
+
+    table = bank.table(slots)
+    count = min(count, table.shape[1])
+    return find_nearest(bank.geometry()[0], table, position.float(), count, NEAR_EVERY, NEAR)
+
+
+def nearest_plain(bank: MemoryBank, slots: Sequence[int], position: Tensor, count: int) -> Tensor:
+    """:func:`nearest` in torch, for any device."""
+    table, candidates = bank.candidates(slots)
+    sparse = candidates.points[:, :, ::NEAR_EVERY, :3]  # (n, C, P / 16, 3)
+    distance = (sparse - position[:, None, None]).norm(dim=-1)
+    score = (distance < NEAR).float().sum(-1) - 0.01 * distance.amin(-1)
+    return table.gather(1, _highest(score.masked_fill(~candidates.valid, -1e4), count))
 
 
 @full_precision
@@ -110,19 +148,22 @@ def surface_points(depth: Tensor, pose: Tensor, side: int = 16) -> Tensor:
     return torch.cat([world, sampled.flatten(-3, -2), turned], -1)  # (..., P, 7)
 
 
+def sparse_points(points: Tensor) -> Tensor:
+    """Every second one of every second row of (..., 256, 7): (..., 64, 7)."""
+    return points.unflatten(-2, (16, 16))[..., ::2, ::2, :].flatten(-3, -2)
+
+
 def preselect(candidates: Candidates, pose: Tensor, limit: int) -> Tensor:
     """The ``limit`` candidates most likely to matter, by a quarter of their points: (B, limit).
 
     Half of them are picked greedily, as in :func:`visible`, half by how much each shows alone.
     """
-    count = candidates.points.shape[1]
-    points = candidates.points.unflatten(2, (16, 16))[:, :, ::2, ::2].flatten(2, 3)
-    sparse = candidates._replace(points=points)
-    quality = cell_quality(sparse, pose, DEFAULT_INTRINSICS, SPARSE_GRID)
+    few = candidates._replace(points=sparse_points(candidates.points))
+    quality = cell_quality(few, pose, DEFAULT_INTRINSICS, SPARSE_GRID)
     greedy, _ = _greedy(quality, min(limit // 2, GREEDY_PICKS))
     score = quality.sum(-1).scatter_add(1, greedy.clamp_min(0), (greedy >= 0) * 1e3)
     score = score.masked_fill(~candidates.valid, -1.0)
-    best = score.topk(min(limit, count), dim=1).indices
+    best = _highest(score, limit)
     return best.sort(dim=1).values  # in order of storing, so that ties never depend on neighbours
 
 
@@ -163,6 +204,11 @@ def frustum(
 
 
 RULES = {"visible": visible, "frustum": frustum}
+
+
+def _highest(score: Tensor, count: int) -> Tensor:
+    """Where the ``count`` highest of ``score`` (B, C) are, the first among equals: (B, ≤ count)."""
+    return score.sort(dim=1, descending=True, stable=True).indices[:, :count]
 
 
 def _greedy(quality: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,254 @@
+"""Retrieval on CPUs: what :mod:`mgenv.memory.retrieval` computes, as loops, compiled once.
+
+Points are read where the pool keeps them, and only those that a view contains are kept for the
+second look. Each view is served alone, start to end, so its picks do not depend on the others.
+
+The plain twin's named constants come in as arguments.
+
+Shapes: B views, C frames of a place, R rows of the pool, P surface points of a frame, S of them in
+the cheap test, k picks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mgenv.camera import Intrinsics
+from mgenv.engine.compiling import compiled
+from mgenv.memory.threads import in_parts
+
+f32 = np.float32
+_ZERO, _ONE, _NEAREST = f32(0.0), f32(1.0), f32(0.05)
+_FAR, _INFINITE = f32(1e4), f32(np.inf)
+
+
+@compiled
+def _seen_from(view, lens, x, y, z):
+    """Where a world point lies in a view: u, v in [0, 1] and depth; outside, if too near."""
+    x, y, z = x - view[0, 3], y - view[1, 3], z - view[2, 3]
+    depth = x * view[0, 2] + y * view[1, 2] + z * view[2, 2]
+    if not depth > _NEAREST:
+        return -_ONE, -_ONE, depth
+    u = (x * view[0, 0] + y * view[1, 0] + z * view[2, 0]) / depth
+    v = (x * view[0, 1] + y * view[1, 1] + z * view[2, 1]) / depth
+    return u * lens[0] + lens[2], v * lens[1] + lens[3], depth
+
+
+@compiled
+def _worth(point, view, depth):
+    """What a surface point of an observed frame is worth at its depth in a view."""
+    towards = _ZERO
+    for n in range(3):
+        towards += point[4 + n] * (view[n, 3] - point[n])
+    if not towards > _ZERO:
+        return _ZERO
+    return min(max(depth / max(point[3], _NEAREST), _NEAREST), _ONE)
+
+
+@compiled
+def _contained(points, rows, view, lens, grid, frames, cells, depths, values):
+    """Find the surface points inside a view; returns how many.
+
+    Args:
+        frames, cells, depths, values: (C·P,) of each, its frame and cell, how deep it lies, and
+            what it is worth if nothing stands before it.
+    """
+    last, count = f32(0.999), 0
+    for c in range(len(rows)):
+        for p in range(points.shape[1]):
+            point = points[rows[c], p]
+            u, v, depth = _seen_from(view, lens, point[0], point[1], point[2])
+            if u >= _ZERO and u < _ONE and v >= _ZERO and v < _ONE:
+                row, column = int(min(v, last) * f32(grid)), int(min(u, last) * f32(grid))
+                frames[count], cells[count] = c, row * grid + column
+                depths[count], values[count] = depth, _worth(point, view, depth)
+                count += 1
+    return count
+
+
+@compiled
+def _cell_quality(points, observed, rows, view, lens, grid, generated):
+    """How well frames show the visible cells of a view: (C, grid²)."""
+    most, quality = len(rows) * points.shape[1], np.zeros((len(rows), grid * grid), f32)
+    frames, cells = np.empty(most, np.int32), np.empty(most, np.int32)
+    depths, values = np.empty(most, f32), np.empty(most, f32)
+    count = _contained(points, rows, view, lens, grid, frames, cells, depths, values)
+    front = np.full(grid * grid, _FAR)
+    for n in range(count):
+        front[cells[n]] = min(front[cells[n]], depths[n])
+    for n in range(count):
+        c, cell = frames[n], cells[n]
+        if depths[n] < f32(1.15) * front[cell] + f32(0.15):
+            value = values[n] if observed[rows[c]] else values[n] * generated
+            quality[c, cell] = max(quality[c, cell], value)
+    return quality
+
+
+@compiled
+def _gain(quality, best):
+    """What a frame adds to the best quality of each cell."""
+    total = _ZERO
+    for cell in range(len(best)):
+        total += max(quality[cell] - best[cell], _ZERO)
+    return total
+
+
+@compiled
+def _gains(quality):
+    """What each frame shows alone, (C,)."""
+    none, gains = np.zeros(quality.shape[1], f32), np.empty(len(quality), f32)
+    for c in range(len(quality)):
+        gains[c] = _gain(quality[c], none)
+    return gains
+
+
+@compiled
+def _greedy(quality, gain, k):
+    """Pick what adds most, best first: (k,), -1 where nothing more helps.
+
+    Args:
+        gain: (C,) of each frame alone; used up. Gains only fall as frames are picked, so the last
+            one known is a bound, and few must be known anew.
+    """
+    picks, best = np.full(k, -1), np.zeros(quality.shape[1], f32)
+    for n in range(k):
+        most = f32(1e-3)
+        for c in range(len(gain)):
+            if gain[c] > most:
+                gain[c] = _gain(quality[c], best)
+                if gain[c] > most:
+                    most, picks[n] = gain[c], c
+        if picks[n] < 0:
+            break
+        for cell in range(len(best)):
+            best[cell] = max(best[cell], quality[picks[n], cell])
+    return picks
+
+
+@compiled
+def _highest(score, count):
+    """Where the ``count`` highest of ``score`` (C,), which is used up, are; first among equals."""
+    picks = np.empty(count, np.int64)
+    for n in range(count):
+        picks[n] = np.argmax(score)
+        score[picks[n]] = -_INFINITE
+    return picks
+
+
+@compiled
+def _preselect(sparse, observed, rows, view, lens, grid, generated, greedy, limit):
+    """The ``limit`` rows most likely to matter, in order of storing."""
+    quality = _cell_quality(sparse, observed, rows, view, lens, grid, generated)
+    score = _gains(quality)
+    for c in _greedy(quality, score.copy(), greedy):
+        if c >= 0:
+            score[c] += f32(1e3)
+    return rows[np.sort(_highest(score, limit))]
+
+
+@compiled
+def _visible(points, observed, rows, view, lens, grid, generated, picks):
+    """Fill ``picks`` (k,) with the rows that explain most of a view; returns how many cells."""
+    quality = _cell_quality(points, observed, rows, view, lens, grid, generated)
+    chosen = _greedy(quality, _gains(quality), len(picks))
+    for n in range(len(picks)):
+        picks[n] = rows[chosen[n]] if chosen[n] >= 0 else -1
+    covered = 0
+    for cell in range(grid * grid):
+        for c in range(len(rows)):
+            if quality[c, cell] > _ZERO:
+                covered += 1
+                break
+    return covered
+
+
+@compiled
+def retrieve_views(
+    points, sparse, observed, table, view, lens, cheap_lens, sizes, generated, picks, coverage,
+    first, last,
+):  # fmt: skip
+    """Views ``first`` to ``last``: picks (B, k) and coverage (B,)."""
+    limit, grid, sparse_grid, greedy = sizes
+    for b in range(first, last):
+        rows = table[b][table[b] >= 0]
+        if len(rows) > limit:
+            rows = _preselect(
+                sparse, observed, rows, view[b], cheap_lens, sparse_grid, generated, greedy, limit
+            )  # fmt: skip
+        covered = _visible(points, observed, rows, view[b], lens, grid, generated, picks[b])
+        coverage[b] = f32(covered) / f32(grid * grid)
+
+
+@compiled
+def _nearness(points, position, every, reach):
+    """How much of a frame (P, 7) is around a position: points in reach, then the nearest one."""
+    near, nearest = _ZERO, _INFINITE
+    for p in range(0, len(points), every):
+        x, y, z = points[p, 0] - position[0], points[p, 1] - position[1], points[p, 2] - position[2]
+        distance = f32(math.sqrt(x * x + y * y + z * z))
+        nearest = min(nearest, distance)
+        if distance < reach:
+            near += _ONE
+    return near - f32(0.01) * nearest
+
+
+@compiled
+def find_nearest_of_slots(points, table, position, every, reach, picks, first, last):
+    """Slots ``first`` to ``last``: picks (B, count)."""
+    picks[first:last] = -1
+    for b in range(first, last):
+        rows = table[b][table[b] >= 0]
+        score = np.empty(len(rows), f32)
+        for c in range(len(rows)):
+            score[c] = _nearness(points[rows[c]], position[b], every, reach)
+        kept = _highest(score, min(len(rows), picks.shape[1]))
+        for n in range(len(kept)):
+            picks[b, n] = rows[kept[n]]
+
+
+def retrieve_visible(
+    geometry: Sequence[Tensor], table: Tensor, view: Tensor, k: int,
+    lenses: tuple[Intrinsics, Intrinsics], sizes: tuple[int, int, int, int], generated: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Pool rows (B, k) and coverage (B,), by as many threads as torch has.
+
+    Args:
+        geometry: the pool's points (R, P, 7) and sparse ones (R, S, 7), and whether frames were
+            observed (R,); float32 on the CPU.
+        table: int64 (B, C) rows to choose from, -1 for none.
+        view: (B, 4, 4).
+        lenses: of the full test and of the cheap one.
+        sizes: CANDIDATES, GRID, SPARSE_GRID, and how many the cheap test picks greedily.
+        generated: GENERATED_QUALITY.
+    """
+    picks, coverage = torch.empty(len(table), k, dtype=torch.int64), torch.empty(len(table))
+    inputs = [tensor.detach().contiguous().numpy() for tensor in (*geometry, table, view)]
+    inputs += [np.array([lens.fx, lens.fy, lens.cx, lens.cy], f32) for lens in lenses]
+    outputs = picks.numpy(), coverage.numpy()
+    in_parts(
+        lambda *part: retrieve_views(*inputs, sizes, f32(generated), *outputs, *part), len(table)
+    )
+    return picks, coverage
+
+
+def find_nearest(
+    points: Tensor, table: Tensor, position: Tensor, count: int, every: int, reach: float
+) -> Tensor:
+    """Pool rows (B, count) of the frames that show most around positions (B, 3), -1 for none.
+
+    Args:
+        every: one in how many points is looked at.
+        reach: how far around [m].
+    """
+    picks = torch.empty(len(table), count, dtype=torch.int64)
+    inputs = [tensor.detach().contiguous().numpy() for tensor in (points, table, position)]
+    in_parts(
+        lambda *part: find_nearest_of_slots(*inputs, every, f32(reach), picks.numpy(), *part),
+        len(table),
+    )
+    return picks
