@@ -2,8 +2,10 @@
 
 `visible` asks how much of the *visible* surface a frame would explain: candidates' surface points
 are projected into the query, a coarse z-buffer keeps what is in front, and frames are picked
-greedily for what the others do not cover yet. `frustum` is the rule of Matrix-Game 3.0: the share
-of points of the query's frustum that fall into a candidate's view, whatever stands between.
+greedily for what the others do not cover yet. Observed and generated surfaces have a z-buffer each:
+a wall that was imagined in the wrong place must not hide what was seen. `frustum` is the rule of
+Matrix-Game 3.0: the share of points of the query's frustum that fall into a candidate's view,
+whatever stands between.
 
 Shapes: B queries, C candidates, P surface points a candidate, k picks.
 """
@@ -226,15 +228,14 @@ def _greedy(quality: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def cell_quality(
     candidates: Candidates, pose: Tensor, intrinsics: Intrinsics, grid: int = GRID
 ) -> Tensor:
-    """How well each candidate shows each visible cell of the query: (B, C, G²) in [0, 1]."""
+    """How well each candidate shows each visible cell of the query: (B, C, G²) in [0, 1].
+
+    Observed surfaces hide observed ones, and generated ones generated ones.
+    """
     inside, cell, depth = _project(candidates.points, pose, intrinsics, grid)  # (B, C, P)
     inside &= candidates.valid.unsqueeze(-1)
-    batch, count, points = cell.shape
-    far = torch.full((batch, grid * grid), 1e4, device=pose.device)
-    front = far.scatter_reduce(
-        1, cell.flatten(1), depth.masked_fill(~inside, 1e4).flatten(1), "amin"
-    )  # (B, G²)
-    surface = front.gather(1, cell.flatten(1)).view(batch, count, points)
+    batch, count, _ = cell.shape
+    surface = _nearest_surface(inside, cell, depth, candidates.observed, grid)
     to_view = pose[:, None, None, :3, 3] - candidates.points[..., :3]
     front = (candidates.points[..., 4:] * to_view).sum(-1) > 0
     seen = inside & front & (depth < 1.15 * surface + 0.15)
@@ -243,6 +244,17 @@ def cell_quality(
     value = (resolution * worth) * seen
     cells = value.new_zeros(batch, count, grid * grid)
     return cells.scatter_reduce(2, cell, value, "amax")
+
+
+def _nearest_surface(
+    inside: Tensor, cell: Tensor, depth: Tensor, observed: Tensor, grid: int
+) -> Tensor:
+    """Depth of the first surface of a point's kind, observed or not, in its cell: (B, C, P)."""
+    buffer = cell + grid * grid * observed.unsqueeze(-1)  # a z-buffer a kind, one after the other
+    index = buffer.flatten(1)  # (B, C·P)
+    far = torch.full((len(cell), 2 * grid * grid), 1e4, device=depth.device)
+    front = far.scatter_reduce(1, index, depth.masked_fill(~inside, 1e4).flatten(1), "amin")
+    return front.gather(1, index).view_as(cell)
 
 
 def _project(

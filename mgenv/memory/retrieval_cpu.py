@@ -73,18 +73,20 @@ def _contained(points, rows, view, lens, grid, frames, cells, depths, values):
 
 @compiled
 def _cell_quality(points, observed, rows, view, lens, grid, generated):
-    """How well frames show the visible cells of a view: (C, grid²)."""
+    """How well frames show the visible cells of a view: (C, grid²); a z-buffer a kind of frame."""
     most, quality = len(rows) * points.shape[1], np.zeros((len(rows), grid * grid), f32)
     frames, cells = np.empty(most, np.int32), np.empty(most, np.int32)
     depths, values = np.empty(most, f32), np.empty(most, f32)
     count = _contained(points, rows, view, lens, grid, frames, cells, depths, values)
-    front = np.full(grid * grid, _FAR)
+    front = np.full((2, grid * grid), _FAR)
     for n in range(count):
-        front[cells[n]] = min(front[cells[n]], depths[n])
+        kind, cell = int(observed[rows[frames[n]]]), cells[n]
+        front[kind, cell] = min(front[kind, cell], depths[n])
     for n in range(count):
         c, cell = frames[n], cells[n]
-        if depths[n] < f32(1.15) * front[cell] + f32(0.15):
-            value = values[n] if observed[rows[c]] else values[n] * generated
+        kind = int(observed[rows[c]])
+        if depths[n] < f32(1.15) * front[kind, cell] + f32(0.15):
+            value = values[n] if kind else values[n] * generated
             quality[c, cell] = max(quality[c, cell], value)
     return quality
 

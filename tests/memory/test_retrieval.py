@@ -7,7 +7,7 @@ import torch
 
 from mgenv.camera import DEFAULT_INTRINSICS
 from mgenv.memory.bank import MemoryBank
-from mgenv.memory.retrieval import CANDIDATES, RULES, preselect, retrieve
+from mgenv.memory.retrieval import CANDIDATES, RULES, preselect, retrieve, retrieve_plain
 from tests.memory.scenes import SIZE, draw, looking
 
 WALL, BEHIND = (2.0, 0.9), (6.0, 0.2)
@@ -55,6 +55,15 @@ def test_observed_frames_come_first(bank):
     remember(bank, 0, QUERY, observed=False)
     seen = remember(bank, 0, looking(-0.2), observed=True)
     assert picks(bank, 2)[0] == seen
+
+
+@pytest.mark.parametrize("find", [retrieve, retrieve_plain])
+@pytest.mark.parametrize("observed, hidden", [(False, False), (True, True)])
+def test_only_observed_walls_hide_observed_ones(bank, find, observed, hidden):
+    behind = remember(bank, 0, looking(2.2))  # past the wall, if there is one
+    wall = remember(bank, 0, QUERY, observed=observed, walls=[WALL])
+    found = find(bank, [0], QUERY[None], 2).indices[0].tolist()
+    assert found == ([wall, -1] if hidden else [behind, wall])
 
 
 def test_frames_are_picked_for_what_the_others_do_not_show(bank):
