@@ -101,7 +101,7 @@ def _tensors(sources: Sources) -> list[Tensor]:
 
 
 def _runs_compiled(sources: Sources, pose: Tensor) -> bool:
-    """Whether the loops and kernels that share :mod:`mgenv.memory.reprojection_pixels` can do it."""
+    """Whether loops or kernels (:mod:`mgenv.memory.reprojection_pixels`) can do it."""
     tensors = [*_tensors(sources), pose]
     plain = all(t.device == pose.device and t.dtype == torch.float32 for t in tensors)
     needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,6 @@ def draw(
     device, (batch, count, height, width) = depth.device, depth.shape
     far, farthest, covered, observed, enough = (np.float32(limit) for limit in limits)
     rays = intrinsics.rays(height, width, device)  # (H, W, 3)
-    lens = [intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]
     views = Pose(view.unsqueeze(1).expand(-1, count, -1, -1))
     into = Pose(pose).inverse().compose(views).matrix[..., :3, :]  # (B, K, 3, 4)
     frame = views.inverse().compose(Pose(pose)).matrix[..., :3, :]
@@ -83,7 +83,7 @@ def draw(
     eyes = (
         rays[0, :, 0].contiguous(),
         rays[:, 0, 1].contiguous(),
-        torch.tensor(lens, device=device),
+        _lens(intrinsics, device),
     )
     stream = current_stream(device)
     rgb_, depth_, weight_, into_, frame_ = map(cuda.as_cuda_array, sources)
@@ -98,6 +98,13 @@ def draw(
         enough, out_, mask_,
     )  # fmt: skip
     return out, mask
+
+
+@functools.cache
+def _lens(intrinsics: Intrinsics, device: torch.device) -> Tensor:
+    """fx, fy, cx, cy, copied to the device once."""
+    values = [intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]
+    return torch.tensor(values, device=device)
 
 
 def _blocks(pixels: Tensor) -> int:

@@ -7,7 +7,7 @@ first one shows nothing. Nothing here allocates.
 The plain twin's named constants come in as arguments, because the cache of machine code notices
 changes in this file only.
 
-Shapes: K sources, H×W pixels. A frame of reference is float32 (3, 4), a lens (4,) is fx, fy, cx, cy.
+Shapes: K sources, H×W pixels. A frame of reference is float32 (3, 4), a lens is fx, fy, cx, cy.
 """
 
 from __future__ import annotations

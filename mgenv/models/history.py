@@ -29,7 +29,7 @@ class History:
     @classmethod
     def empty(cls, config: TransformerConfig, batch: int, device: torch.device | str) -> History:
         """No frame seen yet."""
-        tokens, head = config.history * config.side**2, config.width // config.heads
+        tokens, head = config.history * config.tokens, config.width // config.heads
         shape = (config.depth, 2, batch, tokens, config.heads, head)
         return cls(
             cache=torch.zeros(shape, device=device),
@@ -60,7 +60,7 @@ class History:
     @torch.no_grad()
     def append(self, network: Transformer, latents: Tensor, pose: Tensor) -> History:
         """History with one more frame; latents (B, C, h, w), pose (B, 4, 4)."""
-        tokens = network.config.side**2
+        tokens = network.config.tokens
         motion = pose_features(pose, self.pose, self.present[:, -1])
         past = [(keys[:, tokens:], values[:, tokens:]) for keys, values in self.keys_values()]
         present = torch.cat([self.present[:, 1:], torch.ones_like(self.present[:, :1])], 1)

@@ -5,7 +5,10 @@ One sequence, masked block-causally: clean history frames look at the few before
 Nothing clean ever looks at the noisy frame, so keys and values of history are computed once and
 reused over denoising steps and environment steps.
 
-Legend: B batch, F frames, S = side² tokens a frame, L queries, D width, N heads, H head width.
+A token is a patch of latent cells, so that attention stays cheap; the noisy frame enters and leaves
+through convolutions over the cells themselves, which keep what is finer than a token.
+
+Legend: B batch, F frames, S tokens a frame, L queries, D width, N heads, H head width.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from torch import Tensor, nn
 
 from mgenv.camera import full_precision
 from mgenv.models.attention import attend, rope_angles, rotate
+from mgenv.models.vae import ResBlock
 
 POSE_FEATURES = 15
 MASK_CELLS = 16
@@ -31,17 +35,32 @@ class TransformerConfig:
     """Sizes of the network.
 
     Attributes:
-        width, depth, heads: of the transformer.
+        width, depth, heads, hidden: of the transformer; ``hidden`` is inside its MLPs.
+        cells: channels of the convolutions over latent cells.
         history: clean frames that the noisy frame, and a clean frame counting itself, can see.
         latent_channels, side: of a frame's latents (C, side, side).
+        patch: latent cells along a side of a token.
     """
 
     width: int = 256
     depth: int = 6
     heads: int = 4
+    hidden: int = 896
+    cells: int = 80
     history: int = 4
     latent_channels: int = 24
     side: int = 8
+    patch: int = 2
+
+    @property
+    def rows(self) -> int:
+        """Tokens along a side of a frame."""
+        return self.side // self.patch
+
+    @property
+    def tokens(self) -> int:
+        """Tokens a frame."""
+        return self.rows**2
 
 
 class Block(nn.Module):
@@ -53,8 +72,8 @@ class Block(nn.Module):
         self.heads = config.heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.up = nn.Linear(width, 4 * width, bias=False)
-        self.down = nn.Linear(4 * width, width, bias=False)
+        self.up = nn.Linear(width, config.hidden, bias=False)
+        self.down = nn.Linear(config.hidden, width, bias=False)
         self.modulation = nn.Parameter(torch.zeros(6, width))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.down.weight)
@@ -89,21 +108,27 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        width, channels = config.width, config.latent_channels
-        self.frame_in = nn.Linear(channels, width)
-        self.noisy_in = nn.Linear(channels, width)
-        self.canvas_in = nn.Linear(channels + MASK_CELLS, 2 * width)
+        width, cells, channels = config.width, config.cells, config.latent_channels
+        area = config.patch**2
+        self.frame_in = nn.Linear(channels * area, width)
+        self.canvas_in = nn.Linear((channels + MASK_CELLS) * area, width)
+        self.noisy_in = nn.Conv2d(2 * channels + MASK_CELLS, cells, 3, padding=1)
+        self.before = ResBlock(cells)
+        self.cells_in = nn.Linear(cells * area, width)
         self.pose_in = nn.Sequential(
             nn.Linear(POSE_FEATURES, width), nn.SiLU(), nn.Linear(width, width)
         )
         self.kind = nn.Parameter(torch.randn(3, width) * 0.02)
-        self.time_in = nn.Sequential(nn.Linear(64, width), nn.SiLU())
-        self.time_out = nn.Linear(width, 6 * width)
+        self.time_in = nn.Sequential(nn.Linear(64, width // 2), nn.SiLU())
+        self.time_out = nn.Linear(width // 2, 6 * width)
+        self.time_cells = nn.Linear(width // 2, 2 * cells)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.head = nn.Linear(width, channels)
-        for layer in (self.time_out, self.head):
+        self.cells_out = nn.Linear(width, cells * area)
+        self.after = nn.Sequential(ResBlock(cells), ResBlock(cells))
+        self.head = nn.Conv2d(cells, channels, 3, padding=1)
+        for layer in (self.time_out, self.time_cells, self.head):
             nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     # -- the three kinds of token, in the order in which they may see each other -----------------
 
@@ -124,9 +149,9 @@ class Transformer(nn.Module):
             A layer each: (B, F·S, N, H) keys and values of the new frames.
         """
         batch, frames = latents.shape[:2]
-        window, tokens = self.config.history - 1, self.config.side**2
-        x = self.frame_in(_tokens(latents)) + self._pose(pose, 0)  # (B, F, S, D)
-        x, modulation = x.flatten(0, 1), self._modulation(x.new_zeros(batch * frames))
+        window, tokens = self.config.history - 1, self.config.tokens
+        x = self.frame_in(self._patches(latents)) + self._pose(pose, 0)  # (B, F, S, D)
+        x, modulation = x.flatten(0, 1), self._modulation(self._time(x.new_zeros(batch * frames)))
         turn = self._turn(time.flatten())
         keep = present.unfold(1, window + 1, 1).flatten(0, 1)  # (BF, W+1)
         keep = keep.repeat_interleave(tokens, 1)
@@ -152,9 +177,8 @@ class Transformer(nn.Module):
             context: history's keys and values, (B, W·S, N, H).
             present: bool (B, W).
         """
-        features = self.canvas_in(_tokens(canvas)).chunk(2, -1)[0]  # (B, S, D)
-        x = features + self._pose(pose, 1)
-        modulation = self._modulation(x.new_zeros(len(x)))
+        x = self.canvas_in(self._patches(canvas)) + self._pose(pose, 1)  # (B, S, D)
+        modulation = self._modulation(self._time(x.new_zeros(len(x))))
         turn, keep = self._turn(time), self._present(present, 1)
         joined: KeysValues = []
         for block, (keys, values) in zip(self._layers(), context, strict=True):
@@ -178,22 +202,25 @@ class Transformer(nn.Module):
 
         ``context`` comes from :meth:`memory`; the other arguments are as there.
         """
-        x = self.noisy_in(_tokens(noisy)) + self.canvas_in(_tokens(canvas)).chunk(2, -1)[1]
-        x = x + self._pose(pose, 2)  # (B, S, D)
-        modulation, turn = self._modulation(sigma), self._turn(time)
+        embedding = self._time(sigma)
+        scale, shift = self.time_cells(embedding)[..., None, None].chunk(2, 1)
+        fine = self.noisy_in(torch.cat([noisy, canvas], 1))  # (B, cells, h, w)
+        fine = self.before(fine * (1 + scale) + shift)
+        x = self.cells_in(self._patches(fine)) + self._pose(pose, 2)  # (B, S, D)
+        modulation, turn = self._modulation(embedding), self._turn(time)
         keep = self._present(present, 2)
         for block, (keys, values) in zip(self._layers(), context, strict=True):
             q, k, v = block.project(x, modulation, turn)
             keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
             x = block.finish(x, attend(q, keys, values, keep), modulation)
-        out = self.head(F.rms_norm(x, x.shape[-1:]))  # (B, S, C)
-        return out.transpose(1, 2).unflatten(2, (self.config.side, self.config.side)).float()
+        coarse = self.cells_out(F.rms_norm(x, x.shape[-1:]))  # (B, S, cells·patch²)
+        return self.head(self.after(fine + self._cells(coarse))).float()
 
     # -- helpers ---------------------------------------------------------------------------------
 
     def _turn(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine of every token's angles, (B, S, 1, H/2) each."""
-        angles = rope_angles(time, self.config.side, self.config.width // self.config.heads)
+        angles = rope_angles(time, self.config.rows, self.config.width // self.config.heads)
         return angles.cos().unsqueeze(2), angles.sin().unsqueeze(2)
 
     def _layers(self) -> list[Block]:
@@ -202,21 +229,33 @@ class Transformer(nn.Module):
     def _pose(self, pose: Tensor, kind: int) -> Tensor:
         return (self.pose_in(pose) + self.kind[kind]).unsqueeze(-2)
 
-    def _modulation(self, sigma: Tensor) -> Tensor:
-        """(B,) noise levels to (B, 1, 6, D)."""
+    def _time(self, sigma: Tensor) -> Tensor:
+        """(B,) noise levels to an embedding (B, D/2)."""
         steps = torch.arange(32, device=sigma.device, dtype=torch.float32)
         phase = sigma.float()[:, None] * torch.exp(steps * math.log(200.0) / 31)
-        embedding = self.time_in(torch.cat([phase.cos(), phase.sin()], -1))
+        return self.time_in(torch.cat([phase.cos(), phase.sin()], -1))
+
+    def _modulation(self, embedding: Tensor) -> Tensor:
+        """(B, D/2) to shifts, scales and gates (B, 1, 6, D)."""
         return self.time_out(embedding).unflatten(-1, (6, -1)).unsqueeze(1)
+
+    def _patches(self, cells: Tensor) -> Tensor:
+        """(..., C, h, w) to (..., S, C·patch²)."""
+        return F.pixel_unshuffle(cells, self.config.patch).flatten(-2).transpose(-1, -2)
+
+    def _cells(self, patches: Tensor) -> Tensor:
+        """Inverse of :meth:`_patches`, for (B, S, C·patch²)."""
+        grid = patches.transpose(-1, -2).unflatten(-1, (self.config.rows, self.config.rows))
+        return F.pixel_shuffle(grid, self.config.patch)
 
     def _present(self, present: Tensor, more: int) -> Tensor:
         """History's frames (B, W) and ``more`` frames that exist, a token each."""
         keep = torch.cat([present, present.new_ones(len(present), more)], 1)
-        return keep.repeat_interleave(self.config.side**2, 1)
+        return keep.repeat_interleave(self.config.tokens, 1)
 
     def _windows(self, keys: Tensor, before: Tensor | None) -> Tensor:
         """(B, F·S, N, H) to each frame's window (B·F, (W+1)·S, N, H)."""
-        tokens, window = self.config.side**2, self.config.history - 1
+        tokens, window = self.config.tokens, self.config.history - 1
         if before is None:
             before = keys.new_zeros(len(keys), window * tokens, *keys.shape[2:])
         frames = torch.cat([before, keys], 1).unflatten(1, (-1, tokens))
@@ -269,8 +308,3 @@ def canvas_features(latents: Tensor, mask: Tensor) -> Tensor:
     cell = mask.shape[-1] // latents.shape[-1]
     coarse = F.avg_pool2d(mask, cell // 4) if cell > 4 else mask
     return torch.cat([latents, F.pixel_unshuffle(coarse, 4) * 2 - 1], 1)
-
-
-def _tokens(latents: Tensor) -> Tensor:
-    """(..., C, h, w) to (..., S, C)."""
-    return latents.flatten(-2).transpose(-1, -2)

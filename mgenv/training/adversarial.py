@@ -21,8 +21,9 @@ SELF_WEIGHT = 0.3
 KNOWN_JUDGED = 0.05
 """What the discriminator counts where memory explains the view, beside 1 where nothing does."""
 
-HOLE_WEIGHT = 0.05
-"""What the truth counts where nothing was remembered: it is one of many right answers."""
+GAP_WEIGHT, HOLE_WEIGHT = 0.5, 0.05
+"""What the truth counts in gaps that memory surrounds, and in vast holes, where it is one of many
+right answers."""
 
 
 def imagine_with_gradient(
@@ -58,24 +59,37 @@ def rollout_loss(
     canvas: Canvas,
     frame: Tensor,
     truth: Tensor,
-    adversarial_weight: float,
+    adversarial_weight: Tensor,
 ) -> Loss:
-    """Truth where it is known, own memory where only that is, the discriminator everywhere.
+    """Truth where it is known, own memory where only that is, the discriminator in holes.
 
     Args:
         frame, truth: (B, 4, H, W) colour and log depth.
+        adversarial_weight: scalar.
     """
-    known = canvas.mask
-    true = (rollouts.explored | rollouts.young).float()[:, None, None, None]
+    known, true = canvas.mask, rollouts.has_truth.float()[:, None, None, None]
     own = torch.cat([canvas.rgb, depth_to_channel(canvas.depth)], 1)
     target = torch.where(true > 0, truth, own)
-    weight = known * (true + SELF_WEIGHT * (1 - true)) + (1 - known) * true * HOLE_WEIGHT
+    judged = generator_loss(critic, truth, frame, shown_mask(rollouts, canvas))  # (B, h, w)
+    hole = F.avg_pool2d(1 - known, known.shape[-1] // judged.shape[-1])  # (B, 1, h, w)
+    vast = F.avg_pool2d(hole, 3, 1, 1, count_include_pad=False).square()
+    spread = F.interpolate(vast, known.shape[-2:])  # (B, 1, H, W)
+    gap = GAP_WEIGHT * (1 - spread) + HOLE_WEIGHT * spread
+    weight = known * (true + SELF_WEIGHT * (1 - true)) + (1 - known) * true * gap
     pixels = (pixel_loss(frame, target) * weight).mean()
-    judged = generator_loss(critic, truth, frame, known)  # (B, h, w)
-    hole = F.avg_pool2d(1 - known, known.shape[-1] // judged.shape[-1]).squeeze(1)
-    adversarial = (judged * (KNOWN_JUDGED + hole)).mean()
+    word = KNOWN_JUDGED + hole * (true * vast + 1 - true)
+    adversarial = (judged * word.squeeze(1)).mean()
     total = pixels + adversarial_weight * adversarial
     return Loss(total, {"rollout_pixels": pixels.detach(), "adversarial": adversarial.detach()})
+
+
+def shown_mask(rollouts: Rollouts, canvas: Canvas) -> Tensor:
+    """What the discriminator is told of the memory mask: (B, 1, H, W).
+
+    Nothing where a slot wanders: its true frame is of another place, so that edges of the mask
+    would give the imagined one away.
+    """
+    return canvas.mask * (~rollouts.wanders).float()[:, None, None, None]
 
 
 def _noise(shape: tuple[int, ...], rollouts: Rollouts) -> Tensor:

@@ -34,7 +34,7 @@ class ClipConfig:
 
     targets: int = 8
     history: int = 4
-    candidates: int = 32
+    candidates: int = 48
     retrieved: int = 4
     no_memory: float = 0.4
     sparse_memory: float = 0.2
@@ -92,13 +92,21 @@ def _draw_times(
     device = walks.rgb.device
     frames = config.history + config.targets
     walk = torch.randint(count, (batch,), generator=generator, device=device)
-    weights = torch.tensor(config.stride_weights, device=device)
-    drawn = torch.multinomial(weights, batch, replacement=True, generator=generator)
-    stride = torch.tensor(config.strides, device=device)[drawn]
-    stride = stride.clamp(max=(length - 2) // frames)
+    stride = _draw_strides(batch, config, generator).clamp(max=(length - 2) // frames)
     room = length - 1 - stride * (frames - 1)
     start = 1 + (torch.rand(batch, generator=generator, device=device) * (room - 1)).long()
     return walk, start[:, None] + stride[:, None] * torch.arange(frames, device=device)
+
+
+def _draw_strides(batch: int, config: ClipConfig, generator: torch.Generator) -> Tensor:
+    """Frames from one to the next: int64 (B,)."""
+    draw = torch.rand(batch, generator=generator, device=generator.device)
+    stride = torch.full_like(draw, config.strides[-1], dtype=torch.int64)
+    bound = sum(config.stride_weights)
+    for value, weight in zip(config.strides[-2::-1], config.stride_weights[:0:-1], strict=True):
+        bound -= weight
+        stride = torch.where(draw * sum(config.stride_weights) < bound, value, stride)
+    return stride
 
 
 def _draw_memory(

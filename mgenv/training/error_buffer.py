@@ -40,8 +40,8 @@ class ErrorBuffer:
         place = (self._next[bucket] + order) % entries
         self.residuals[bucket, place] = residual.to(torch.float16)
         added = one_hot.sum(0)
-        self._next = (self._next + added) % entries
-        self.filled = (self.filled + added).clamp(max=entries)
+        self._next.add_(added).remainder_(entries)
+        self.filled.add_(added).clamp_(max=entries)
 
     def inject(
         self, rgb: Tensor, depth: Tensor, probability: float, generator: torch.Generator

@@ -24,10 +24,14 @@ class Loss:
     parts: dict[str, Tensor]
 
 
+DEPTH_WEIGHT = 3.0
+"""What log depth counts beside a colour."""
+
+
 def pixel_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Per-pixel error of colour and log depth (B, 4, H, W) with their gradients: (B, 1, H, W)."""
-    weight = predicted.new_tensor([1.0, 1.0, 1.0, 3.0]).view(1, 4, 1, 1)
-    error = (predicted - target) * weight
+    error = predicted - target
+    error = torch.cat([error[:, :3], DEPTH_WEIGHT * error[:, 3:]], 1)
     value = error.abs() + 2 * error.square()
     across = F.pad(error[..., 1:] - error[..., :-1], (0, 1)).abs()
     down = F.pad(error[..., 1:, :] - error[..., :-1, :], (0, 0, 0, 1)).abs()
@@ -54,7 +58,8 @@ def flow_matching_loss(
     velocity = predict_velocity(model, clips, context, features, noisy, sigma, generator)
     flow = F.mse_loss(velocity, noise - clean)
     estimate = clean_estimate(noisy, velocity, sigma[:, None, None, None])
-    chosen = torch.randperm(len(clean), generator=generator, device=clean.device)[:refined]
+    order = torch.rand(len(clean), generator=generator, device=clean.device).argsort()
+    chosen = order[:refined]
     pixels = _refined_loss(model, clips, estimate, chosen, first, sigma, errors)
     return Loss(flow + pixels, {"flow": flow.detach(), "pixels": pixels.detach()})
 
@@ -81,7 +86,7 @@ def predict_velocity(
     present = torch.ones(batch, frames + history - 1, dtype=torch.bool, device=device)
     present[:, : history - 1] = False
     keys_values = network.history(context, motion, time, present, None)
-    window = history_windows(keys_values, history, network.config.side**2)
+    window = history_windows(keys_values, history, network.config.tokens)
     seen = _history_present(batch * n, history, drop_history, generator)
     target_motion = pose_features(clips.pose, previous, known)[:, history:].flatten(0, 1)
     target_motion = torch.where(seen[:, -1:], target_motion, _no_motion(target_motion))

@@ -1,9 +1,9 @@
 """Training on the model's own rollouts: its own frames as history, memory and canvas sources.
 
-Many walks are re-lived side by side by the few-step sampler, each to a random age, with the same
-retrieval and keyframe rule as at run time; only the newest frame gets a gradient. Where observed
-memory explains the view the truth is the target; where nothing does, a discriminator asks that it
-look like a place.
+Many slots live side by side on frames of the few-step sampler, each to a random age, with the same
+retrieval and keyframe rule as at run time; only the newest frame gets a gradient. Some re-live a
+recorded walk: where observed memory explains the view the truth is the target. Others wander off
+into what they imagine, for longer: there a discriminator asks that it look like a place.
 """
 
 from __future__ import annotations
@@ -13,12 +13,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mgenv.camera import Pose
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
 from mgenv.memory.retrieval import POINT_SIZE, Candidates, surface_points, visible
 from mgenv.models.history import History
 from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import Walks, to_float
+from mgenv.training.walkers import Walkers
+
+FEW = 8
+"""True frames up to the start that a rollout remembers, at most."""
+
+ALONE = 0.2
+"""Share of explored rollouts that begin from memory alone, without a last frame."""
+
+MEMORY = ("rgb", "depth", "pose", "points")
+
+RESTARTS = 16
+"""Slots that can start anew in one step; a fixed number, so that steps can be recorded."""
 
 
 @dataclass(kw_only=True)
@@ -27,7 +40,9 @@ class RolloutConfig:
 
     Attributes:
         slots: rollouts side by side.
-        max_age: a rollout ends after 1 … max_age frames.
+        max_age: a rollout that re-lives a walk ends after 1 … max_age frames.
+        wander, wander_age: share of rollouts that go where the imagined world lets them, and how
+            many frames the longest of those last; the shortest take half as many.
         observed, generated: memory slots for true frames, and for own keyframes (a ring).
         explored: share of rollouts whose world is remembered from the start.
         keyframe_coverage: a generated frame is remembered where memory explains less than this.
@@ -36,8 +51,10 @@ class RolloutConfig:
 
     slots: int = 128
     max_age: int = 24
-    observed: int = 24
-    generated: int = 16
+    wander: float = 0.4
+    wander_age: int = 200
+    observed: int = 48
+    generated: int = 48
     retrieved: int = 4
     explored: float = 0.4
     keyframe_coverage: float = 0.85
@@ -45,14 +62,19 @@ class RolloutConfig:
 
 
 class Rollouts:
-    """Slots that re-live walks with the model's own frames."""
+    """Slots that live on the model's own frames; all state changes in place.
+
+    Attributes:
+        rgb, depth, pose, points, valid: memory, true frames first: (n, M, …).
+        stored: (n,) own keyframes so far.
+        walk, time, stride: (n,) the recorded walk, the frame reached, and frames a step.
+        left: (n,) frames until the rollout ends.
+        explored, young, wanders: bool (n,) remembered from the start; just begun; on its own way.
+        last, last_pose, has_last: the newest frame.
+    """
 
     def __init__(
-        self,
-        model: WorldModel,
-        walks: Walks,
-        config: RolloutConfig,
-        generator: torch.Generator,
+        self, model: WorldModel, walks: Walks, config: RolloutConfig, generator: torch.Generator
     ) -> None:
         self.config, self.walks, self.generator = config, walks, generator
         n, device, size = config.slots, walks.rgb.device, walks.rgb.shape[2]
@@ -61,119 +83,199 @@ class Rollouts:
         self.depth = torch.ones(n, total, size, size, device=device)
         self.pose = torch.eye(4, device=device).repeat(n, total, 1, 1)
         self.points = torch.zeros(n, total, 256, POINT_SIZE, device=device)
+        self.stored, self.walk, self.time, self.stride, self.left = (
+            torch.zeros(n, dtype=torch.int64, device=device) for _ in range(5)
+        )
+        self.explored, self.young, self.wanders, self.has_last = (
+            torch.zeros(n, dtype=torch.bool, device=device) for _ in range(4)
+        )
         self.valid = torch.zeros(n, total, dtype=torch.bool, device=device)
-        self.stored = torch.zeros(n, dtype=torch.int64, device=device)
-        self.walk = torch.zeros(n, dtype=torch.int64, device=device)
-        self.time = torch.zeros_like(self.walk)
-        self.stride = torch.ones_like(self.walk)
-        self.left = torch.zeros_like(self.walk)
-        self.explored = torch.zeros(n, dtype=torch.bool, device=device)
-        self.young = torch.zeros(n, dtype=torch.bool, device=device)
         self.last = torch.zeros(n, 4, size, size, device=device)
         self.last_pose = torch.eye(4, device=device).repeat(n, 1, 1)
-        self.has_last = torch.zeros(n, dtype=torch.bool, device=device)
         self.history = History.empty(model.config.transformer, n, device)
+        self.walkers = Walkers(n, generator)
+
+    def begin(self, model: WorldModel) -> None:
+        """Start every slot."""
+        for _ in range(0, self.config.slots, RESTARTS):
+            self.restart(model)
+
+    @property
+    def has_truth(self) -> Tensor:
+        """Slots in which true frames explain the next view: bool (n,)."""
+        return self.explored | self.young
+
+    # -- starting --------------------------------------------------------------------------------
 
     @torch.no_grad()
     def restart(self, model: WorldModel) -> None:
         """Give slots whose rollout has ended a new walk, from a true first frame."""
-        rows = (self.left <= 0).nonzero()[:, 0]
-        if len(rows) == 0:
-            return
-        device, config, length = rows.device, self.config, self.walks.count[1]
-        count = len(rows)
-        walk = torch.randint(self.walks.count[0], (count,), generator=self.generator, device=device)
-        self.walk[rows] = walk
-        self.stride[rows] = 1 + (self._rand(count) < 0.3).long()
+        ended = self.left <= 0
+        rows = ended.float().topk(min(RESTARTS, len(ended))).indices  # (R,)
+        fresh = self._draw_starts(len(rows))
+        fresh |= self._observe(fresh)
+        history = self._begin_history(model, fresh)
+        chosen = ended[rows]
+        for name, value in fresh.items():
+            own = getattr(self, name)
+            own[rows] = _where(chosen, value, own[rows])
+        self._assign_history(rows, history, chosen)
+        self.walkers.restart(rows, chosen)
+
+    def _draw_starts(self, count: int) -> dict[str, Tensor]:
+        """Where, how and how long new rollouts go: (R,) each."""
+        config, (walks, length) = self.config, self.walks.count
+        wanders = self._rand(count) < config.wander
+        stride = 1 + (self._rand(count) < 0.3).long()
         age = 1 + (self._rand(count) * config.max_age).long()
-        self.left[rows] = age
-        room = length - 2 - age * self.stride[rows]
-        start = (self._rand(count) * room.clamp_min(1)).long()
-        self.time[rows] = start
-        self.explored[rows] = self._rand(count) < config.explored
-        self.young[rows] = True
-        self.stored[rows] = 0
-        self._observe(rows, walk, start, age * self.stride[rows])
-        self._first_frame(model, rows, walk, start)
+        longer = (config.wander_age * (1 + self._rand(count)) / 2).long()
+        room = length - 2 - torch.where(wanders, 0, age * stride)
+        explored = (self._rand(count) < config.explored) & ~wanders
+        return {
+            "walk": (self._rand(count) * walks).long(),
+            "time": (self._rand(count) * room.clamp_min(1)).long(),
+            "stride": stride,
+            "left": torch.where(wanders, longer, age),
+            "wanders": wanders,
+            "explored": explored,
+            "young": ~wanders,
+            "has_last": ~explored | (self._rand(count) >= ALONE),
+            "stored": torch.zeros_like(stride),
+        }
+
+    def _observe(self, fresh: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Memory of true frames of the walk that the rollout will not re-live: (R, M, …).
+
+        The last places hold the frames up to the start, of which 1 … FEW are remembered.
+        """
+        walk, start, explored = fresh["walk"], fresh["time"], fresh["explored"]
+        count, observed, device = len(walk), self.config.observed, walk.device
+        few, total = min(FEW, observed), self.valid.shape[1]
+        index = (self._rand(count * observed).view(count, observed) * self.walks.count[1]).long()
+        before = start[:, None] - torch.arange(few - 1, -1, -1, device=device)  # (R, few)
+        index = torch.cat([index[:, : observed - few], before.clamp_min(0)], 1)
+        ahead = torch.where(fresh["wanders"], 0, fresh["left"] * fresh["stride"])
+        outside = (index < start[:, None]) | (index > (start + ahead)[:, None])
+        known = 1 + (self._rand(count) * few).long()
+        recent = (before >= 0) & (before > (start - known)[:, None])
+        valid = (outside & explored[:, None])[:, : observed - few]
+        valid = torch.cat([valid, recent, recent.new_zeros(count, total - observed)], 1)
+        memory = {name: getattr(self, name)[:count].clone() for name in MEMORY}
+        for name in MEMORY:
+            seen = getattr(self.walks, name)[walk[:, None], index]
+            memory[name][:, :observed] = to_float(seen) if name == "rgb" else seen.float()
+        first = observed - 1
+        channel = depth_to_channel(memory["depth"][:, first]).unsqueeze(1)
+        last = torch.cat([memory["rgb"][:, first], channel], 1)
+        last_pose = memory["pose"][:, first].clone()
+        return memory | {"valid": valid, "last": last, "last_pose": last_pose}
+
+    def _begin_history(self, model: WorldModel, fresh: dict[str, Tensor]) -> History:
+        """History of the first frame, or, where a rollout begins from memory alone, of none."""
+        frame, pose = fresh["last"], fresh["last_pose"]
+        empty = History.empty(model.config.transformer, len(frame), frame.device)
+        latents = model.vae.encode(frame[:, :3], channel_to_depth(frame[:, 3:]))
+        history = empty.append(model.network, latents, pose)
+        history.present &= fresh["has_last"][:, None]
+        history.time *= fresh["has_last"]
+        return history
+
+    def _assign_history(self, rows: Tensor, other: History, chosen: Tensor) -> None:
+        """Take over the histories of ``chosen`` (R,) rows."""
+        before = self.history.select(rows)
+        shape = (1, 1, -1, *[1] * (other.cache.dim() - 3))
+        cache = torch.where(chosen.view(shape), other.cache.to(before.cache.dtype), before.cache)
+        parts = [
+            _where(chosen, getattr(other, name), getattr(before, name))
+            for name in ("present", "pose", "time")
+        ]
+        self.history.assign(rows, History(cache, *parts))
 
     def _rand(self, count: int) -> Tensor:
         return torch.rand(count, generator=self.generator, device=self.walks.rgb.device)
 
-    def _observe(self, rows: Tensor, walk: Tensor, start: Tensor, ahead: Tensor) -> None:
-        """Fill memory with true frames of the walk that the rollout will not re-live."""
-        count, observed = len(rows), self.config.observed
-        index = (self._rand(count * observed).view(count, observed) * self.walks.count[1]).long()
-        at = walk[:, None]
-        self.rgb[rows, :observed] = to_float(self.walks.rgb[at, index])
-        self.depth[rows, :observed] = self.walks.depth[at, index].float()
-        self.pose[rows, :observed] = self.walks.pose[at, index]
-        self.points[rows, :observed] = self.walks.points[at, index]
-        outside = (index < start[:, None]) | (index > (start + ahead)[:, None])
-        valid = self.valid[rows]
-        valid[:, :observed] = outside & self.explored[rows, None]
-        valid[:, observed:] = False
-        valid[:, observed - 1] = True  # the first frame itself
-        self.valid[rows] = valid
-
-    def _first_frame(self, model: WorldModel, rows: Tensor, walk: Tensor, start: Tensor) -> None:
-        rgb = to_float(self.walks.rgb[walk, start])
-        depth = self.walks.depth[walk, start].float()
-        pose = self.walks.pose[walk, start]
-        slot = self.config.observed - 1
-        self.rgb[rows, slot], self.depth[rows, slot] = rgb, depth
-        self.pose[rows, slot], self.points[rows, slot] = pose, self.walks.points[walk, start]
-        self.last[rows] = torch.cat([rgb, depth_to_channel(depth).unsqueeze(1)], 1)
-        self.last_pose[rows] = pose
-        self.history.forget(rows)
-        latents = model.vae.encode(rgb, depth.unsqueeze(1))
-        grown = self.history.select(rows).append(model.network, latents, pose)
-        alone = self.explored[rows] & (self._rand(len(rows)) < 0.2)
-        self.history.assign(rows, grown)
-        self.history.forget(rows[alone])
-        self.has_last[rows] = ~alone
+    # -- living ----------------------------------------------------------------------------------
 
     @torch.no_grad()
     def look(self) -> tuple[Canvas, Tensor, Tensor]:
-        """Move every slot one frame on: canvas, pose (B, 4, 4) and the true frame (B, 4, H, W)."""
-        self.time += self.stride
+        """Move every slot one frame on: canvas, pose (B, 4, 4) and a true frame (B, 4, H, W).
+
+        Where a slot wanders, the true frame is one of another place.
+        """
+        self.time += self.stride * ~self.wanders
         self.left -= 1
-        pose = self.walks.pose[self.walk, self.time]
-        rgb = to_float(self.walks.rgb[self.walk, self.time])
-        depth = self.walks.depth[self.walk, self.time].float().unsqueeze(1)
-        observed = torch.zeros_like(self.valid)
-        observed[:, : self.config.observed] = True
+        motion = self.walkers.act(channel_to_depth(self.last[:, 3]))
+        moved = Pose(self.last_pose).move(motion).matrix
+        own = self.walks.pose[self.walk, self._within(self.time)]
+        pose = torch.where(self.wanders[:, None, None], moved, own)
+        return reproject(self._retrieve(pose), pose), pose, self._true_frame()
+
+    def _within(self, time: Tensor) -> Tensor:
+        """Slots that wait to be restarted stay at their walk's end."""
+        return time.clamp(max=self.walks.count[1] - 1)
+
+    def _retrieve(self, pose: Tensor) -> Sources:
+        """Remembered frames that explain the views, and the last frame for the rest."""
+        observed = torch.arange(self.valid.shape[1], device=pose.device) < self.config.observed
+        observed = observed.expand_as(self.valid)
         candidates = Candidates(self.points, self.pose, observed, self.valid)
         picks = visible(candidates, pose, self.config.retrieved).indices
         at, rows = picks.clamp_min(0), torch.arange(len(picks), device=picks.device)[:, None]
-        weights = source_weights(observed.gather(1, at), picks >= 0, at)
-        sources = Sources(
+        weights = source_weights(observed.gather(1, at), picks >= 0, self._age(at))
+        return Sources(
             torch.cat([self.rgb[rows, at], self.last[:, None, :3]], 1),
             torch.cat([self.depth[rows, at], channel_to_depth(self.last[:, 3:])], 1),
             torch.cat([self.pose[rows, at], self.last_pose[:, None]], 1),
             torch.cat([weights, LAST_WEIGHT * self.has_last[:, None].float()], 1),
         )
-        return reproject(sources, pose), pose, torch.cat([rgb, depth_to_channel(depth)], 1)
+
+    def _age(self, at: Tensor) -> Tensor:
+        """Order of storing of places ``at`` (n, k): own keyframes lie in a ring."""
+        ring = (at - self.config.observed - self.stored[:, None]) % self.config.generated
+        return torch.where(at < self.config.observed, at - self.config.observed, ring)
+
+    def _true_frame(self) -> Tensor:
+        """Where slots stand in their walks, or anywhere where they wander: (B, 4, H, W)."""
+        count, (walks, length) = len(self.walk), self.walks.count
+        walk, time = (
+            torch.where(self.wanders, (self._rand(count) * limit).long(), own)
+            for limit, own in ((walks, self.walk), (length, self._within(self.time)))
+        )
+        depth = self.walks.depth[walk, time].float().unsqueeze(1)
+        return torch.cat([to_float(self.walks.rgb[walk, time]), depth_to_channel(depth)], 1)
 
     @torch.no_grad()
     def record(self, model: WorldModel, frame: Tensor, canvas: Canvas, pose: Tensor) -> None:
         """Take the imagined frame (B, 4, H, W) as history, as the last frame, and as memory."""
         frame = frame.detach().float().clamp(-1, 1)
         rgb, depth = frame[:, :3], channel_to_depth(frame[:, 3:])
-        self.history = self.history.append(model.network, model.vae.encode(rgb, depth), pose)
+        grown = self.history.append(model.network, model.vae.encode(rgb, depth), pose)
+        self.history.assign(torch.arange(len(frame), device=frame.device), grown)
         self._leave_walls(depth)
-        self.last, self.last_pose = frame, pose
+        self.last.copy_(frame)
+        self.last_pose.copy_(pose)
         self.has_last.fill_(True)
         self.young.fill_(False)
-        rows = (canvas.coverage < self.config.keyframe_coverage).nonzero()[:, 0]
-        slot = self.config.observed + self.stored[rows] % self.config.generated
-        self.rgb[rows, slot], self.depth[rows, slot] = rgb[rows], depth[rows, 0]
-        self.pose[rows, slot] = pose[rows]
-        self.points[rows, slot] = surface_points(depth[rows, 0], pose[rows])
-        self.valid[rows, slot] = True
-        self.stored[rows] += 1
+        self._remember(rgb, depth[:, 0], pose, canvas.coverage < self.config.keyframe_coverage)
+
+    def _remember(self, rgb: Tensor, depth: Tensor, pose: Tensor, chosen: Tensor) -> None:
+        """Keyframes of the ``chosen`` (n,) slots go over their oldest ones."""
+        rows = torch.arange(len(chosen), device=chosen.device)
+        place = self.config.observed + self.stored % self.config.generated
+        values = {"rgb": rgb, "depth": depth, "pose": pose, "points": surface_points(depth, pose)}
+        values["valid"] = torch.ones_like(chosen)
+        for name, value in values.items():
+            own = getattr(self, name)
+            own[rows, place] = _where(chosen, value, own[rows, place])
+        self.stored += chosen
 
     def _leave_walls(self, depth: Tensor) -> None:
         """End rollouts whose camera the true walk leads into an imagined wall."""
-        true = self.walks.depth[self.walk, self.time].float().flatten(1).median(1).values
-        inside = (depth.flatten(1).median(1).values < 0.4) & (true > 0.6)
-        self.left[inside] = 0
+        true = self.walks.depth[self.walk, self._within(self.time)].float().flatten(1)
+        inside = (depth.flatten(1).median(1).values < 0.4) & (true.median(1).values > 0.6)
+        self.left.masked_fill_(inside & ~self.wanders, 0)
+
+
+def _where(chosen: Tensor, value: Tensor, other: Tensor) -> Tensor:
+    """``value`` (R, …) in the chosen (R,) rows, ``other`` elsewhere."""
+    return torch.where(chosen.view(-1, *[1] * (value.dim() - 1)), value, other)

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from mgenv.benchmark.replay import held_out, make_world, replay, scan, true_paths
-from mgenv.benchmark.wander import CLEAR, Walker
 from mgenv.cli.main import main
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.training.data import HELD_OUT
@@ -124,20 +123,3 @@ def test_replay_follows_the_path(paths):
     error = ((frames.float() - paths.rgb.float()) / 255).square().mean()
     assert -10 * error.log10() > 22
     np.testing.assert_allclose(world.step(np.zeros((2, 5))).pose, paths.pose[:, -1], atol=1e-4)
-
-
-def test_the_walker_turns_before_walls_and_goes_on_where_it_is_free():
-    free, wall = np.full((1, 32, 32), 5.0, np.float32), np.full((1, 32, 32), 0.3, np.float32)
-    walker = Walker(1, seed=0)
-    assert walker.act(free)[0, 0] > 0
-    assert (walker.act(wall)[0, :3] == 0).all()
-    assert walker.act(wall)[0, 3] != 0 and CLEAR > 0.3
-
-
-def test_walkers_are_their_own_and_repeatable():
-    depth = np.full((3, 32, 32), 5.0, np.float32)
-    one, two, alone = Walker(3, seed=1), Walker(3, seed=1), Walker(1, seed=1)
-    for _ in range(20):
-        motion = one.act(depth)
-        np.testing.assert_array_equal(motion, two.act(depth))
-        np.testing.assert_array_equal(motion[:1], alone.act(depth[:1]))

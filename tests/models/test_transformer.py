@@ -15,7 +15,7 @@ from mgenv.models.transformer import (
     pose_features,
 )
 
-CONFIG = TransformerConfig(width=32, depth=2, heads=2, latent_channels=4, side=2)
+CONFIG = TransformerConfig(width=32, depth=2, heads=2, latent_channels=4, side=4)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def walk(frames: int) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)
     yaw = torch.arange(frames) * 0.2
     position = torch.stack([yaw.cos(), yaw.sin(), torch.ones(frames)], -1)
-    return torch.randn(1, frames, 4, 2, 2), Pose.create(position, yaw).matrix[None]
+    return torch.randn(1, frames, 4, 4, 4), Pose.create(position, yaw).matrix[None]
 
 
 def cached_velocity(network, latents, pose, target, noisy, sigma, features):
@@ -57,7 +57,7 @@ def clip_velocity(network, latents, pose, noisy, sigma, features):
     present = torch.ones(1, frames + CONFIG.history - 1, dtype=torch.bool)
     present[:, : CONFIG.history - 1] = False
     window = history_windows(
-        network.history(latents, motion, time, present, None), CONFIG.history, CONFIG.side**2
+        network.history(latents, motion, time, present, None), CONFIG.history, CONFIG.tokens
     )
     seen = torch.ones(n, CONFIG.history, dtype=torch.bool)
     at = time[:, CONFIG.history :].flatten()
@@ -69,8 +69,8 @@ def clip_velocity(network, latents, pose, noisy, sigma, features):
 def test_cached_history_equals_whole_clip(network):
     latents, pose = walk(7)
     torch.manual_seed(2)
-    noisy, sigma = torch.randn(3, 4, 2, 2), torch.tensor([0.3, 0.7, 1.0])
-    features = torch.randn(3, 20, 2, 2)
+    noisy, sigma = torch.randn(3, 4, 4, 4), torch.tensor([0.3, 0.7, 1.0])
+    features = torch.randn(3, 20, 4, 4)
     together = clip_velocity(network, latents, pose, noisy, sigma, features)
     for index in range(3):
         alone = cached_velocity(
@@ -101,7 +101,7 @@ def test_history_never_sees_later_frames(network):
 
 def test_absent_history_has_no_influence(network):
     latents, pose = walk(2)
-    features, noisy = torch.randn(1, 20, 2, 2), torch.randn(1, 4, 2, 2)
+    features, noisy = torch.randn(1, 20, 4, 4), torch.randn(1, 4, 4, 4)
     results = []
     for junk in (0.0, 5.0):
         history = History.empty(CONFIG, 1, "cpu")
@@ -121,7 +121,7 @@ def test_absent_history_has_no_influence(network):
 
 def test_memory_and_history_reach_the_velocity(network):
     latents, pose = walk(5)
-    noisy, sigma, features = torch.randn(1, 4, 2, 2), torch.ones(1), torch.randn(1, 20, 2, 2)
+    noisy, sigma, features = torch.randn(1, 4, 4, 4), torch.ones(1), torch.randn(1, 20, 4, 4)
     base = cached_velocity(network, latents, pose, 4, noisy, sigma, features)
     other = cached_velocity(network, latents + 1, pose, 4, noisy, sigma, features)
     blind = cached_velocity(network, latents, pose, 4, noisy, sigma, features * 0)
@@ -132,7 +132,7 @@ def test_memory_and_history_reach_the_velocity(network):
 def test_positions_stay_exact_in_old_worlds(network):
     """Attention depends on relative time: a history a million steps old works the same."""
     latents, pose = walk(5)
-    features, noisy = torch.randn(1, 20, 2, 2), torch.randn(1, 4, 2, 2)
+    features, noisy = torch.randn(1, 20, 4, 4), torch.randn(1, 4, 4, 4)
     results = []
     for start in (0, 1_000_000):
         history = History.empty(CONFIG, 1, "cpu")

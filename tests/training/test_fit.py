@@ -28,7 +28,9 @@ from tests.same import assert_same
 MODEL = WorldModelConfig(
     image_size=32,
     vae=VAEConfig(latent_channels=4, encoder_widths=(8, 8, 8), decoder_widths=(8, 8, 8)),
-    transformer=TransformerConfig(width=32, depth=1, heads=2, latent_channels=4, side=4, history=2),
+    transformer=TransformerConfig(
+        width=32, depth=1, heads=2, hidden=64, cells=8, latent_channels=4, side=4, history=2
+    ),
     refiner=RefinerConfig(widths=(8, 8)),
 )
 TINY = TrainerConfig(
@@ -44,7 +46,7 @@ TINY = TrainerConfig(
     flow_every=2,
     model=MODEL,
     clips=ClipConfig(targets=2, history=2, candidates=4, retrieved=2),
-    rollouts=RolloutConfig(slots=3, max_age=6, observed=4, generated=3, retrieved=2),
+    rollouts=RolloutConfig(slots=3, max_age=6, wander_age=3, observed=4, generated=3, retrieved=2),
 )
 
 
@@ -116,9 +118,11 @@ def test_latents_of_a_shipped_autoencoder_have_unit_variance(tmp_path):
 
 @pytest.mark.parametrize("objective", ["vae", "flow", "bump"])
 def test_resuming_equals_never_having_stopped(tmp_path, objective):
-    fit(tmp_path / "parts", objective=objective, steps=3)
-    again = fit(tmp_path / "parts", objective=objective, steps=6)
-    whole = fit(tmp_path / "whole", objective=objective, steps=6)
+    """Own errors are gathered anew after resuming, so none are injected here."""
+    changes = {"objective": objective, "clips": replace(TINY.clips, inject=0.0)}
+    fit(tmp_path / "parts", steps=3, **changes)
+    again = fit(tmp_path / "parts", steps=6, **changes)
+    whole = fit(tmp_path / "whole", steps=6, **changes)
     assert again.step == whole.step == 6
     assert_same(weights(again), weights(whole))
     assert_same(again.average.values, whole.average.values)
@@ -227,7 +231,6 @@ def record_reads(config, names: set[str], prefix: str = ""):
 
 
 def test_every_setting_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "ERRORS_FROM", 0)
     names: set[str] = set()
     for objective in OBJECTIVES:
         config = replace(
