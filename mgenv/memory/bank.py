@@ -285,7 +285,8 @@ class MemoryBank:
             Points (n, frames·256, 3) and whether they exist (n, frames·256).
         """
         rows = nearest(self, slots, position, frames)  # (n, frames)
-        points = self.geometry()[0][..., :3][rows.clamp_min(0)].flatten(1, 2)
+        points = self.geometry()[0].index_select(0, rows.clamp_min(0).flatten())[..., :3]
+        points = points.reshape(len(rows), -1, 3)
         return points, (rows >= 0).repeat_interleave(256, 1)
 
     def surfaces(self, slot: int) -> tuple[NDArray[np.int64], Tensor, Tensor]:

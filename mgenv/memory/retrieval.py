@@ -45,7 +45,7 @@ NEAR, NEAR_EVERY = 1.2, 16
 POINT_SIZE = 7
 """World coordinates, depth in the candidate, and normal."""
 
-GENERATED_QUALITY = 0.4
+GENERATED_QUALITY = 0.1
 """What a generated frame is worth beside an observed one that shows the same surface."""
 
 
@@ -138,16 +138,30 @@ def nearest_plain(bank: MemoryBank, slots: Sequence[int], position: Tensor, coun
 @full_precision
 def surface_points(depth: Tensor, pose: Tensor, side: int = 16) -> Tensor:
     """Sample depth maps (..., H, W) on a ``side``×``side`` lattice: (..., side², 7)."""
-    height, width = depth.shape[-2:]
-    depth = depth.float()
-    rows = ((torch.arange(side, device=depth.device) + 0.5) * height / side).long()
-    columns = ((torch.arange(side, device=depth.device) + 0.5) * width / side).long()
-    normal = DEFAULT_INTRINSICS.normals(depth)[..., rows[:, None], columns, :]
-    rays = DEFAULT_INTRINSICS.rays(height, width, depth.device)[rows][:, columns]
-    sampled = depth[..., rows[:, None], columns].unsqueeze(-1)  # (..., side, side, 1)
-    world = Pose(pose).do((rays * sampled).flatten(-3, -2))  # (..., P, 3)
+    rows, columns = _lattice(depth, side)
+    normal = DEFAULT_INTRINSICS.normals(depth.float())[..., rows, columns, :]
     turned = normal.flatten(-3, -2) @ pose[..., :3, :3].transpose(-1, -2)
-    return torch.cat([world, sampled.flatten(-3, -2), turned], -1)  # (..., P, 7)
+    sampled = depth.float()[..., rows, columns].flatten(-2).unsqueeze(-1)  # (..., P, 1)
+    return torch.cat([surface_positions(depth, pose, side), sampled, turned], -1)  # (..., P, 7)
+
+
+@full_precision
+def surface_positions(depth: Tensor, pose: Tensor, side: int = 16) -> Tensor:
+    """World coordinates alone of :func:`surface_points`, for much less work: (..., side², 3)."""
+    height, width = depth.shape[-2:]
+    rows, columns = _lattice(depth, side)
+    rays = DEFAULT_INTRINSICS.rays(height, width, depth.device)[rows, columns]
+    sampled = depth.float()[..., rows, columns].unsqueeze(-1)  # (..., side, side, 1)
+    return Pose(pose).do((rays * sampled).flatten(-3, -2))  # (..., P, 3)
+
+
+def _lattice(depth: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Rows (side, 1) and columns (side,) at which (..., H, W) are sampled."""
+    rows, columns = (
+        ((torch.arange(side, device=depth.device) + 0.5) * length / side).long()
+        for length in depth.shape[-2:]
+    )
+    return rows[:, None], columns
 
 
 def sparse_points(points: Tensor) -> Tensor:

@@ -42,6 +42,11 @@ class History:
         """A layer each."""
         return [(layer[0], layer[1]) for layer in self.cache]
 
+    def view(self, part: slice) -> History:
+        """Some slots, not copied."""
+        cache = self.cache[:, :, part]
+        return History(cache, self.present[part], self.pose[part], self.time[part])
+
     def select(self, rows: Tensor) -> History:
         """A copy of some slots."""
         return History(self.cache[:, :, rows], self.present[rows], self.pose[rows], self.time[rows])
@@ -51,6 +56,13 @@ class History:
         self.cache[:, :, rows] = other.cache.to(self.cache.dtype)
         self.present[rows], self.pose[rows] = other.present, other.pose
         self.time[rows] = other.time
+
+    def copy_(self, other: History) -> None:
+        """Overwrite all slots."""
+        self.cache.copy_(other.cache)
+        self.present.copy_(other.present)
+        self.pose.copy_(other.pose)
+        self.time.copy_(other.time)
 
     def forget(self, rows: Tensor) -> None:
         """Start some slots afresh."""
@@ -65,8 +77,8 @@ class History:
         past = [(keys[:, tokens:], values[:, tokens:]) for keys, values in self.keys_values()]
         present = torch.cat([self.present[:, 1:], torch.ones_like(self.present[:, :1])], 1)
         new = network.history(latents[:, None], motion[:, None], self.time[:, None], present, past)
-        layers = [
-            torch.stack([torch.cat([old, one], 1) for old, one in zip(before, now, strict=True)])
-            for before, now in zip(past, new, strict=True)
-        ]
-        return History(torch.stack(layers), present, pose, self.time + 1)
+        cache = torch.empty_like(self.cache)
+        cache[:, :, :, :-tokens] = self.cache[:, :, :, tokens:]
+        for layer, (keys, values) in zip(cache, new, strict=True):
+            layer[0, :, -tokens:], layer[1, :, -tokens:] = keys, values
+        return History(cache, present, pose, self.time + 1)

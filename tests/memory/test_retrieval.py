@@ -7,7 +7,15 @@ import torch
 
 from mgenv.camera import DEFAULT_INTRINSICS
 from mgenv.memory.bank import MemoryBank
-from mgenv.memory.retrieval import CANDIDATES, RULES, preselect, retrieve, retrieve_plain
+from mgenv.memory.retrieval import (
+    CANDIDATES,
+    RULES,
+    preselect,
+    retrieve,
+    retrieve_plain,
+    surface_points,
+    surface_positions,
+)
 from tests.memory.scenes import SIZE, draw, looking
 
 WALL, BEHIND = (2.0, 0.9), (6.0, 0.2)
@@ -141,3 +149,9 @@ def test_pixels_far_away_are_worth_less(bank):
     near = remember(bank, 0, looking(-0.5))
     assert picks(bank, 1)[0] == near
     assert DEFAULT_INTRINSICS == bank.intrinsics
+
+
+def test_positions_alone_are_those_of_surface_points():
+    pose = torch.stack([looking(0.3, 0.5, 0.2), looking(-1.0, 0.0, -0.7)])
+    depth = torch.stack([draw(view, [WALL, BEHIND])[1] for view in pose])
+    assert torch.equal(surface_positions(depth, pose), surface_points(depth, pose)[..., :3])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from mgenv.memory.threads import in_parts
+from mgenv.memory.threads import in_equal_parts, in_parts, one_thread
 
 
 @pytest.fixture
@@ -37,6 +38,38 @@ def test_an_error_of_any_part_is_raised(two_threads, wrong):
 
     with pytest.raises(ZeroDivisionError):
         in_parts(work, 4)
+
+
+@pytest.mark.parametrize(
+    "batch, sizes", [(1, [1]), (2, [2]), (3, [3]), (4, [2, 2]), (7, [7]), (16, [8, 8])]
+)
+def test_equal_parts_make_up_the_batch(two_threads, batch, sizes):
+    made = in_equal_parts(lambda part: list(range(batch))[part], batch)
+    assert [len(part) for part in made] == sizes
+    assert sum(made, []) == list(range(batch))
+
+
+def test_equal_parts_keep_torch_in_their_threads(two_threads):
+    def work(part: slice) -> tuple[int, int, bool]:
+        return threading.get_ident(), torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    with one_thread():
+        made = in_equal_parts(work, 4)
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    assert len({ident for ident, _, _ in made}) == 2
+    assert {(count, inference) for _, count, inference in made} == {(1, True)}
+
+
+@pytest.mark.parametrize("wrong", [0, 3])
+def test_torch_has_its_threads_again_after_an_error(two_threads, wrong):
+    def work(part: slice) -> None:
+        if part.start <= wrong < part.stop:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        in_equal_parts(work, 4)
+    assert torch.get_num_threads() == 2
 
 
 def in_child(queue) -> None:
