@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,13 @@ from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
 from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
-from mgenv.memory.retrieval import RULES, retrieve
+from mgenv.memory.retrieval import RULES, retrieve, surface_positions
+from mgenv.memory.threads import in_equal_parts, one_thread
 from mgenv.models.bump import local_map
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.history import History
+from mgenv.models.inference import for_inference, inference_dtype, precision
+from mgenv.models.sampler import noise_levels
 from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import to_float, to_uint8
@@ -60,7 +62,7 @@ class GeneratedWorld:
         self.memory_slots, self.sampling_steps = memory_slots, sampling_steps
         self.retrieval, self.canvas_only = retrieval, canvas_only
         self._dtype = inference_dtype(self.device)
-        self.model = for_inference(model, self.device, self._dtype)
+        self.model = for_inference(model, self.device, self._dtype, noise_levels(sampling_steps))
         self.memory = MemoryBank(
             num_envs, self.image_size, memory_frames, share_memory, device, self.intrinsics
         )
@@ -85,6 +87,7 @@ class GeneratedWorld:
 
     # -- the spine -------------------------------------------------------------------------------
 
+    @one_thread()
     @torch.no_grad()
     def step(
         self, motion: ArrayLike, pose: ArrayLike | None = None, slots: Sequence[int] | None = None
@@ -92,7 +95,7 @@ class GeneratedWorld:
         """Move and look; see :class:`mgenv.worlds.base.World`."""
         rows = self._rows(slots, begun=True)
         asked = self._motion(motion, rows)
-        moved, bumped = self._bump(asked, rows)
+        moved, bumped = self._by_parts(lambda part: self._bump(asked, part))
         target = self._pose.clone()
         target[rows] = Pose(self._pose[rows]).move(moved[rows]).matrix
         if pose is not None:
@@ -102,69 +105,84 @@ class GeneratedWorld:
     def _look(self, rows: list[int], pose: Tensor, bumped: Tensor) -> Frame:
         """From memory to a frame, for all slots at once; only ``rows`` are changed.
 
-        The batch is always whole, so that a slot's pixels do not depend on which others move.
+        Parts are always whole, so that a slot's pixels do not depend on which others move.
         """
-        sources = self._retrieve(pose)
-        canvas = reproject(sources, pose, self.intrinsics)
-        frame = self._imagine(canvas, pose, rows)
-        self._record(rows, frame, canvas, pose)
-        return self._frame(rows, bumped, canvas.coverage)
+        noise = self._noise(rows)  # (steps, N, C, h, w)
+        frame, coverage = self._by_parts(lambda part: self._see(part, rows, pose, noise))
+        self._record(rows, frame, coverage, pose)
+        return self._frame(rows, bumped, coverage)
 
-    def _bump(self, motion: Tensor, rows: list[int]) -> tuple[Tensor, Tensor]:
+    def _bump(self, motion: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         """What walls allow, judged by the surfaces remembered around the robot."""
-        points, valid = self.memory.points_near(range(self.num_envs), self._pose[:, :3, 3])
-        recent = self._recent_points()  # (N, P, 3)
+        pose = self._pose[part]
+        points, valid = self.memory.points_near(range(self.num_envs)[part], pose[:, :3, 3])
+        recent = surface_positions(channel_to_depth(self._last[part, 3]), pose)  # (n, P, 3)
         points = torch.cat([points, recent], 1)
-        valid = torch.cat([valid, self._has_last[:, None].expand(-1, recent.shape[1])], 1)
-        moved, bumped = self.model.bump.happens(local_map(points, valid, self._pose), motion)
-        return moved, bumped
+        valid = torch.cat([valid, self._has_last[part, None].expand(-1, recent.shape[1])], 1)
+        return self.model.bump.happens(local_map(points, valid, pose), motion[part])
 
-    def _retrieve(self, pose: Tensor) -> Sources:
+    def _see(
+        self, part: slice, rows: list[int], pose: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Colour and log depth (n, 4, H, W), and how much of them memory explains (n,)."""
+        if not self._within(part, rows):
+            return self._last[part], torch.ones(len(self._last[part]), device=self.device)
+        view, history = pose[part], self._history.view(part)
+        canvas = reproject(self._retrieve(part, view), view, self.intrinsics)
+        return self._imagine(canvas, view, history, noise[:, part]), canvas.coverage
+
+    def _retrieve(self, part: slice, pose: Tensor) -> Sources:
         """Remembered frames that explain the views, and the last frame for the rest."""
-        slots = range(self.num_envs)
+        slots = range(self.num_envs)[part]
         found = retrieve(self.memory, slots, pose, self.memory_slots, self.retrieval).indices
         rgb, depth, source_pose, observed = self.memory.gather(found)
         weights = source_weights(observed, found >= 0, self.memory.age(found))
-        last = self._has_last[:, None].float() * LAST_WEIGHT
+        last, last_weight = self._last[part, None], self._has_last[part, None].float() * LAST_WEIGHT
         return Sources(
-            torch.cat([to_float(rgb), self._last[:, None, :3]], 1),
-            torch.cat([depth, channel_to_depth(self._last[:, 3:])], 1),
-            torch.cat([source_pose, self._pose[:, None]], 1),
-            torch.cat([weights, last], 1),
+            torch.cat([to_float(rgb), last[:, :, :3]], 1),
+            torch.cat([depth, channel_to_depth(last[:, :, 3])], 1),
+            torch.cat([source_pose, self._pose[part, None]], 1),
+            torch.cat([weights, last_weight], 1),
         )
 
-    def _imagine(self, canvas: Canvas, pose: Tensor, rows: list[int]) -> Tensor:
-        """Colour and log depth (N, 4, H, W)."""
+    def _imagine(self, canvas: Canvas, pose: Tensor, history: History, noise: Tensor) -> Tensor:
+        """Colour and log depth (n, 4, H, W)."""
         if self.canvas_only:
             return torch.cat([canvas.rgb, depth_to_channel(canvas.depth)], 1)
-        with self._precision():
-            latents = self.model.imagine(
-                canvas, pose, self._history, lambda: self._noise(rows), self.sampling_steps
-            )
+        with precision(self.model, self._dtype):
+            draws = iter(noise)
+            latents = self.model.imagine(canvas, pose, history, lambda: next(draws), len(noise))
             return self.model.finish(latents, canvas).float().clamp(-1, 1)
 
-    def _record(self, rows: list[int], frame: Tensor, canvas: Canvas, pose: Tensor) -> None:
+    def _record(self, rows: list[int], frame: Tensor, coverage: Tensor, pose: Tensor) -> None:
         """The frame becomes history, and memory where memory did not know its view."""
-        coverage = canvas.coverage.cpu().numpy()
-        new = [row for row in rows if coverage[row] < KEYFRAME_COVERAGE]
-        rgb, depth = to_uint8(frame[:, :3]), channel_to_depth(frame[:, 3])
-        self.memory.add(new, rgb[new], depth[new], pose[new], observed=False)
+        explained = coverage.cpu().numpy()
+        new = [row for row in rows if explained[row] < KEYFRAME_COVERAGE]
+        rgb, depth = to_uint8(frame[new, :3]), channel_to_depth(frame[new, 3])
+        self.memory.add(new, rgb, depth, pose[new], observed=False)
         self._append(rows, frame, pose)
 
     def _append(self, rows: list[int], frame: Tensor, pose: Tensor) -> None:
         """Take (N, 4, H, W) frames as what slots ``rows`` saw last, at ``pose`` (N, 4, 4)."""
         if not self.canvas_only:
-            with self._precision():
-                depth = channel_to_depth(frame[:, 3:])
-                latents = self.model.vae.encode(frame[:, :3], depth)
-                grown = self._history.append(self.model.network, latents, pose)
-            if len(rows) == self.num_envs:
-                self._history = grown
-            else:
-                index = torch.tensor(rows, device=self.device)
-                self._history.assign(index, grown.select(index))
+            self._by_parts(lambda part: self._read(part, rows, frame, pose))
         self._last[rows], self._pose[rows] = frame[rows], pose[rows]
         self._has_last[rows] = True
+
+    def _read(self, part: slice, rows: list[int], frame: Tensor, pose: Tensor) -> tuple[()]:
+        """Put frames into the history of those of ``rows`` that are in ``part``."""
+        own, history = self._within(part, rows), self._history.view(part)
+        if own:
+            with precision(self.model, self._dtype):
+                depth = channel_to_depth(frame[part, 3:])
+                latents = self.model.vae.encode(frame[part, :3], depth)
+                grown = history.append(self.model.network, latents, pose[part])
+            if len(own) == len(grown.pose):
+                history.copy_(grown)
+            else:
+                index = torch.tensor(own, device=self.device)
+                history.assign(index, grown.select(index))
+        return ()
 
     # -- entering worlds -------------------------------------------------------------------------
 
@@ -187,6 +205,7 @@ class GeneratedWorld:
         self._has_last[rows] = False
         self._begun[rows] = False
 
+    @one_thread()
     @torch.no_grad()
     def begin(
         self,
@@ -253,7 +272,7 @@ class GeneratedWorld:
             )
         for index, row in enumerate(rows):
             if depth is None:
-                with self._precision():
+                with precision(self.model, self._dtype):
                     near = self.model.estimate_depth(to_float(colours[index]))[:, 0].float()
             else:
                 near = torch.as_tensor(np.asarray(depth)[index], device=self.device)
@@ -294,10 +313,8 @@ class GeneratedWorld:
         for row in rows:
             self._history.assign(torch.tensor([row], device=self.device), one)
             self._pose[row], self._last[row] = self._pose[from_slot], self._last[from_slot]
-            self._has_last[row], self._begun[row] = (
-                self._has_last[from_slot],
-                self._begun[from_slot],
-            )
+            self._has_last[row] = self._has_last[from_slot]
+            self._begun[row] = self._begun[from_slot]
             self._generators[row].set_state(self._generators[from_slot].get_state())
 
     def close(self) -> None:
@@ -306,11 +323,16 @@ class GeneratedWorld:
 
     # -- helpers ---------------------------------------------------------------------------------
 
-    def _recent_points(self) -> Tensor:
-        from mgenv.memory.retrieval import surface_points
+    def _by_parts(self, work: Callable[[slice], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """What ``work`` makes of the slots, by a part of them in each thread of a CPU."""
+        if self.device.type != "cpu":
+            return work(slice(0, self.num_envs))
+        parts = in_equal_parts(work, self.num_envs)
+        return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
 
-        depth = channel_to_depth(self._last[:, 3])
-        return surface_points(depth, self._pose)[..., :3]
+    def _within(self, part: slice, rows: list[int]) -> list[int]:
+        """Where in ``part`` there are any of ``rows``."""
+        return [at for at, slot in enumerate(range(self.num_envs)[part]) if slot in rows]
 
     def _frame(self, rows: list[int], bumped: Tensor, coverage: Tensor) -> Frame:
         self._coverage = coverage
@@ -324,16 +346,13 @@ class GeneratedWorld:
         )
 
     def _noise(self, rows: list[int]) -> Tensor:
-        """Standard normal latents from each slot's own generator; zeros for slots at rest."""
-        config = self.model.config.transformer
-        noise = torch.zeros(self.num_envs, config.latent_channels, config.side, config.side)
-        for row in rows:
-            noise[row].normal_(generator=self._generators[row])
+        """Standard normal latents (steps, N, C, h, w); zeros for slots at rest."""
+        channels, side = self.model.config.vae.latent_channels, self.model.config.transformer.side
+        noise = torch.zeros(self.sampling_steps, self.num_envs, channels, side, side)
+        for draw in noise:
+            for row in rows:
+                draw[row].normal_(generator=self._generators[row])
         return noise.to(self.device)
-
-    def _precision(self) -> contextlib.AbstractContextManager:
-        low = self._dtype != torch.float32
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
 
     def _rows(self, slots: Sequence[int] | None, begun: bool) -> list[int]:
         if self._closed:
@@ -363,25 +382,6 @@ class GeneratedWorld:
         if array.shape != (count, 4, 4) or not np.isfinite(array).all():
             raise InvalidOptionError(f"pose: expected finite ({count}, 4, 4), got {array.shape}")
         return torch.as_tensor(array, device=self.device)
-
-
-def inference_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it fast, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16
-    fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
-
-
-def for_inference(model: WorldModel, device: torch.device, dtype: torch.dtype) -> WorldModel:
-    """Parameters in ``dtype`` (buffers and the small bump head stay float32), channels last."""
-    model = model.to(device).eval().requires_grad_(False)
-    for part in (model.vae, model.network, model.refiner):
-        for parameter in part.parameters():
-            parameter.data = parameter.data.to(dtype)
-    model.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
 
 
 def _check_sizes(num_envs: int, memory_slots: int, sampling_steps: int, retrieval: str) -> None:

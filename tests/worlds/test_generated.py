@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from mgenv.errors import (
 )
 from mgenv.memory.bank import MemoryBank
 from mgenv.models.checkpoint import load_checkpoint
+from mgenv.models.packed import can_pack
 from mgenv.worlds import checkpoints, load_world
 from mgenv.worlds.base import Frame, World
 from mgenv.worlds.generated import GeneratedWorld
@@ -229,6 +232,58 @@ def test_forks_are_exact_and_independent(make):
     assert_same(world.memory.frames(1).rgb[: len(untouched.rgb)], untouched.rgb)
     parted = world.step(np.stack([TURN, TURN, FORWARD]))
     assert differs(row(parted, 0), row(parted, 2))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def run_of_four(world: GeneratedWorld) -> list[dict]:
+    world.begin(range(4), [*IDS, 7, 8])
+    apart = world.step(np.stack([TURN, FORWARD]), slots=[3, 1])
+    return [vars(frame) for frame in (*steps(world, TURN, 2), apart)]
+
+
+def test_threads_make_no_difference(make, two_threads):
+    shared = run_of_four(make(4))
+    torch.set_num_threads(1)
+    assert_same(shared, run_of_four(make(4)))
+
+
+def test_slots_at_rest_stay_untouched_whichever_thread_has_them(make, two_threads):
+    together, apart = make(4), make(4)
+    for world in (together, apart):
+        world.begin(range(4), [*IDS, 7, 8])
+    steps(apart, TURN, 2, slots=[0])
+    for one, other in zip(steps(apart, TURN, 2, slots=[1, 2]), steps(together, TURN, 2),
+                          strict=True):  # fmt: skip
+        for index, slot in enumerate([1, 2]):
+            assert_same(row(one, index), row(other, slot))
+
+
+@pytest.mark.skipif(not can_pack(), reason="needs an x86 CPU and oneDNN")
+def test_the_fast_model_makes_the_frames_of_the_plain_one(make, monkeypatch):
+    def run() -> list[Frame]:
+        world = make(2)
+        world.begin([0, 1], IDS)
+        return steps(world, TURN, 4)
+
+    monkeypatch.setattr("mgenv.worlds.generated.inference_dtype", lambda device: torch.float32)
+    fast = run()
+    monkeypatch.setattr("mgenv.models.inference.can_pack", lambda: False)
+    for one, other in zip(fast, run(), strict=True):
+        assert np.abs(one.rgb.astype(int) - other.rgb).max() <= 1
+        np.testing.assert_allclose(one.depth, other.depth, rtol=1e-3)
+
+
+@pytest.mark.skipif(not can_pack(), reason="needs an x86 CPU and oneDNN")
+def test_the_model_that_a_world_is_made_of_stays_as_it_was(model, make):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    make(1).begin([0], IDS[:1])
+    assert_same(dict(model.state_dict()), before)
 
 
 def test_shared_memory_is_seen_by_all(make):

@@ -1,0 +1,56 @@
+"""How a finished model is run: in which precision, and in which form."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Sequence
+
+import torch
+
+from mgenv.models.frozen import FrozenTransformer
+from mgenv.models.packed import can_pack, pack
+from mgenv.models.world_model import WorldModel
+
+
+def inference_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it fast, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16
+    fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def for_inference(
+    model: WorldModel, device: torch.device, dtype: torch.dtype, levels: Sequence[float]
+) -> WorldModel:
+    """A copy for one device; the small bump head stays float32.
+
+    Args:
+        levels: the sampler's noise levels.
+    """
+    model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
+    if device.type == "cpu" and can_pack():
+        return freeze(model, dtype, levels)
+    for part in (model.vae, model.network, model.refiner):
+        for parameter in part.parameters():
+            parameter.data = parameter.data.to(dtype)
+    model.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def freeze(model: WorldModel, dtype: torch.dtype, levels: Sequence[float]) -> WorldModel:
+    """Put packed layers and a frozen transformer into ``model``."""
+    pack(model.vae, dtype)
+    model.refiner = pack(model.refiner, dtype)  # type: ignore[assignment]
+    network = FrozenTransformer(model.network, levels, dtype)
+    model.network = network  # type: ignore[assignment]
+    return model
+
+
+def precision(model: WorldModel, dtype: torch.dtype) -> contextlib.AbstractContextManager:
+    """What to run ``model`` in; a frozen one casts for itself."""
+    device = next(model.bump.parameters()).device.type
+    low = dtype != torch.float32 and not isinstance(model.network, FrozenTransformer)
+    return torch.autocast(device, torch.bfloat16, enabled=low)
