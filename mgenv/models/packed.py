@@ -15,6 +15,14 @@ from torch import Tensor, nn
 from mgenv.models.refiner import Refiner
 from mgenv.models.vae import ResBlock
 
+OPERATORS = (
+    "_reorder_convolution_weight",
+    "_convolution_pointwise",
+    "_reorder_linear_weight",
+    "_linear_pointwise",
+)
+"""Of torch's own compiler, so not promised to stay; without them, layers run as they are."""
+
 REGISTER, MANY_PIXELS = 16, 1024
 """Channels a group and pixels; with fewer of both, group norm is slower in bfloat16 than casts."""
 
@@ -22,7 +30,8 @@ REGISTER, MANY_PIXELS = 16, 1024
 def can_pack() -> bool:
     """Whether this machine and this build of torch have the operators."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return x86 and torch.backends.mkldnn.is_available()
+    there = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
+    return x86 and torch.backends.mkldnn.is_available() and there
 
 
 class PackedConv(nn.Module):
