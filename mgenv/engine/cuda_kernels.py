@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from numba import cuda
 
 from mgenv.engine.renderer import draw_pixel
@@ -26,3 +27,9 @@ def _draw_pixels(
 
 
 draw_pixels: Any = _draw_pixels
+
+
+def current_stream(device: torch.device) -> Any:
+    """Numba's handle of the stream on which torch works."""
+    pointer = torch.cuda.current_stream(device).cuda_stream
+    return cuda.external_stream(pointer) if pointer else cuda.default_stream()

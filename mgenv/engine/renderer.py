@@ -180,11 +180,10 @@ def _render_cuda(
     arrays: list[Tensor], index: Tensor, pose: Tensor, lens: Tensor, rgb: Tensor, depth: Tensor,
     supersample: int, workers: int | None,
 ) -> None:  # fmt: skip
-    from mgenv.engine.cuda_kernels import cuda, draw_pixels
+    from mgenv.engine.cuda_kernels import cuda, current_stream, draw_pixels
 
     with torch.cuda.device(index.device):
-        pointer = torch.cuda.current_stream().cuda_stream
-        stream = cuda.external_stream(pointer) if pointer else cuda.default_stream()
+        stream = current_stream(index.device)
         scene = [cuda.as_cuda_array(t) for t in arrays]
         for a in range(0, len(index), _CUDA_FRAMES):
             part = slice(a, a + _CUDA_FRAMES)

@@ -7,8 +7,6 @@ Shapes: B views, K sources, H×W pixels. A frame of reference is float32 (3, 4).
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,6 +22,7 @@ from mgenv.memory.reprojection_pixels import (
     show_pixel,
     tap,
 )
+from mgenv.memory.threads import in_parts
 
 f32 = np.float32
 
@@ -152,11 +151,5 @@ def draw(
     def part(first: int, last: int) -> None:
         draw_views(*inputs, levels, out.numpy(), mask.numpy(), first, last)
 
-    workers = max(1, min(torch.get_num_threads(), batch))
-    bounds = [batch * n // workers for n in range(workers + 1)]
-    if workers == 1:
-        part(0, batch)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(part, bounds[:-1], bounds[1:]))
+    in_parts(part, batch)
     return out, mask

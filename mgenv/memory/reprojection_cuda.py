@@ -11,6 +11,7 @@ from numba import cuda
 from torch import Tensor
 
 from mgenv.camera import Intrinsics, Pose
+from mgenv.engine.cuda_kernels import current_stream
 from mgenv.memory.reprojection_pixels import SHOWN, draw_pixel, footprint, show_pixel
 
 THREADS = 128
@@ -85,18 +86,19 @@ def draw(
         rays[:, 0, 1].contiguous(),
         _lens(intrinsics, device),
     )
-    stream = current_stream(device)
-    rgb_, depth_, weight_, into_, frame_ = map(cuda.as_cuda_array, sources)
-    x, y, lens_ = map(cuda.as_cuda_array, eyes)
-    shown_, pyramids_, out_, mask_ = map(cuda.as_cuda_array, (shown, pyramids, out, mask))
-    splat_sources[_blocks(depth), THREADS, stream](
-        rgb_, depth_, weight_, into_, frame_, x, y, lens_, far, covered, observed, levels,
-        shown_, pyramids_,
-    )  # fmt: skip
-    draw_views[_blocks(mask), THREADS, stream](
-        pyramids_, shown_, into_, weight_, x, y, lens_, levels, far / np.float32(2), farthest,
-        enough, out_, mask_,
-    )  # fmt: skip
+    with torch.cuda.device(device):
+        stream = current_stream(device)
+        rgb_, depth_, weight_, into_, frame_ = map(cuda.as_cuda_array, sources)
+        x, y, lens_ = map(cuda.as_cuda_array, eyes)
+        shown_, pyramids_, out_, mask_ = map(cuda.as_cuda_array, (shown, pyramids, out, mask))
+        splat_sources[_blocks(depth), THREADS, stream](
+            rgb_, depth_, weight_, into_, frame_, x, y, lens_, far, covered, observed, levels,
+            shown_, pyramids_,
+        )  # fmt: skip
+        draw_views[_blocks(mask), THREADS, stream](
+            pyramids_, shown_, into_, weight_, x, y, lens_, levels, far / np.float32(2), farthest,
+            enough, out_, mask_,
+        )  # fmt: skip
     return out, mask
 
 
@@ -109,9 +111,3 @@ def _lens(intrinsics: Intrinsics, device: torch.device) -> Tensor:
 
 def _blocks(pixels: Tensor) -> int:
     return (pixels.numel() + THREADS - 1) // THREADS
-
-
-def current_stream(device: torch.device) -> Any:
-    """Numba's handle of the stream on which torch works."""
-    pointer = torch.cuda.current_stream(device).cuda_stream
-    return cuda.external_stream(pointer) if pointer else cuda.default_stream()

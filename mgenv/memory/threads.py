@@ -7,12 +7,12 @@ do so after every operation, which for small ones takes longer than the work.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from functools import lru_cache
-from typing import TypeVar
+from functools import lru_cache, partial, wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 
@@ -20,6 +20,7 @@ SMALLEST = 2
 """Items in a part; for fewer, threads wait longer for Python's lock than they save."""
 
 _Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
 _THREADS: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
@@ -30,17 +31,34 @@ def in_parts(work: Callable[[int, int], None], batch: int) -> None:
     """
     workers = max(1, min(torch.get_num_threads(), batch))
     bounds = [batch * n // workers for n in range(workers + 1)]
-    others = []
-    if workers > 1:
-        others = _helpers(os.getpid(), workers - 1).map(work, bounds[1:-1], bounds[2:])
-    work(0, bounds[1])
-    for _ in others:  # waits, and raises what they raised
-        pass
+    parts = [partial(work, *pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
+    _all_at_once(parts)
+
+
+def _all_at_once(calls: Sequence[Callable[[], _Result]]) -> list[_Result]:
+    """Results of the calls, the first made in this thread; none goes on once this has ended."""
+    first, *others = calls
+    if not others:
+        return [first()]
+    started = [_helpers(os.getpid(), len(others)).submit(call) for call in others]
+    try:
+        done = first()
+    except BaseException:
+        for future in started:
+            future.cancel()
+        raise
+    finally:
+        wait(started)
+    return [done, *(future.result() for future in started)]
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep torch's operations in this thread; :func:`in_equal_parts` uses those that they could."""
+    """Keep torch's operations in this thread; :func:`in_equal_parts` uses those that they could.
+
+    Torch counts threads partly for the whole process: other Python threads that first call torch
+    meanwhile may stay at one.
+    """
     threads = torch.get_num_threads()
     token = _THREADS.set(_THREADS.get() or threads)
     torch.set_num_threads(1)
@@ -59,7 +77,7 @@ def in_equal_parts(work: Callable[[slice], _Result], batch: int) -> list[_Result
     """
     threads = min(_THREADS.get() or torch.get_num_threads(), batch // SMALLEST)
     size = batch // max(n for n in range(1, max(threads, 1) + 1) if batch % n == 0)
-    first, *others = [slice(start, start + size) for start in range(0, batch, size)]
+    parts = [slice(start, start + size) for start in range(0, batch, size)]
 
     def alone(part: slice) -> _Result:
         torch.set_num_threads(1)
@@ -67,8 +85,19 @@ def in_equal_parts(work: Callable[[slice], _Result], batch: int) -> list[_Result
             return work(part)
 
     with one_thread():
-        done = _helpers(os.getpid(), len(others)).map(alone, others) if others else []
-        return [alone(first), *done]
+        return _all_at_once([partial(alone, part) for part in parts])
+
+
+def one_thread_on_cpu(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Decorator: :func:`one_thread` around methods of objects whose ``device`` is the CPU."""
+
+    @wraps(method)
+    def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        on_cpu = args[0].device.type == "cpu"  # type: ignore[attr-defined]
+        with one_thread() if on_cpu else nullcontext():
+            return method(*args, **kwargs)
+
+    return run
 
 
 @lru_cache(maxsize=4)

@@ -35,9 +35,13 @@ class Recorded:
         self._parts: dict[str, Tensor] = {}
 
     def __call__(self) -> dict[str, Tensor]:
-        self._calls += 1
         if not self._enabled:
             return self._step()
+        with torch.cuda.device(self._generator.device):
+            return self._on_cuda()
+
+    def _on_cuda(self) -> dict[str, Tensor]:
+        self._calls += 1
         if self._calls <= EAGER_CALLS:
             return self._apart()
         if self._graph is None:

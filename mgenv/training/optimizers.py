@@ -43,9 +43,10 @@ class Muon(torch.optim.Optimizer):
         for parameter in parameters:
             gradient = parameter.grad
             assert gradient is not None
-            buffer = self.state[parameter].setdefault(
-                "momentum_buffer", torch.zeros_like(parameter)
-            )
+            state = self.state[parameter]
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+            buffer = state["momentum_buffer"]
             buffer.lerp_(gradient, 1 - momentum)
             nesterov.append(gradient.lerp(buffer, momentum))
         rows, columns = parameters[0].shape
@@ -139,8 +140,17 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the module, every fourth step; faster in the first steps."""
-        if step % AVERAGE_EVERY:
-            return
-        decay = min(self.decay, (1 + step) / (10 + step)) ** AVERAGE_EVERY
-        for value, source in self._pairs:
-            value.lerp_(source, 1 - decay)
+        if step % AVERAGE_EVERY == 0:
+            for value, source in self._pairs:
+                value.lerp_(source, self._share(step, AVERAGE_EVERY))
+
+    @torch.no_grad()
+    def at(self, step: int) -> dict[str, Tensor]:
+        """A copy of the average, the steps since its last update included."""
+        share = self._share(step, step % AVERAGE_EVERY)
+        values = [value.lerp(source, share) for value, source in self._pairs]
+        return dict(zip(self.values, values, strict=True))
+
+    def _share(self, step: int, steps: int) -> float:
+        """How far ``steps`` steps move the average."""
+        return 1 - min(self.decay, (1 + step) / (10 + step)) ** steps

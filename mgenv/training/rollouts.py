@@ -250,7 +250,7 @@ class Rollouts:
         frame = frame.detach().float().clamp(-1, 1)
         rgb, depth = frame[:, :3], channel_to_depth(frame[:, 3:])
         grown = self.history.append(model.network, model.vae.encode(rgb, depth), pose)
-        self.history.assign(torch.arange(len(frame), device=frame.device), grown)
+        self.history.copy_(grown)
         self._leave_walls(depth)
         self.last.copy_(frame)
         self.last_pose.copy_(pose)

@@ -25,7 +25,7 @@ def save_state(
     average: Average,
     generator: torch.Generator,
 ) -> None:
-    """Write everything that the next step depends on, data aside."""
+    """Write what the next step depends on, aside from data, rollouts and gathered errors."""
     tensors: dict[str, Tensor] = {"generator": generator.get_state()}
     for name, module in modules.items():
         tensors |= {f"module.{name}.{k}": v.detach().cpu() for k, v in module.state_dict().items()}

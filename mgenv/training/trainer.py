@@ -50,7 +50,8 @@ class TrainerConfig:
         objective: ``vae``, ``flow``, ``rollout`` or ``bump``.
         out: folder for checkpoints, state and TensorBoard.
         initial: checkpoint to start from ("" for fresh weights).
-        resume: go on from ``out``/state.safetensors where there is one.
+        resume: go on from ``out``/state.safetensors where there is one; rollouts and the model's
+            own errors are gathered anew.
         device: of model and data.
         graphs: on CUDA, record steps as graphs and replay them: three times as fast.
         seed: of weights, draws and world ids.
@@ -296,7 +297,7 @@ class Trainer:
         """Write the state, and the averaged weights as a checkpoint."""
         save_state(self.state_path, self.step, *self._state())
         shipped = WorldModel(self.model.config).to(self.device)
-        shipped.load_state_dict(self.average.values)
+        shipped.load_state_dict(self.average.at(self.step))
         if self.config.objective == "vae":
             generator = torch.Generator(self.device).manual_seed(self.config.seed)
             measure_latents(shipped.vae, walks, generator)
@@ -312,6 +313,10 @@ def _check(config: TrainerConfig) -> None:
     for name in ("steps", "worlds", "batch", "flow_every", "log_every"):
         if getattr(config, name) < 1:
             raise InvalidOptionError(f"{name}: expected at least 1, got {getattr(config, name)}")
+    for name, least in (("generated", 1), ("observed", 1), ("slots", 1), ("wander_age", 2)):
+        if getattr(config.rollouts, name) < least:
+            got = getattr(config.rollouts, name)
+            raise InvalidOptionError(f"rollouts.{name}: expected at least {least}, got {got}")
     if config.first_world < 0 or config.first_world + config.worlds > HELD_OUT:
         raise InvalidOptionError(
             f"worlds: ids from {HELD_OUT} up are held out; "

@@ -16,7 +16,7 @@ from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, No
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
 from mgenv.memory.retrieval import RULES, retrieve, surface_positions
-from mgenv.memory.threads import in_equal_parts, one_thread
+from mgenv.memory.threads import in_equal_parts, one_thread_on_cpu
 from mgenv.models.bump import local_map
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.history import History
@@ -33,7 +33,7 @@ class GeneratedWorld:
 
     Args:
         model: trained weights.
-        num_envs: slots.
+        num_envs: slots; on a CPU, best a multiple of its cores, which share them out evenly.
         device: where everything lies.
         memory_frames: bound of each place's memory.
         memory_slots: remembered frames that are retrieved a step; 0 leaves only recent history.
@@ -59,7 +59,7 @@ class GeneratedWorld:
         self.num_envs, self.device = num_envs, torch.device(device)
         self.image_size = model.config.image_size
         self.intrinsics = Intrinsics.from_fov(90.0)
-        self.memory_slots, self.sampling_steps = memory_slots, sampling_steps
+        self.memory_slots, self._sampling_steps = memory_slots, sampling_steps
         self.retrieval, self.canvas_only = retrieval, canvas_only
         self._dtype = inference_dtype(self.device)
         self.model = for_inference(model, self.device, self._dtype, noise_levels(sampling_steps))
@@ -87,7 +87,7 @@ class GeneratedWorld:
 
     # -- the spine -------------------------------------------------------------------------------
 
-    @one_thread()
+    @one_thread_on_cpu
     @torch.no_grad()
     def step(
         self, motion: ArrayLike, pose: ArrayLike | None = None, slots: Sequence[int] | None = None
@@ -205,7 +205,7 @@ class GeneratedWorld:
         self._has_last[rows] = False
         self._begun[rows] = False
 
-    @one_thread()
+    @one_thread_on_cpu
     @torch.no_grad()
     def begin(
         self,
@@ -348,7 +348,7 @@ class GeneratedWorld:
     def _noise(self, rows: list[int]) -> Tensor:
         """Standard normal latents (steps, N, C, h, w); zeros for slots at rest."""
         channels, side = self.model.config.vae.latent_channels, self.model.config.transformer.side
-        noise = torch.zeros(self.sampling_steps, self.num_envs, channels, side, side)
+        noise = torch.zeros(self._sampling_steps, self.num_envs, channels, side, side)
         for draw in noise:
             for row in rows:
                 draw[row].normal_(generator=self._generators[row])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -38,6 +39,25 @@ def test_an_error_of_any_part_is_raised(two_threads, wrong):
 
     with pytest.raises(ZeroDivisionError):
         in_parts(work, 4)
+
+
+@pytest.mark.parametrize("share", [in_parts, in_equal_parts])
+def test_no_part_goes_on_after_an_error_has_come_back(two_threads, share):
+    going: list[str] = []
+
+    def work(*part) -> None:
+        start = part[0].start if isinstance(part[0], slice) else part[0]
+        if start == 0:
+            while not going:
+                time.sleep(0.01)
+            raise ZeroDivisionError
+        going.append("began")
+        time.sleep(0.2)
+        going.append("ended")
+
+    with pytest.raises(ZeroDivisionError):
+        share(work, 4)
+    assert going == ["began", "ended"]
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,13 @@ def test_a_finished_run_does_nothing_more(tmp_path):
     assert_same(weights(again), done)
 
 
+def test_the_last_steps_are_shipped_too(tmp_path):
+    fresh = weights(Trainer(replace(TINY, out=str(tmp_path), objective="vae")))
+    shipped = load_checkpoint(fit(tmp_path, objective="vae", steps=1).checkpoint_path).state_dict()
+    name = "vae.encoder.layers.1.weight"
+    assert not torch.equal(shipped[name], fresh[name].bfloat16().float())
+
+
 def test_without_resume_a_run_begins_anew(tmp_path):
     fit(tmp_path, objective="flow")
     assert Trainer(replace(TINY, out=str(tmp_path), objective="flow")).step == 4
@@ -189,6 +196,7 @@ def test_new_worlds_are_not_held_out_either(tmp_path, monkeypatch):
         ({"objective": "floww"}, "floww"),
         ({"steps": 0}, "steps"),
         ({"worlds": 0}, "worlds"),
+        ({"rollouts": replace(TINY.rollouts, generated=0)}, "generated"),
         ({"objective": "flow", "frames": 5}, "frames"),
         ({"objective": "rollout", "frames": 12}, "frames"),
     ],
