@@ -53,11 +53,8 @@ def load_world(
     if image_size is not None:
         counts["image_size"] = image_size
     for name, value in counts.items():
-        least = 0 if name == "memory_slots" else 1
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InvalidOptionError(
-                f"{name}: expected an integer of at least {least}, got {value!r}"
-            )
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InvalidOptionError(f"{name}: expected an integer of at least 1, got {value!r}")
     if name_or_path == "engine":
         from mgenv.worlds.engine import EngineWorld
 
