@@ -46,7 +46,7 @@ class EnvConfig:
     world_ids: tuple[int, ...] | None = None
     memory: str = "scan"
     memory_frames: int = 512
-    memory_slots: int = 4
+    memory_slots: int = 6
     sampling_steps: int = 2
     scan_frames: int = 128
     image_size: int | None = None

@@ -16,6 +16,7 @@ from mgenv.benchmark.report import Report
 from mgenv.benchmark.strips import save_strips
 from mgenv.benchmark.wander import wander
 from mgenv.models.world_model import WorldModel
+from mgenv.training.data import HELD_OUT
 from mgenv.worlds.engine import EngineWorld
 
 FEW = 8
@@ -25,6 +26,7 @@ FEW = 8
 def run(
     model: WorldModel,
     worlds: int = 16,
+    first_world: int = HELD_OUT,
     known_frames: int = 256,
     steps: int = 2000,
     window: int = 100,
@@ -34,7 +36,7 @@ def run(
     report: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Long paths through a scanned world, and out of eight frames into the unknown."""
-    ids, size = held_out(worlds), model.config.image_size
+    ids, size = held_out(worlds, first_world), model.config.image_size
     known = true_paths(ids, known_frames, size, device, KNOWN_SEED)
     path = true_paths(ids, steps, size, device, NEW_SEED)
     told = _teller(report, window)

@@ -19,7 +19,7 @@ from mgenv.benchmark.replay import Paths, held_out, make_world, replay, scan, tr
 from mgenv.benchmark.report import Report
 from mgenv.benchmark.strips import save_strips
 from mgenv.models.world_model import WorldModel
-from mgenv.training.data import to_float, to_uint8
+from mgenv.training.data import HELD_OUT, to_float, to_uint8
 
 Row = dict[str, Any]
 KNOWN_SEED, NEW_SEED = 1, 2
@@ -28,6 +28,7 @@ KNOWN_SEED, NEW_SEED = 1, 2
 def run(
     model: WorldModel,
     worlds: int = 32,
+    first_world: int = HELD_OUT,
     known_frames: int = 256,
     path_frames: int = 64,
     returns: Sequence[int] = (50, 100, 200, 400),
@@ -37,7 +38,7 @@ def run(
     report: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Both protocols on held-out worlds; rows of both in one table."""
-    ids, size = held_out(worlds), model.config.image_size
+    ids, size = held_out(worlds, first_world), model.config.image_size
     known = true_paths(ids, known_frames, size, device, KNOWN_SEED)
     new = true_paths(ids, path_frames, size, device, NEW_SEED)
     rows = scan_rows(model, known, new, sampling_steps, device, pictures, report)

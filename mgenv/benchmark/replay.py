@@ -41,9 +41,9 @@ class Paths:
         return Paths(self.world_ids, self.rgb[:, order], self.depth[:, order], self.pose[:, order])
 
 
-def held_out(count: int) -> list[int]:
+def held_out(count: int, first: int = HELD_OUT) -> list[int]:
     """World ids that no training ever sees."""
-    return list(range(HELD_OUT, HELD_OUT + count))
+    return list(range(first, first + count))
 
 
 def true_paths(world_ids: Sequence[int], frames: int, size: int, device: str, seed: int) -> Paths:

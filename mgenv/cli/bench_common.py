@@ -8,6 +8,7 @@ from mgenv.benchmark.report import Report, markdown_table
 from mgenv.cli.console import positive
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.world_model import WorldModel
+from mgenv.training.data import HELD_OUT
 from mgenv.worlds import checkpoint_path
 
 
@@ -15,6 +16,7 @@ def add_common(parser: argparse.ArgumentParser, worlds: int) -> None:
     """Arguments of every quality benchmark."""
     parser.add_argument("--world", default="nano", help="a shipped checkpoint's name, or a file")
     parser.add_argument("--worlds", type=positive, default=worlds, help="held-out worlds")
+    parser.add_argument("--first-world", type=held_out_id, default=HELD_OUT, help="the first of them")
     parser.add_argument("--known-frames", type=positive, default=256, help="true frames in memory")
     parser.add_argument("--sampling-steps", type=positive, default=2)
     parser.add_argument("--device", default="cpu")
@@ -36,6 +38,17 @@ def finish(report: Report, options: argparse.Namespace) -> int:
     if options.markdown is not None:
         report.write_markdown(options.markdown)
     return 1 if report.failed else 0
+
+
+def held_out_id(text: str) -> int:
+    """A world id that no training ever sees.
+
+    Raises:
+        argparse.ArgumentTypeError: below those.
+    """
+    if not text.isdigit() or int(text) < HELD_OUT:
+        raise argparse.ArgumentTypeError(f"expected a world id from {HELD_OUT} up, got {text!r}")
+    return int(text)
 
 
 def whole_numbers(text: str) -> list[int]:

@@ -21,6 +21,7 @@ def main(argv: list[str]) -> int:
     report = drift.run(
         load_model(options.world, options.device),
         worlds=options.worlds,
+        first_world=options.first_world,
         known_frames=options.known_frames,
         steps=options.steps,
         window=options.window,

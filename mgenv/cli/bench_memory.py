@@ -21,6 +21,7 @@ def main(argv: list[str]) -> int:
     report = memory.run(
         load_model(options.world, options.device),
         worlds=options.worlds,
+        first_world=options.first_world,
         known_frames=options.known_frames,
         path_frames=options.path_frames,
         returns=options.returns,

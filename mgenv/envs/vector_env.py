@@ -106,7 +106,7 @@ class VectorEnv(gym.vector.VectorEnv):
         memory: str = "scan",
         scan_frames: int = 128,
         memory_frames: int = 512,
-        memory_slots: int = 4,
+        memory_slots: int = 6,
         sampling_steps: int = 2,
         image_size: int | None = None,
         share_memory: bool = False,

@@ -41,16 +41,25 @@ class Canvas:
         rgb: float (B, 3, H, W) in [-1, 1]; holes filled smoothly.
         depth: float (B, 1, H, W) [m]; holes filled smoothly.
         mask: float (B, 1, H, W); 1 where memory explains the pixel.
+        evidence: float (B, 3, H, W) in [0, 1], 0 in holes. *Trust*: the weight of the sources that
+            show the surface, 1 for observed ones, 0 for four orders of magnitude less.
+            *Resolution*: pixels of theirs for one of the view, at most 1. *Doubt*: the weight, as
+            in trust, of the weightiest source that sees through the surface.
     """
 
     rgb: Tensor
     depth: Tensor
     mask: Tensor
+    evidence: Tensor
 
     @property
     def coverage(self) -> Tensor:
         """Share of the view that memory explains: (B,)."""
         return self.mask.mean((1, 2, 3))
+
+    def select(self, rows: Tensor) -> Canvas:
+        """Some of the views."""
+        return Canvas(self.rgb[rows], self.depth[rows], self.mask[rows], self.evidence[rows])
 
 
 @dataclass
@@ -82,18 +91,18 @@ def reproject(
     if pose.device.type == "cuda":
         from mgenv.memory.reprojection_cuda import draw as draw_on_cuda
 
-        known, mask = draw_on_cuda(arrays, intrinsics, limits, LEVELS)
-        return _filled(known, mask)
+        return _filled(*draw_on_cuda(arrays, intrinsics, limits, LEVELS))
     from mgenv.memory.reprojection_cpu import draw  # brings Numba along
 
-    out, mask = draw(arrays, intrinsics, limits, LEVELS)
-    return Canvas(out[:, :3], out[:, 3:], mask)
+    out, mask, evidence = draw(arrays, intrinsics, limits, LEVELS)
+    return Canvas(out[:, :3], out[:, 3:], mask, evidence)
 
 
-def _filled(known: Tensor, mask: Tensor) -> Canvas:
+def _filled(known: Tensor, mask: Tensor, evidence: Tensor) -> Canvas:
     """The canvas of colour and inverse depth (B, 4, H, W) where ``mask`` says they are known."""
     filled = push_pull(known, mask)
-    return Canvas(filled[:, :3], 1.0 / filled[:, 3:].clamp(1 / MAX_DEPTH, 20.0), mask)
+    inverse = filled[:, 3:].clamp(1 / MAX_DEPTH, 20.0)
+    return Canvas(filled[:, :3], inverse.reciprocal(), mask, evidence)
 
 
 def _tensors(sources: Sources) -> list[Tensor]:
@@ -125,8 +134,9 @@ def reproject_plain(
     rgb = torch.where(front.unsqueeze(1), near.rgb, behind.rgb)
     depth = torch.where(front, near.depth, behind.depth)
     mask = (front | (behind.agreement > MIN_AGREEMENT)).float().unsqueeze(1)  # (B, 1, H, W)
+    evidence = torch.where(front.unsqueeze(1), near.evidence, behind.evidence) * mask
     inverse = depth.clamp(0.05, MAX_DEPTH).reciprocal().unsqueeze(1)
-    return _filled(torch.cat([rgb, inverse], 1), mask)
+    return _filled(torch.cat([rgb, inverse], 1), mask, evidence)
 
 
 def source_weights(observed: Tensor, valid: Tensor, age: Tensor) -> Tensor:
@@ -245,11 +255,12 @@ def push_pull(values: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass
 class _Reading:
-    """What sources show on a surface: rgb (B, 3, H, W), depth and agreement (B, H, W)."""
+    """What sources show on a surface: rgb, evidence (B, 3, H, W), depth, agreement (B, H, W)."""
 
     rgb: Tensor
     depth: Tensor
     agreement: Tensor
+    evidence: Tensor
 
 
 def _read(
@@ -264,13 +275,22 @@ def _read(
     read, inside = _sample(shown, image)  # (B, K, 5, H, W)
     error = (read[:, :, 3] - expected).abs() / (0.03 + 0.04 * expected.abs())
     resolution = (expected / depth.unsqueeze(1)).clamp(0.25, 4.0).reciprocal().clamp(max=1.0)
-    present = inside & (expected > 0.05) & (sources.weight > 0)[:, :, None, None]
+    own = sources.weight[:, :, None, None]  # (B, K, 1, 1)
+    present = inside & (expected > 0.05) & (own > 0)
+    through = present & (read[:, :, 3] > 1.1 * expected + 0.1)
     present &= read[:, :, 4] > 0.5
     agreement = (torch.exp(-error.square()) + 1e-4) * present  # (B, K, H, W)
-    weight = (agreement * resolution).square() * sources.weight[:, :, None, None]
-    total = weight.sum(1, keepdim=True)  # (B, 1, H, W)
-    rgb = (read[:, :, :3] * weight.unsqueeze(2)).sum(1) / total.clamp_min(1e-12)
-    return _Reading(rgb, depth, agreement.amax(1) * hit)
+    weight = (agreement * resolution).square() * own
+    weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-12)
+    rgb = (read[:, :, :3] * weight.unsqueeze(2)).sum(1)
+    trust, doubt = _standing((weight * own).sum(1)), _standing((through * own).amax(1))
+    evidence = torch.stack([trust, (weight * resolution).sum(1), doubt], 1)
+    return _Reading(rgb, depth, agreement.amax(1) * hit, evidence)
+
+
+def _standing(weight: Tensor) -> Tensor:
+    """Weights as numbers from 0 to 1: a unit for four orders of magnitude."""
+    return (1 + 0.25 * weight.clamp_min(1e-6).log10()).clamp(0, 1)
 
 
 def _settle(sources: Sources, depth: Tensor, pose: Tensor, intrinsics: Intrinsics) -> Tensor:

@@ -98,9 +98,9 @@ def _fill(value, weight):
 
 @compiled
 def draw_views(
-    rgb, depth, pose, weight, view, x, y, lens, limits, levels, out, mask, first, last
+    rgb, depth, pose, weight, view, x, y, lens, limits, levels, out, mask, evidence, first, last
 ):  # fmt: skip
-    """Views ``first`` to ``last``: out (B, 4, H, W) of colour and depth, mask (B, 1, H, W)."""
+    """Views ``first`` to ``last``: out (B, 4, H, W) of colour and depth, mask (B, 1, H, W), evidence."""
     count, height, width = depth.shape[1:]
     far, farthest, covered = limits[0], limits[1], limits[2]
     observed, enough = limits[3], limits[4]
@@ -123,7 +123,7 @@ def draw_views(
             for j in range(width):
                 draw_pixel(
                     pyramids, levels, shown, into, weight[b], x, y, lens, known, farthest, enough,
-                    i, j, out[b], mask[b, 0],
+                    i, j, out[b], mask[b, 0], evidence[b],
                 )  # fmt: skip
         _fill(out[b], mask[b, 0])
         for i in range(height):
@@ -133,8 +133,8 @@ def draw_views(
 
 def draw(
     arrays: list[Tensor], intrinsics: Intrinsics, limits: list[float], levels: int
-) -> tuple[Tensor, Tensor]:
-    """Colour and depth (B, 4, H, W) and mask (B, 1, H, W), by as many threads as torch has.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colour and depth (B, 4, H, W), mask (B, 1, H, W) and evidence (B, 3, H, W), in threads.
 
     Args:
         arrays: sources' rgb, depth, pose and weight, and the views; float32 on the CPU.
@@ -144,12 +144,14 @@ def draw(
     batch, _, height, width = arrays[1].shape
     rays = intrinsics.rays(height, width)  # (H, W, 3)
     lens = torch.tensor([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy])
-    out, mask = torch.empty(batch, 4, height, width), torch.empty(batch, 1, height, width)
+    outputs = [torch.empty(batch, channels, height, width) for channels in (4, 1, 3)]
     tensors = (*arrays, rays[0, :, 0], rays[:, 0, 1], lens, torch.tensor(limits))
     inputs = [tensor.detach().contiguous().numpy() for tensor in tensors]
 
+    arrays_out = [tensor.numpy() for tensor in outputs]
+
     def part(first: int, last: int) -> None:
-        draw_views(*inputs, levels, out.numpy(), mask.numpy(), first, last)
+        draw_views(*inputs, levels, *arrays_out, first, last)
 
     in_parts(part, batch)
-    return out, mask
+    return outputs[0], outputs[1], outputs[2]

@@ -41,9 +41,10 @@ def _splat_sources(
 
 @cuda.jit
 def _draw_views(
-    pyramids, shown, into, weight, x, y, lens, levels, known, farthest, enough, out, mask
+    pyramids, shown, into, weight, x, y, lens, levels, known, farthest, enough, out, mask,
+    evidence,
 ):  # fmt: skip
-    """All pixels of all views: ``out`` (B, 4, H, W), ``mask`` (B, 1, H, W)."""
+    """All pixels of all views: ``out`` (B, 4, H, W), ``mask`` (B, 1, H, W) and ``evidence``."""
     n = cuda.grid(1)  # type: ignore[call-arg]
     height, width = mask.shape[2:]
     j, rest = n % width, n // width
@@ -51,7 +52,7 @@ def _draw_views(
     if b < mask.shape[0]:
         draw_pixel(
             pyramids[b], levels, shown[b], into[b], weight[b], x, y, lens, known, farthest, enough,
-            i, j, out[b], mask[b, 0],
+            i, j, out[b], mask[b, 0], evidence[b],
         )  # fmt: skip
 
 
@@ -61,8 +62,8 @@ draw_views: Any = _draw_views
 
 def draw(
     arrays: list[Tensor], intrinsics: Intrinsics, limits: list[float], levels: int
-) -> tuple[Tensor, Tensor]:
-    """Colour and inverse depth (B, 4, H, W), zero in holes, and mask (B, 1, H, W).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colour and inverse depth (B, 4, H, W), mask (B, 1, H, W) and evidence; zero in holes.
 
     Args:
         arrays: sources' rgb, depth, pose and weight, and the views; float32 on one device.
@@ -80,6 +81,7 @@ def draw(
     pyramids = torch.full((batch, 2, 2 * height * width), float(far), device=device)
     out = torch.empty(batch, 4, height, width, device=device)
     mask = torch.empty(batch, 1, height, width, device=device)
+    evidence = torch.empty(batch, 3, height, width, device=device)
     sources = (rgb, depth, weight, into.contiguous(), frame.contiguous())
     eyes = (
         rays[0, :, 0].contiguous(),
@@ -90,16 +92,17 @@ def draw(
         stream = current_stream(device)
         rgb_, depth_, weight_, into_, frame_ = map(cuda.as_cuda_array, sources)
         x, y, lens_ = map(cuda.as_cuda_array, eyes)
-        shown_, pyramids_, out_, mask_ = map(cuda.as_cuda_array, (shown, pyramids, out, mask))
+        shown_, pyramids_ = map(cuda.as_cuda_array, (shown, pyramids))
+        out_, mask_, evidence_ = map(cuda.as_cuda_array, (out, mask, evidence))
         splat_sources[_blocks(depth), THREADS, stream](
             rgb_, depth_, weight_, into_, frame_, x, y, lens_, far, covered, observed, levels,
             shown_, pyramids_,
         )  # fmt: skip
         draw_views[_blocks(mask), THREADS, stream](
             pyramids_, shown_, into_, weight_, x, y, lens_, levels, far / np.float32(2), farthest,
-            enough, out_, mask_,
+            enough, out_, mask_, evidence_,
         )  # fmt: skip
-    return out, mask
+    return out, mask, evidence
 
 
 @functools.cache

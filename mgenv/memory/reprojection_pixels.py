@@ -159,11 +159,23 @@ def settled(surface, x, y, shown, into, weight, lens):
 
 
 @pixel_function
+def standing(weight):
+    """A source's weight as a number from 0 to 1: a unit for four orders of magnitude."""
+    return min(max(ONE + f32(0.25) * f32(math.log10(max(weight, f32(1e-6)))), f32(0.0)), ONE)
+
+
+@pixel_function
 def read(surface, x, y, shown, into, weight, lens):
-    """How well the best source agrees with a settled surface, and its red, green and blue."""
+    """What sources show on a settled surface.
+
+    Returns:
+        How well the best of them agrees, red, green, blue, and the evidence: trust, resolution and
+        doubt, as in :class:`mgenv.memory.reprojection.Canvas`.
+    """
     height, width = shown.shape[1:3]
-    best, total = f32(0.0), f32(0.0)
+    best, total, doubt = f32(0.0), f32(0.0), f32(0.0)
     red, green, blue = f32(0.0), f32(0.0), f32(0.0)
+    trust, resolution = f32(0.0), f32(0.0)
     for k in range(len(weight)):
         if not weight[k] > 0:
             continue
@@ -177,27 +189,37 @@ def read(surface, x, y, shown, into, weight, lens):
         wa, wb = (ONE - along) * (ONE - down), along * (ONE - down)
         wc, wd = (ONE - along) * down, along * down
         facing = a[4] * wa + b[4] * wb + c[4] * wc + d[4] * wd
-        if not (expected > f32(0.05) and facing > HALF):
+        if not expected > f32(0.05):
             continue
         found = a[3] * wa + b[3] * wb + c[3] * wc + d[3] * wd
+        if found > f32(1.1) * expected + f32(0.1):  # it sees through the surface
+            doubt = max(doubt, weight[k])
+        if not facing > HALF:
+            continue
         error = abs(found - expected) / (f32(0.03) + f32(0.04) * expected)
         agreement = f32(math.exp(-error * error)) + TINY
-        share = agreement * min(ONE / min(max(expected / surface, f32(0.25)), f32(4.0)), ONE)
+        fine = min(ONE / min(max(expected / surface, f32(0.25)), f32(4.0)), ONE)
+        share = agreement * fine
         share = share * share * weight[k]
+        trust += share * weight[k]
+        resolution += share * fine
         red += share * (a[0] * wa + b[0] * wb + c[0] * wc + d[0] * wd)
         green += share * (a[1] * wa + b[1] * wb + c[1] * wc + d[1] * wd)
         blue += share * (a[2] * wa + b[2] * wb + c[2] * wc + d[2] * wd)
         total += share
         best = max(best, agreement)
     total = max(total, f32(1e-12))
-    return best, red / total, green / total, blue / total
+    red, green, blue = red / total, green / total, blue / total
+    return best, red, green, blue, standing(trust / total), resolution / total, standing(doubt)
 
 
 @pixel_function
 def draw_pixel(
-    pyramids, levels, shown, into, weight, x, y, lens, known, farthest, enough, i, j, out, mask
+    pyramids, levels, shown, into, weight, x, y, lens, known, farthest, enough, i, j, out, mask,
+    evidence,
 ):  # fmt: skip
-    """Pixel (i, j) of a view: colour and inverse depth (4, H, W) where memory explains it, or 0.
+    """Pixel (i, j) of a view: colour and inverse depth (4, H, W) where memory explains it, or 0,
+    and the evidence (3, H, W) for it.
 
     Args:
         pyramids: (2, cells) of observed and of generated surfaces.
@@ -209,15 +231,21 @@ def draw_pixel(
     nearest, finest = surfaces(pyramids, levels, known, height, width, i, j)
     surface, agreement = nearest, f32(0.0)
     red, green, blue = f32(0.0), f32(0.0), f32(0.0)
+    trust, resolution, doubt = f32(0.0), f32(0.0), f32(0.0)
     for attempt in range(2):
         wanted = nearest if attempt == 0 else finest
         done = agreement > enough or (attempt == 1 and finest == nearest)
         if wanted < known and not done:
             surface = settled(wanted, x[j], y[i], shown, into, weight, lens)
-            agreement, red, green, blue = read(surface, x[j], y[i], shown, into, weight, lens)
+            agreement, red, green, blue, trust, resolution, doubt = read(
+                surface, x[j], y[i], shown, into, weight, lens
+            )
     explained = agreement > enough
     mask[i, j] = ONE if explained else f32(0.0)
     out[0, i, j] = red if explained else f32(0.0)
     out[1, i, j] = green if explained else f32(0.0)
     out[2, i, j] = blue if explained else f32(0.0)
+    evidence[0, i, j] = trust if explained else f32(0.0)
+    evidence[1, i, j] = resolution if explained else f32(0.0)
+    evidence[2, i, j] = doubt if explained else f32(0.0)
     out[3, i, j] = mask[i, j] / min(max(surface, f32(0.05)), farthest)

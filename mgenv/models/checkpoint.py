@@ -13,7 +13,7 @@ from mgenv.errors import CheckpointError
 from mgenv.models.world_model import WorldModel, WorldModelConfig
 from mgenv.output import write_safetensors
 
-FORMAT, VERSION = "mgenv-world-model", "1"
+FORMAT, VERSION = "mgenv-world-model", "2"
 
 
 def save_checkpoint(

@@ -108,10 +108,10 @@ class PackedRefiner(nn.Module):
             )
         )  # fmt: skip
 
-    def forward(self, decoded: Tensor, canvas: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, decoded: Tensor, canvas: Tensor, mask: Tensor, evidence: Tensor) -> Tensor:
         """As the refiner's."""
         decoded = decoded.float().contiguous()
-        x = self.fine(self.inner(torch.cat([decoded, canvas, mask], 1)))
+        x = self.fine(self.inner(torch.cat([decoded, canvas, mask, evidence], 1)))
         x = x + F.pixel_shuffle(self.up(self.coarse(self.down(x))), 2)
         out = F.pixel_shuffle(self.out(self.last(x)), 2).float().contiguous()
         change, gate = out.split([4, 1], 1)

@@ -28,7 +28,7 @@ class Refiner(nn.Module):
         super().__init__()
         self.config = config
         a, b = config.widths
-        self.inner = nn.Conv2d(36, a, 3, padding=1)
+        self.inner = nn.Conv2d(48, a, 3, padding=1)
         self.fine = nn.Sequential(ResBlock(a), ResBlock(a))
         self.down = nn.Conv2d(a, b, 3, stride=2, padding=1)
         self.coarse = nn.Sequential(ResBlock(b), ResBlock(b), ResBlock(b))
@@ -38,18 +38,20 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
-    def forward(self, decoded: Tensor, canvas: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, decoded: Tensor, canvas: Tensor, mask: Tensor, evidence: Tensor) -> Tensor:
         """Refine frames.
 
         Args:
             decoded: (B, 4, H, W) colour and log depth from the decoder.
             canvas: (B, 4, H, W) colour and log depth from memory, holes filled.
             mask: (B, 1, H, W) 1 where memory explains the pixel.
+            evidence: (B, 3, H, W) for what it explains, as in :class:`Canvas`.
 
         Returns:
             (B, 4, H, W) colour and log depth, about [-1, 1].
         """
-        x = F.pixel_unshuffle(torch.cat([decoded, canvas, mask], 1), 2)  # (B, 36, H/2, W/2)
+        whole = torch.cat([decoded, canvas, mask, evidence], 1)
+        x = F.pixel_unshuffle(whole, 2)  # (B, 48, H/2, W/2)
         x = self.fine(self.inner(x))
         x = x + F.pixel_shuffle(self.up(self.coarse(self.down(x))), 2)
         change, gate = F.pixel_shuffle(self.out(self.last(x)), 2).split([4, 1], 1)

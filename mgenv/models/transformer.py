@@ -25,7 +25,9 @@ from mgenv.models.attention import attend, rope_angles, rotate
 from mgenv.models.vae import ResBlock
 
 POSE_FEATURES = 15
-MASK_CELLS = 16
+MASK_CELLS, EVIDENCE_CELLS = 16, 12
+CANVAS_CELLS = MASK_CELLS + EVIDENCE_CELLS
+"""Numbers a latent cell that say what the canvas's latents are worth."""
 KeysValues = list[tuple[Tensor, Tensor]]
 """A layer each: keys (rotated) and values, (B, K, N, H)."""
 
@@ -111,8 +113,8 @@ class Transformer(nn.Module):
         width, cells, channels = config.width, config.cells, config.latent_channels
         area = config.patch**2
         self.frame_in = nn.Linear(channels * area, width)
-        self.canvas_in = nn.Linear((channels + MASK_CELLS) * area, width)
-        self.noisy_in = nn.Conv2d(2 * channels + MASK_CELLS, cells, 3, padding=1)
+        self.canvas_in = nn.Linear((channels + CANVAS_CELLS) * area, width)
+        self.noisy_in = nn.Conv2d(2 * channels + CANVAS_CELLS, cells, 3, padding=1)
         self.before = ResBlock(cells)
         self.cells_in = nn.Linear(cells * area, width)
         self.pose_in = nn.Sequential(
@@ -171,7 +173,7 @@ class Transformer(nn.Module):
         """Keys and values of history followed by the canvas.
 
         Args:
-            canvas: (B, C + 16, h, w) :func:`canvas_features`.
+            canvas: (B, C + 28, h, w) :func:`canvas_features`.
             pose: (B, 15) motion from the last frame into this view.
             time: (B,) index of the frame to imagine.
             context: history's keys and values, (B, W·S, N, H).
@@ -303,8 +305,15 @@ def pose_features(pose: Tensor, previous: Tensor, present: Tensor) -> Tensor:
     return torch.cat([motion, own, known], -1)
 
 
-def canvas_features(latents: Tensor, mask: Tensor) -> Tensor:
-    """The canvas's latents (B, C, h, w) and its mask (B, 1, H, W), 4×4 a cell: (B, C+16, h, w)."""
+def canvas_features(latents: Tensor, mask: Tensor, evidence: Tensor) -> Tensor:
+    """The canvas as the network reads it: (B, C + 28, h, w).
+
+    Args:
+        latents: (B, C, h, w).
+        mask: (B, 1, H, W), kept at 4×4 numbers a cell.
+        evidence: (B, 3, H, W), kept at 2×2.
+    """
     cell = mask.shape[-1] // latents.shape[-1]
     coarse = F.avg_pool2d(mask, cell // 4) if cell > 4 else mask
-    return torch.cat([latents, F.pixel_unshuffle(coarse, 4) * 2 - 1], 1)
+    worth = F.pixel_unshuffle(F.avg_pool2d(evidence, cell // 2), 2)  # (B, 12, h, w)
+    return torch.cat([latents, F.pixel_unshuffle(coarse, 4) * 2 - 1, worth], 1)

@@ -58,8 +58,9 @@ class WorldModel(nn.Module):
         self.bump = BumpHead()
 
     def canvas_tokens(self, canvas: Canvas) -> Tensor:
-        """The canvas as the network reads it: (B, C + 16, h, w)."""
-        return canvas_features(self.vae.encode(canvas.rgb, canvas.depth), canvas.mask)
+        """The canvas as the network reads it: (B, C + 28, h, w)."""
+        latents = self.vae.encode(canvas.rgb, canvas.depth)
+        return canvas_features(latents, canvas.mask, canvas.evidence)
 
     def imagine(
         self,
@@ -83,7 +84,7 @@ class WorldModel(nn.Module):
     def finish(self, latents: Tensor, canvas: Canvas) -> Tensor:
         """Latents to colour and log depth (B, 4, H, W)."""
         known = torch.cat([canvas.rgb, depth_to_channel(canvas.depth)], 1)
-        return self.refiner(self.vae.decode(latents), known, canvas.mask)
+        return self.refiner(self.vae.decode(latents), known, canvas.mask, canvas.evidence)
 
     def estimate_depth(self, rgb: Tensor) -> Tensor:
         """Depth [m] (B, 1, H, W) of colour (B, 3, H, W) alone, from the autoencoder."""

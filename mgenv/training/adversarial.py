@@ -18,8 +18,10 @@ from mgenv.training.rollouts import Rollouts
 SELF_WEIGHT = 0.3
 """What agreeing with one's own memory counts beside agreeing with observed memory."""
 
-KNOWN_JUDGED = 0.05
-"""What the discriminator counts where memory explains the view, beside 1 where nothing does."""
+TRUE_JUDGED, KNOWN_JUDGED = 0.5, 0.05
+"""What the discriminator counts in vast holes whose truth is known, and on what was imagined
+before, beside 1 in new holes of imagined worlds. It has no word on what was observed: sharpness
+there would cost likeness."""
 
 GAP_WEIGHT, HOLE_WEIGHT = 0.5, 0.05
 """What the truth counts in gaps that memory surrounds, and in vast holes, where it is one of many
@@ -77,7 +79,7 @@ def rollout_loss(
     gap = GAP_WEIGHT * (1 - spread) + HOLE_WEIGHT * spread
     weight = known * (true + SELF_WEIGHT * (1 - true)) + (1 - known) * true * gap
     pixels = (pixel_loss(frame, target) * weight).mean()
-    word = KNOWN_JUDGED + hole * (true * vast + 1 - true)
+    word = true * TRUE_JUDGED * hole * vast + (1 - true) * (KNOWN_JUDGED + hole)
     adversarial = (judged * word.squeeze(1)).mean()
     total = pixels + adversarial_weight * adversarial
     return Loss(total, {"rollout_pixels": pixels.detach(), "adversarial": adversarial.detach()})

@@ -35,7 +35,7 @@ class ClipConfig:
     targets: int = 8
     history: int = 4
     candidates: int = 48
-    retrieved: int = 4
+    retrieved: int = 6
     no_memory: float = 0.4
     sparse_memory: float = 0.2
     strides: tuple[int, ...] = (1, 2, 4)

@@ -8,36 +8,44 @@ from torch import Tensor, nn
 
 
 class Discriminator(nn.Module):
-    """Colour, log depth and the memory mask (B, 5, H, W) to logits (B, H/8, W/8).
+    """Colour, log depth and the memory mask (B, 5, H, W) to logits (B, 2, H/8, W/8).
 
-    The mask tells it where the frame was imagined; it is the same for the true and the false one.
+    One net looks at the frame, one at half its size, where a patch is a larger part of a room; its
+    logits are repeated. The mask tells them where the frame was imagined; it is the same for the
+    true and the false one.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (64, 128, 256)) -> None:
         super().__init__()
-        a, b, c = widths
-        self.layers = nn.Sequential(
-            nn.Conv2d(5, a, 3, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(a, a, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(a, b, 4, stride=2, padding=1),
-            nn.GroupNorm(8, b),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(b, b, 3, padding=1),
-            nn.GroupNorm(8, b),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(b, c, 4, stride=2, padding=1),
-            nn.GroupNorm(8, c),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(c, c, 3, padding=1),
-            nn.GroupNorm(8, c),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(c, 1, 3, padding=1),
-        )
+        self.at_full, self.at_half = _patches(*widths), _patches(*widths)
 
     def forward(self, frame: Tensor, mask: Tensor) -> Tensor:
-        return self.layers(torch.cat([frame, mask], 1)).squeeze(1)
+        both = torch.cat([frame, mask], 1)
+        fine, coarse = self.at_full(both), self.at_half(F.avg_pool2d(both, 2))
+        return torch.cat([fine, F.interpolate(coarse, fine.shape[-2:])], 1)
+
+
+def _patches(a: int, b: int, c: int) -> nn.Sequential:
+    """(B, 5, H, W) to a logit a patch, (B, 1, H/8, W/8)."""
+    return nn.Sequential(
+        nn.Conv2d(5, a, 3, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(a, a, 4, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(a, b, 4, stride=2, padding=1),
+        nn.GroupNorm(8, b),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(b, b, 3, padding=1),
+        nn.GroupNorm(8, b),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(b, c, 4, stride=2, padding=1),
+        nn.GroupNorm(8, c),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(c, c, 3, padding=1),
+        nn.GroupNorm(8, c),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(c, 1, 3, padding=1),
+    )
 
 
 def discriminator_loss(
@@ -60,4 +68,4 @@ def generator_loss(critic: Discriminator, true: Tensor, false: Tensor, mask: Ten
     """How much more real the true frames look, a patch: (B, H/8, W/8)."""
     with torch.no_grad():
         real = critic(true, mask)
-    return F.softplus(real - critic(false, mask))
+    return F.softplus(real - critic(false, mask)).mean(1)

@@ -129,10 +129,7 @@ def _refined_loss(
     errors: ErrorBuffer | None,
 ) -> Tensor:
     """Decode and refine some estimates; their residuals feed the error buffer."""
-    canvas = type(clips.canvas)(
-        clips.canvas.rgb[chosen], clips.canvas.depth[chosen], clips.canvas.mask[chosen]
-    )
-    refined = model.finish(estimate[chosen], canvas).float()
+    refined = model.finish(estimate[chosen], clips.canvas.select(chosen)).float()
     rgb = clips.rgb[:, first:].flatten(0, 1)[chosen]
     depth = clips.depth[:, first:].flatten(0, 1)[chosen]
     target = torch.cat([rgb, depth_to_channel(depth)], 1)

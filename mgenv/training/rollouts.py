@@ -55,7 +55,7 @@ class RolloutConfig:
     wander_age: int = 200
     observed: int = 48
     generated: int = 48
-    retrieved: int = 4
+    retrieved: int = 6
     explored: float = 0.4
     keyframe_coverage: float = 0.85
     steps: int = 2

@@ -25,7 +25,7 @@ def load_world(
     device: str = "cpu",
     image_size: int | None = None,
     memory_frames: int = 512,
-    memory_slots: int = 4,
+    memory_slots: int = 6,
     sampling_steps: int = 2,
     share_memory: bool = False,
 ) -> World:

@@ -49,7 +49,7 @@ class GeneratedWorld:
         num_envs: int = 8,
         device: str = "cpu",
         memory_frames: int = 512,
-        memory_slots: int = 4,
+        memory_slots: int = 6,
         sampling_steps: int = 2,
         share_memory: bool = False,
         retrieval: str = "visible",

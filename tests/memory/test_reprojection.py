@@ -171,3 +171,30 @@ def test_holes_are_filled_and_known_pixels_kept():
 
 def test_nothing_known_is_filled_with_numbers():
     assert torch.isfinite(push_pull(torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))).all()
+
+
+def test_evidence_tells_what_a_surface_rests_on(warp):
+    """Trust falls with weight, resolution as the view comes nearer, and holes have neither."""
+    pose = looking(0.0)
+    frame = seen(pose, WALL)
+    trusted = warp(sources_of(frame), pose[None]).evidence
+    assert torch.allclose(trusted[:, :2], torch.ones(1, 2, 32, 32), atol=1e-3)
+    assert not trusted[:, 2].any(), "nobody sees through it"
+    guessed = warp(sources_of(frame, weights=[1e-2]), pose[None]).evidence
+    assert torch.allclose(guessed[:, 0], torch.full((1, 32, 32), 0.5), atol=1e-3)
+    near = warp(sources_of(frame), looking(1.0)[None])
+    assert near.evidence[0, 1, 16, 16] == pytest.approx(0.5, abs=0.02)
+    turned = warp(sources_of(frame), looking(0.0, yaw=0.8)[None])
+    assert 0 < turned.coverage[0] < 1
+    assert not (turned.evidence * (1 - turned.mask)).any()
+
+
+def test_a_source_that_sees_through_a_surface_casts_doubt(warp):
+    """An imagined wall before what was observed: it is hidden; before imagined space, doubted."""
+    here, there = looking(0.0), looking(0.0, 0.3)
+    wall, open_space = seen(here, WALL), seen(there, BEHIND)
+    canvas = warp(sources_of(wall, open_space, weights=[0.05, 0.0125]), here[None])
+    middle = canvas.evidence[0, :, 16, 16]
+    assert canvas.depth[0, 0, 16, 16] == pytest.approx(2.0, abs=0.05), "the nearer surface shows"
+    assert middle[0] == pytest.approx(1 - 0.25 * 1.30103, abs=1e-2)
+    assert middle[2] == pytest.approx(1 - 0.25 * 1.90309, abs=1e-2)

@@ -60,6 +60,8 @@ def assert_alike(fast, plain):
     judged = whole | ((fast.mask > 0) & (plain.mask > 0))
     assert share(((fast.rgb - plain.rgb).abs().amax(1, keepdim=True) < 1e-3)[judged]) >= 0.995
     assert share(((fast.depth / plain.depth - 1).abs() < 0.01)[judged]) >= 0.995
+    off = (fast.evidence - plain.evidence).abs().amax(1, keepdim=True)
+    assert share((off < 1e-3)[same]) >= 0.99
 
 
 @pytest.mark.parametrize("closer", [0.0, 0.6, -0.5])
@@ -99,7 +101,7 @@ def test_a_view_does_not_depend_on_its_batch_or_threads(homes, walks):
     for n in range(5):
         part = slice(n, n + 1)
         alone = reproject(Sources(*(t[part] for t in vars(sources).values())), view[part])
-        for name in ("rgb", "depth", "mask"):
+        for name in ("rgb", "depth", "mask", "evidence"):
             assert torch.equal(getattr(alone, name), getattr(whole, name)[part])
             assert torch.equal(getattr(shared, name), getattr(whole, name))
 

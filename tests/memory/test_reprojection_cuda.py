@@ -24,18 +24,19 @@ import numpy as np
 from mgenv.memory.reprojection_cuda import draw_views, splat_sources
 data = dict(np.load(sys.argv[1]))
 far, farthest, covered, observed, enough = data["limits"]
-rgb, depth, weight, into, frame, x, y, lens, shown, pyramids, out, mask = (
+rgb, depth, weight, into, frame, x, y, lens, shown, pyramids, out, mask, evidence = (
     data[n] for n in
-    "rgb depth weight into frame x y lens shown pyramids out mask".split()
+    "rgb depth weight into frame x y lens shown pyramids out mask evidence".split()
 )
 levels = int(data["levels"])
 splat_sources[-(-depth.size // 64), 64](
     rgb, depth, weight, into, frame, x, y, lens, far, covered, observed, levels, shown, pyramids
 )
 draw_views[-(-mask.size // 64), 64](
-    pyramids, shown, into, weight, x, y, lens, levels, far / 2, farthest, enough, out, mask
+    pyramids, shown, into, weight, x, y, lens, levels, far / 2, farthest, enough, out, mask,
+    evidence
 )
-np.savez(sys.argv[2], out=out, mask=mask)
+np.savez(sys.argv[2], out=out, mask=mask, evidence=evidence)
 """
 
 
@@ -60,6 +61,7 @@ def test_the_kernels_draw_what_the_plain_tensors_draw(tmp_path: Path):
     rays = reprojection.DEFAULT_INTRINSICS.rays(side, side)
     eyes = Pose(view[:, None].expand(-1, count, -1, -1))
     blank = {"out": np.zeros((2, 4, side, side)), "mask": np.zeros((2, 1, side, side))}
+    blank["evidence"] = np.zeros((2, 3, side, side))
     blank["shown"] = np.zeros((2, count, side, side, 5))
     blank["pyramids"] = np.full((2, 2, 2 * side * side), reprojection.FAR)
     data = {
@@ -80,13 +82,17 @@ def test_the_kernels_draw_what_the_plain_tensors_draw(tmp_path: Path):
     root = Path(__file__).resolve().parents[2]
     subprocess.run([sys.executable, "-c", _CHILD, *files], env=simulated, cwd=root, check=True)
     result = np.load(files[1])
-    known, mask = (torch.from_numpy(result[name]) for name in ("out", "mask"))
+    known, mask, evidence = (
+        torch.from_numpy(result[name]) for name in ("out", "mask", "evidence")
+    )
     plain = reproject_plain(sources, view)
     assert 0.2 < plain.coverage.mean() < 1
     assert (mask == plain.mask).float().mean() > 0.99
     both = (mask * plain.mask) > 0
     colour = (push_pull(known, mask)[:, :3] - plain.rgb).abs().amax(1, keepdim=True)[both]
     assert (colour < 1e-3).float().mean() > 0.99
+    off = (evidence - plain.evidence).abs().amax(1, keepdim=True)[both]
+    assert (off < 1e-3).float().mean() > 0.99
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -50,7 +50,7 @@ def lived(network, frames: int) -> History:
 
 def velocity(network, history: History, sigma: float) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
-    features, noisy = (torch.randn(BATCH, n, 4, 4, generator=generator) for n in (20, 4))
+    features, noisy = (torch.randn(BATCH, n, 4, 4, generator=generator) for n in (32, 4))
     motion = torch.randn(BATCH, 15, generator=generator)
     at, time, present = torch.full((BATCH,), sigma), history.time, history.present
     context = network.memory(features, motion, time, history.keys_values(), present)

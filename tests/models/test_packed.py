@@ -100,7 +100,8 @@ def test_the_refiner(dtype, tolerance):
     refiner = filled(Refiner(RefinerConfig(widths=(8, 16))))
     decoded, canvas = torch.randn(2, 2, 4, 32, 32)
     mask = (torch.rand(2, 1, 32, 32) < 0.5).float()
-    expected = copy.deepcopy(refiner)(decoded, canvas, mask)
-    refined = pack(refiner, dtype)(decoded.to(dtype), canvas, mask)
+    evidence = torch.rand(2, 3, 32, 32) * mask
+    expected = copy.deepcopy(refiner)(decoded, canvas, mask, evidence)
+    refined = pack(refiner, dtype)(decoded.to(dtype), canvas, mask, evidence)
     assert_near(refined, expected, tolerance)
     assert refined.dtype == torch.float32

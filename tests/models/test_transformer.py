@@ -70,7 +70,7 @@ def test_cached_history_equals_whole_clip(network):
     latents, pose = walk(7)
     torch.manual_seed(2)
     noisy, sigma = torch.randn(3, 4, 4, 4), torch.tensor([0.3, 0.7, 1.0])
-    features = torch.randn(3, 20, 4, 4)
+    features = torch.randn(3, 32, 4, 4)
     together = clip_velocity(network, latents, pose, noisy, sigma, features)
     for index in range(3):
         alone = cached_velocity(
@@ -101,7 +101,7 @@ def test_history_never_sees_later_frames(network):
 
 def test_absent_history_has_no_influence(network):
     latents, pose = walk(2)
-    features, noisy = torch.randn(1, 20, 4, 4), torch.randn(1, 4, 4, 4)
+    features, noisy = torch.randn(1, 32, 4, 4), torch.randn(1, 4, 4, 4)
     results = []
     for junk in (0.0, 5.0):
         history = History.empty(CONFIG, 1, "cpu")
@@ -121,7 +121,7 @@ def test_absent_history_has_no_influence(network):
 
 def test_memory_and_history_reach_the_velocity(network):
     latents, pose = walk(5)
-    noisy, sigma, features = torch.randn(1, 4, 4, 4), torch.ones(1), torch.randn(1, 20, 4, 4)
+    noisy, sigma, features = torch.randn(1, 4, 4, 4), torch.ones(1), torch.randn(1, 32, 4, 4)
     base = cached_velocity(network, latents, pose, 4, noisy, sigma, features)
     other = cached_velocity(network, latents + 1, pose, 4, noisy, sigma, features)
     blind = cached_velocity(network, latents, pose, 4, noisy, sigma, features * 0)
@@ -132,7 +132,7 @@ def test_memory_and_history_reach_the_velocity(network):
 def test_positions_stay_exact_in_old_worlds(network):
     """Attention depends on relative time: a history a million steps old works the same."""
     latents, pose = walk(5)
-    features, noisy = torch.randn(1, 20, 4, 4), torch.randn(1, 4, 4, 4)
+    features, noisy = torch.randn(1, 32, 4, 4), torch.randn(1, 4, 4, 4)
     results = []
     for start in (0, 1_000_000):
         history = History.empty(CONFIG, 1, "cpu")
@@ -172,7 +172,10 @@ def test_noise_path_and_estimate_are_inverse():
 def test_canvas_features_keep_the_mask_in_place():
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., :8, :8] = 1
-    features = canvas_features(torch.zeros(1, 4, 2, 2), mask)
-    assert features.shape == (1, 20, 2, 2)
-    assert features[0, 4:, 0, 0].min() == 1 and features[0, 4:, 1, 1].max() == -1
-    assert Canvas(torch.zeros(1, 3, 16, 16), mask, mask).coverage.item() == pytest.approx(0.25)
+    evidence = torch.stack([mask, 0.5 * mask, 1 - mask], 1).squeeze(2)
+    features = canvas_features(torch.zeros(1, 4, 2, 2), mask, evidence)
+    assert features.shape == (1, 32, 2, 2)
+    assert features[0, 4:20, 0, 0].min() == 1 and features[0, 4:20, 1, 1].max() == -1
+    assert features[0, 20:, 0, 0].tolist() == [1.0] * 4 + [0.5] * 4 + [0.0] * 4
+    assert features[0, 20:, 1, 1].tolist() == [0.0] * 8 + [1.0] * 4
+    assert Canvas(torch.zeros(1, 3, 16, 16), mask, mask, evidence).coverage.item() == pytest.approx(0.25)

@@ -93,7 +93,7 @@ def test_wanderers_go_their_own_way_and_have_no_truth(start, walks):
     turned = (pose[:, :3, :3] - before[:, :3, :3]).abs().amax((1, 2))
     assert ((moved > 0.05) | (turned > 0.01)).all() and (moved < 0.3).all()
     assert not rollouts.has_truth.any()
-    canvas = Canvas(*(torch.ones(8, channels, 32, 32) for channels in (3, 1, 1)))
+    canvas = Canvas(*(torch.ones(8, channels, 32, 32) for channels in (3, 1, 1, 3)))
     assert not shown_mask(rollouts, canvas).any()
 
 
@@ -131,14 +131,19 @@ def test_keyframes_are_kept_where_memory_knew_little(start, model):
 def test_truth_counts_in_gaps_and_the_discriminator_in_vast_holes(start, monkeypatch, side, counts):
     """A hole of ``side`` pixels: how much of the loss is the truth's."""
     rollouts = start(wander=0.0)
-    monkeypatch.setattr(adversarial, "KNOWN_JUDGED", 0.0)
+    monkeypatch.setattr(adversarial, "TRUE_JUDGED", 1.0)
     mask = torch.ones(8, 1, 32, 32)
     mask[..., :side, :side] = 0
-    canvas = Canvas(torch.zeros(8, 3, 32, 32), torch.ones(8, 1, 32, 32), mask)
+    canvas = Canvas(
+        torch.zeros(8, 3, 32, 32), torch.ones(8, 1, 32, 32), mask, torch.zeros(8, 3, 32, 32)
+    )
     frame, truth = torch.rand(8, 4, 32, 32), torch.zeros(8, 4, 32, 32)
     frame = torch.where(mask > 0, truth, frame)
-    critic = cast(Discriminator, lambda picture, mask: picture.new_zeros(8, 4, 4))
+    critic = cast(Discriminator, lambda picture, mask: picture.new_zeros(8, 1, 4, 4))
     parts = rollout_loss(critic, rollouts, canvas, frame, truth, torch.ones(())).parts
     share = (1 - mask).mean()
     assert (parts["rollout_pixels"] / share > 0.3) == counts
     assert (parts["adversarial"] / share > 0.6) == (not counts)
+    observed = Canvas(canvas.rgb, canvas.depth, torch.ones_like(mask), canvas.evidence)
+    parts = rollout_loss(critic, rollouts, observed, frame, truth, torch.ones(())).parts
+    assert parts["adversarial"] == 0, "the discriminator has no word on what was observed"
