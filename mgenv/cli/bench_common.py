@@ -16,7 +16,7 @@ def add_common(parser: argparse.ArgumentParser, worlds: int) -> None:
     """Arguments of every quality benchmark."""
     parser.add_argument("--world", default="nano", help="a shipped checkpoint's name, or a file")
     parser.add_argument("--worlds", type=positive, default=worlds, help="held-out worlds")
-    parser.add_argument("--first-world", type=held_out_id, default=HELD_OUT, help="the first of them")
+    parser.add_argument("--first-world", type=held_out_id, default=HELD_OUT, help="first of them")
     parser.add_argument("--known-frames", type=positive, default=256, help="true frames in memory")
     parser.add_argument("--sampling-steps", type=positive, default=2)
     parser.add_argument("--device", default="cpu")

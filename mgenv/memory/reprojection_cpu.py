@@ -100,7 +100,7 @@ def _fill(value, weight):
 def draw_views(
     rgb, depth, pose, weight, view, x, y, lens, limits, levels, out, mask, evidence, first, last
 ):  # fmt: skip
-    """Views ``first`` to ``last``: out (B, 4, H, W) of colour and depth, mask (B, 1, H, W), evidence."""
+    """Views ``first`` to ``last``: out (B, 4, H, W), mask (B, 1, H, W), evidence (B, 3, H, W)."""
     count, height, width = depth.shape[1:]
     far, farthest, covered = limits[0], limits[1], limits[2]
     observed, enough = limits[3], limits[4]
@@ -147,11 +147,10 @@ def draw(
     outputs = [torch.empty(batch, channels, height, width) for channels in (4, 1, 3)]
     tensors = (*arrays, rays[0, :, 0], rays[:, 0, 1], lens, torch.tensor(limits))
     inputs = [tensor.detach().contiguous().numpy() for tensor in tensors]
-
-    arrays_out = [tensor.numpy() for tensor in outputs]
+    written = [tensor.numpy() for tensor in outputs]
 
     def part(first: int, last: int) -> None:
-        draw_views(*inputs, levels, *arrays_out, first, last)
+        draw_views(*inputs, levels, *written, first, last)
 
     in_parts(part, batch)
     return outputs[0], outputs[1], outputs[2]

@@ -20,8 +20,8 @@ SELF_WEIGHT = 0.3
 
 TRUE_JUDGED, KNOWN_JUDGED = 0.5, 0.05
 """What the discriminator counts in vast holes whose truth is known, and on what was imagined
-before, beside 1 in new holes of imagined worlds. It has no word on what was observed: sharpness
-there would cost likeness."""
+before, beside 1 more in new holes of imagined worlds. Where observed frames explain a view that
+has a true one, it has no word: sharpness there would cost likeness."""
 
 GAP_WEIGHT, HOLE_WEIGHT = 0.5, 0.05
 """What the truth counts in gaps that memory surrounds, and in vast holes, where it is one of many

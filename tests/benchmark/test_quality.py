@@ -54,13 +54,15 @@ def test_bench_memory(tmp_path, capsys):
 
 
 def test_bench_drift(tmp_path):
-    rows, text = bench(tmp_path, "drift", "--steps", "9", "--window", "4")
+    rows, text = bench(
+        tmp_path, "drift", "--steps", "9", "--window", "4", "--first-world", "1000007"
+    )
     assert [row["world"] for row in rows] == ["scanned"] * 3 + ["from 8 frames"] * 3
     assert [row["steps"] for row in rows[:3]] == ["0–4", "4–8", "8–9"]
     assert all(finite(value) for row in rows for value in row.values())
     assert all(row["PSNR seen [dB]"] > 15 for row in rows[:2])
     assert all(0.3 < row["sharpness"] < 2 for row in rows)
-    assert "held-out worlds" in text and "Commit" in text
+    assert "2 held-out worlds from id 1000007" in text and "Commit" in text
     assert len(list((tmp_path / "pictures").glob("drift_*.png"))) == 2
 
 
@@ -70,6 +72,8 @@ def test_bench_drift(tmp_path):
         ["memory", "--returns", "6,x"],
         ["memory", "--path-frames", "0"],
         ["memory", "--worlds", "0"],
+        ["memory", "--first-world", "999999"],
+        ["drift", "--first-world", "nano"],
         ["drift", "--steps", "0"],
         ["drift", "--window", "-1"],
     ],

@@ -102,3 +102,6 @@ def test_a_gpu_draws_what_the_plain_tensors_draw():
     canvas, plain = reproject(there, view.cuda()), reproject_plain(sources, view)
     assert (canvas.mask.cpu() == plain.mask).float().mean() > 0.99
     assert (canvas.rgb.cpu() - plain.rgb).abs().median() < 1e-3
+    both = (canvas.mask.cpu() * plain.mask) > 0
+    off = (canvas.evidence.cpu() - plain.evidence).abs().amax(1, keepdim=True)[both]
+    assert (off < 1e-3).float().mean() > 0.99

@@ -178,4 +178,5 @@ def test_canvas_features_keep_the_mask_in_place():
     assert features[0, 4:20, 0, 0].min() == 1 and features[0, 4:20, 1, 1].max() == -1
     assert features[0, 20:, 0, 0].tolist() == [1.0] * 4 + [0.5] * 4 + [0.0] * 4
     assert features[0, 20:, 1, 1].tolist() == [0.0] * 8 + [1.0] * 4
-    assert Canvas(torch.zeros(1, 3, 16, 16), mask, mask, evidence).coverage.item() == pytest.approx(0.25)
+    canvas = Canvas(torch.zeros(1, 3, 16, 16), mask, mask, evidence)
+    assert canvas.coverage.item() == pytest.approx(0.25)
