@@ -30,8 +30,8 @@ MIN_AGREEMENT = 0.1
 """How well the best source's depth must agree for a pixel to count as remembered."""
 
 OBSERVED_WEIGHT, GENERATED_WEIGHT, LAST_WEIGHT = 1.0, 0.05, 2e-4
-"""Observed frames win over generated ones, the four oldest of those over the last frame, which fills
-the rest."""
+"""Observed frames win over generated ones, the four oldest of those over the last frame, which
+fills the rest."""
 
 
 @dataclass

@@ -82,9 +82,7 @@ def test_the_kernels_draw_what_the_plain_tensors_draw(tmp_path: Path):
     root = Path(__file__).resolve().parents[2]
     subprocess.run([sys.executable, "-c", _CHILD, *files], env=simulated, cwd=root, check=True)
     result = np.load(files[1])
-    known, mask, evidence = (
-        torch.from_numpy(result[name]) for name in ("out", "mask", "evidence")
-    )
+    known, mask, evidence = (torch.from_numpy(result[name]) for name in ("out", "mask", "evidence"))
     plain = reproject_plain(sources, view)
     assert 0.2 < plain.coverage.mean() < 1
     assert (mask == plain.mask).float().mean() > 0.99
