@@ -42,3 +42,7 @@ class ClosedError(MgenvError, RuntimeError):
 
 class OutputError(MgenvError, OSError):
     """A folder or file that cannot be written."""
+
+
+class DataError(MgenvError, ValueError):
+    """A recording or dataset that is missing, damaged, or not what its format promises."""

@@ -15,6 +15,8 @@ COMMANDS = {
     "evaluate": "judge a policy in a generated world and in the engine",
     "bench": "measure speed, memory or drift",
     "fit": "train a world model",
+    "collect": "record a dataset from worlds, games or footage (settings as key=value)",
+    "data": "what a dataset holds, in words or in pictures",
 }
 """Commands and what they do; each is ``mgenv/cli/<command>.py``."""
 
@@ -26,6 +28,11 @@ EXTRAS = {
     "tensorboard": "train",
     "torchmetrics": "train",
     "pettingzoo": "multiagent",
+    "pyarrow": "data",
+    "av": "data",
+    "vizdoom": "games",
+    "ray": "ray",
+    "OpenEXR": "hdr",
 }
 """Optional packages and the extra that installs them."""
 

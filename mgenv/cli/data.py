@@ -1,0 +1,71 @@
+"""``mgenv data info|view DIR``: what a dataset holds, in words or in pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from mgenv.cli.console import make_table, positive
+from mgenv.data.dataset import Dataset
+from mgenv.data.shards import adopted
+from mgenv.data.view import contact_sheet, path_plot
+from mgenv.output import prepare_file
+
+
+def main(argv: list[str]) -> int:
+    """Describe a dataset, or draw it."""
+    parser = argparse.ArgumentParser("mgenv data", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    info = verbs.add_parser("info", help="what it holds")
+    info.add_argument("--verify", action="store_true", help="decode all of it")
+    view = verbs.add_parser("view", help="a contact sheet and a plot of the paths, as PNG")
+    view.add_argument("--episodes", type=positive, default=8)
+    view.add_argument("--out", metavar="DIR", help="for the pictures; the dataset's folder else")
+    for verb in (info, view):
+        verb.add_argument("folder", metavar="DIR")
+    options = parser.parse_args(argv)
+    dataset = Dataset(options.folder)
+    try:
+        return _info(dataset, options) if options.verb == "info" else _view(dataset, options)
+    finally:
+        dataset.close()
+
+
+def _info(dataset: Dataset, options: argparse.Namespace) -> int:
+    console = Console()
+    info = dataset.info
+    console.print(
+        f"{dataset.root}: {len(dataset)} episodes, {dataset.frames} frames, "
+        f"{info['fps']} a second, {info['total_tasks']} captions",
+        soft_wrap=True,
+        highlight=False,
+    )
+    rows = [
+        (name, feature["dtype"], "×".join(map(str, feature["shape"])))
+        for name, feature in dataset.features.items()
+    ]
+    console.print(make_table("features", ("name", "type", "shape"), rows))
+    dropped: dict[str, int] = {}
+    for summary in adopted(dataset.root):
+        for name, count in summary.dropped.items():
+            dropped[name] = dropped.get(name, 0) + count
+    rows = [(name, count) for name, count in sorted(dropped.items())] or [("none", 0)]
+    console.print(make_table("episodes dropped", ("filter", "episodes"), rows))
+    if len(dataset):
+        console.print(f"first caption: {dataset.rows[0]['tasks'][0]}", soft_wrap=True)
+    if options.verify:
+        dataset.verify()
+        console.print("every frame decodes, and every pose is rigid")
+    return 0
+
+
+def _view(dataset: Dataset, options: argparse.Namespace) -> int:
+    folder = Path(options.out or options.folder)
+    console = Console()
+    for name, draw in (("contact_sheet", contact_sheet), ("paths", path_plot)):
+        file = prepare_file(folder / f"{name}.png")
+        draw(dataset, options.episodes).save(file)
+        console.print(str(file), soft_wrap=True, highlight=False)
+    return 0

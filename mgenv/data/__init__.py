@@ -1,0 +1,1 @@
+"""Recorded video with poses, actions and captions: made, written, read."""

@@ -1,0 +1,266 @@
+"""Reading a dataset: whole episodes, or shuffled windows of frames with what could be remembered.
+
+Pictures are decoded when they are asked for, and only those.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgenv.camera import Intrinsics
+from mgenv.data import lerobot
+from mgenv.data.episode import Captions, Episode
+from mgenv.data.videos import VideoReader, to_metres
+from mgenv.errors import DataError, InvalidOptionError
+
+OPEN_FILES = 24
+"""Videos and tables that are kept open."""
+
+
+@dataclass
+class Window:
+    """Consecutive ticks of an episode, and other ticks of it that could be remembered.
+
+    Attributes:
+        episode: its number. start: the first tick.
+        rgb: uint8 (L, H, W, 3); depth: float32 (L, H, W) [m] or None.
+        pose: float32 (L, 4, 4); action: float32 (L, A); motion: float32 (L, 5).
+        memory: int64 (M,) ticks outside the window. memory_pose: float32 (M, 4, 4).
+        caption: of the episode.
+    """
+
+    episode: int
+    start: int
+    rgb: NDArray[np.uint8]
+    depth: NDArray[np.float32] | None
+    pose: NDArray[np.float32]
+    action: NDArray[np.float32]
+    motion: NDArray[np.float32]
+    memory: NDArray[np.int64]
+    memory_pose: NDArray[np.float32]
+    caption: str
+
+
+class Dataset:
+    """A LeRobotDataset v3.0 with camera poses, as ``mgenv collect`` writes it.
+
+    Args:
+        root: its folder.
+
+    Raises:
+        DataError: it is missing, damaged, of another version, or its files do not agree.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+        self.info: dict[str, Any] = lerobot.read_json(self.root / lerobot.INFO)
+        if self.info.get("codebase_version") != lerobot.VERSION:
+            raise DataError(
+                f"{self.root / lerobot.INFO}: expected codebase_version {lerobot.VERSION!r}, "
+                f"got {self.info.get('codebase_version')!r}"
+            )
+        self.rows = self._read_episodes()
+        self._open: OrderedDict[tuple[str, int], Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def frames(self) -> int:
+        """In all episodes."""
+        return self.info["total_frames"]
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """As ``info.json`` has them."""
+        return self.info["features"]
+
+    def length(self, episode: int) -> int:
+        """Ticks of an episode."""
+        return self.rows[self._checked(episode)]["length"]
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def episode(self, episode: int) -> Episode:
+        """A whole episode."""
+        row, ticks = self.rows[self._checked(episode)], range(self.length(episode))
+        table = self.columns(episode)
+        lens = table[lerobot.LENS][0].tolist()
+        labels = self.features.get(lerobot.LABELS, {}).get("info", {}).get("labels", [])
+        return Episode(
+            rgb=self.pictures(episode, ticks),
+            depth=self.depth(episode, ticks),
+            segmentation=self._decoded(lerobot.LABELS, "labels", episode, ticks),
+            labels=tuple(labels),
+            pose=table[lerobot.POSE].reshape(-1, 4, 4),
+            motion=table[lerobot.MOTION],
+            action=table[lerobot.ACTION],
+            action_names=tuple(self.features[lerobot.ACTION]["names"]),
+            bumped=table[lerobot.BUMPED],
+            intrinsics=Intrinsics(fx=lens[0], fy=lens[1], cx=lens[2], cy=lens[3]),
+            fps=self.info["fps"],
+            captions=Captions(*(row[f"caption/{n}"] for n in Captions.__dataclass_fields__)),
+            source=row["source"],
+            name=row["recording"],
+        )
+
+    def pictures(self, episode: int, ticks: Sequence[int]) -> NDArray[np.uint8]:
+        """Colours at some ticks: uint8 (n, H, W, 3)."""
+        frames = self._decoded(lerobot.IMAGE, "rgb", episode, ticks)
+        assert frames is not None
+        return frames
+
+    def depth(self, episode: int, ticks: Sequence[int]) -> NDArray[np.float32] | None:
+        """Depth [m] at some ticks: float32 (n, H, W), or None where none was recorded."""
+        frames = self._decoded(lerobot.DEPTH, "depth", episode, ticks)
+        return None if frames is None else to_metres(frames)
+
+    def columns(self, episode: int) -> dict[str, NDArray]:
+        """All that is no picture: (T,) or (T, n) by feature."""
+        row = self.rows[self._checked(episode)]
+        file = row["data/chunk_index"] * lerobot.CHUNK + row["data/file_index"]
+        table = self._kept("data", file, lambda: self._load_table(file))
+        start = row["dataset_from_index"] - int(table["index"][0])
+        return {name: values[start : start + row["length"]] for name, values in table.items()}
+
+    def windows(
+        self, length: int, memory: int = 0, stride: int = 1, seed: int = 0, epochs: int | None = 1
+    ) -> Iterator[Window]:
+        """Windows of ``length`` ticks, shuffled over all shards; each once an epoch.
+
+        Args:
+            memory: how many other ticks of the episode come with each, in no order.
+            stride: ticks from the start of a window to that of the next.
+            epochs: how often; None for ever.
+
+        Raises:
+            InvalidOptionError: no episode is that long.
+        """
+        starts = [
+            (episode, start)
+            for episode, row in enumerate(self.rows)
+            for start in range(0, row["length"] - length + 1, stride)
+        ]
+        if not starts:
+            raise InvalidOptionError(f"length: expected at most the longest episode, got {length}")
+        generator, epoch = np.random.default_rng(seed), 0
+        while epochs is None or epoch < epochs:
+            for index in generator.permutation(len(starts)):
+                episode, start = starts[index]
+                yield self._window(episode, start, length, memory, generator)
+            epoch += 1
+
+    def verify(self) -> None:
+        """Decode everything and compare it with what the tables say.
+
+        Raises:
+            DataError: names the first file that does not hold what it should.
+        """
+        for number in range(len(self)):
+            try:
+                self.episode(number).check()
+            except InvalidOptionError as error:
+                raise DataError(f"{self.root}: episode {number}: {error}") from error
+
+    def close(self) -> None:
+        """Close all files."""
+        for reader in self._open.values():
+            if isinstance(reader, VideoReader):
+                reader.close()
+        self._open.clear()
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _window(
+        self, episode: int, start: int, length: int, memory: int, generator: np.random.Generator
+    ) -> Window:
+        ticks, table = range(start, start + length), self.columns(episode)
+        others = np.setdiff1d(np.arange(self.length(episode)), ticks)
+        chosen = generator.permutation(others)[:memory]
+        pose = table[lerobot.POSE].reshape(-1, 4, 4)
+        part = slice(start, start + length)
+        return Window(
+            episode=episode,
+            start=start,
+            rgb=self.pictures(episode, ticks),
+            depth=self.depth(episode, ticks),
+            pose=pose[part],
+            action=table[lerobot.ACTION][part],
+            motion=table[lerobot.MOTION][part],
+            memory=chosen,
+            memory_pose=pose[chosen],
+            caption=self.rows[episode]["tasks"][0],
+        )
+
+    def _read_episodes(self) -> list[dict[str, Any]]:
+        """Rows of ``meta/episodes`` that ``info.json`` counts; their numbers must be theirs."""
+        rows: list[dict[str, Any]] = []
+        for file in sorted((self.root / "meta/episodes").glob("*/*.parquet")):
+            rows += lerobot.read_table(file).to_pylist()
+        rows = rows[: self.info["total_episodes"]]
+        numbers = [row["episode_index"] for row in rows]
+        frames = sum(row["length"] for row in rows)
+        if (
+            numbers != list(range(self.info["total_episodes"]))
+            or frames != self.info["total_frames"]
+        ):
+            raise DataError(
+                f"{self.root / 'meta/episodes'}: expected {self.info['total_episodes']} episodes "
+                f"of {self.info['total_frames']} frames, got {len(rows)} of {frames}"
+            )
+        return rows
+
+    def _checked(self, episode: int) -> int:
+        if not 0 <= episode < len(self.rows):
+            raise InvalidOptionError(f"episode: expected 0 … {len(self) - 1}, got {episode}")
+        return episode
+
+    def _decoded(
+        self, key: str, layout: str, episode: int, ticks: Sequence[int]
+    ) -> NDArray[Any] | None:
+        if key not in self.features:
+            return None
+        row = self.rows[self._checked(episode)]
+        wrong = [tick for tick in ticks if not 0 <= tick < row["length"]]
+        if wrong:
+            raise InvalidOptionError(f"ticks: expected 0 … {row['length'] - 1}, got {wrong}")
+        file = row[f"videos/{key}/chunk_index"] * lerobot.CHUNK + row[f"videos/{key}/file_index"]
+        path = self.root / lerobot.place(lerobot.VIDEO, file, key)
+        fps = self.info["fps"]
+        reader = self._kept(key, file, lambda: VideoReader(path, fps, layout))
+        start = round(row[f"videos/{key}/from_timestamp"] * fps)
+        return reader.read([start + tick for tick in ticks])
+
+    def _load_table(self, file: int) -> dict[str, NDArray]:
+        path = self.root / lerobot.place(lerobot.DATA, file)
+        table = lerobot.read_table(path)
+        missing = set(lerobot.data_schema(self.features).names) - set(table.column_names)
+        if missing or table.num_rows == 0:
+            raise DataError(f"{path}: expected rows with the columns {sorted(missing)}")
+        return {name: _array(table.column(name)) for name in table.column_names}
+
+    def _kept(self, key: str, file: int, make: Any) -> Any:
+        """An open file, from the last few."""
+        if (key, file) not in self._open:
+            self._open[key, file] = make()
+            if len(self._open) > OPEN_FILES:
+                _, oldest = self._open.popitem(last=False)
+                if isinstance(oldest, VideoReader):
+                    oldest.close()
+        self._open.move_to_end((key, file))
+        return self._open[key, file]
+
+
+def _array(column: Any) -> NDArray:
+    """(T,) or (T, n) from a column."""
+    joined = column.combine_chunks()
+    if hasattr(joined.type, "list_size"):
+        return joined.flatten().to_numpy().reshape(len(joined), joined.type.list_size)
+    return joined.to_numpy(zero_copy_only=False)

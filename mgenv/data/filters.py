@@ -1,0 +1,93 @@
+"""Which episodes are worth keeping: each filter names what is wrong, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgenv.data.episode import Episode
+
+MOTION_NAMES = ("forward", "left", "up", "yaw", "pitch")
+"""Actions of these names are in the units of motions."""
+
+
+@dataclass(kw_only=True)
+class FilterConfig:
+    """From where on an episode is dropped.
+
+    Attributes:
+        stuck: share of ticks at which a move was asked for and nothing happened.
+        static: share of ticks at which the picture stays the same.
+        dark: share of pictures whose mean is below ``darkness`` of 255.
+        jump, turn: [m] and [rad] from one tick to the next.
+        disagree: share of ticks at which action and motion differ though nothing was in the way.
+    """
+
+    stuck: float = 0.5
+    static: float = 0.8
+    dark: float = 0.5
+    darkness: float = 10.0
+    jump: float = 1.0
+    turn: float = 1.2
+    disagree: float = 0.1
+
+
+def first_fault(episode: Episode, config: FilterConfig) -> str | None:
+    """The name of the first filter that drops an episode, or None."""
+    for name, wrong in FILTERS.items():
+        if wrong(episode, config):
+            return name
+    return None
+
+
+def is_broken(episode: Episode, config: FilterConfig) -> bool:
+    """Poses jump farther than anything walks or turns in a tick."""
+    motion = np.abs(episode.motion[:-1])
+    far = np.linalg.norm(motion[:, :3], axis=1) > config.jump
+    return bool((far | (motion[:, 3:] > config.turn).any(1)).any())
+
+
+def is_dark(episode: Episode, config: FilterConfig) -> bool:
+    """Too little light in too many pictures."""
+    light = episode.rgb.reshape(len(episode), -1).mean(1)
+    return bool((light < config.darkness).mean() > config.dark)
+
+
+def is_stuck(episode: Episode, config: FilterConfig) -> bool:
+    """The camera pushes and does not get on."""
+    asked, done = (_moves(part[:-1]) for part in (episode.action, episode.motion))
+    return bool((asked & ~done).mean() > config.stuck) if len(episode) > 1 else False
+
+
+def is_static(episode: Episode, config: FilterConfig) -> bool:
+    """The picture hardly ever changes."""
+    if len(episode) < 2:
+        return True
+    change = np.abs(np.diff(episode.rgb.astype(np.int16), axis=0)).reshape(len(episode) - 1, -1)
+    return bool((change.mean(1) < 0.25).mean() > config.static)
+
+
+def disagrees(episode: Episode, config: FilterConfig) -> bool:
+    """What was asked for is not what happened, though nothing was in the way."""
+    if episode.action_names != MOTION_NAMES:
+        return False
+    free = ~episode.bumped[:-1]
+    off = np.abs(episode.action[:-1] - episode.motion[:-1]) > (0.05, 0.05, 0.05, 0.05, 0.05)
+    return bool((off.any(1) & free).mean() > config.disagree) if len(free) else False
+
+
+FILTERS: dict[str, Callable[[Episode, FilterConfig], bool]] = {
+    "pose jumps": is_broken,
+    "too dark": is_dark,
+    "stuck": is_stuck,
+    "static": is_static,
+    "action and pose disagree": disagrees,
+}
+"""In the order in which they are asked."""
+
+
+def _moves(steps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.any(np.abs(steps) > 0.01, axis=1)

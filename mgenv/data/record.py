@@ -1,0 +1,226 @@
+"""Coordination of recording: which episodes, by whom, and in which order they join the dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mgenv.data import lerobot
+from mgenv.data.backends import BACKENDS, Job
+from mgenv.data.filters import FilterConfig
+from mgenv.data.shards import STAGING, Adopter, staged
+from mgenv.data.sources import SourceOptions, check_source, make_source
+from mgenv.data.videos import LAYOUTS
+from mgenv.errors import DataError, InvalidOptionError, UnknownNameError
+from mgenv.output import prepare_folder
+
+FRUITLESS = 200
+"""Episodes in a row that may be dropped before an endless source is given up."""
+
+PLAN = "meta/collect.json"
+"""With which settings a dataset was begun."""
+
+
+@dataclass(kw_only=True)
+class CollectConfig:
+    """A collection.
+
+    Attributes:
+        source: of the recordings, see :func:`mgenv.data.sources.make_source`.
+        out: the dataset's folder; one that is there is gone on with.
+        frames: the dataset has at least so many in the end; 0 for all there are.
+        workers: processes.
+        backend: ``local``, or ``ray`` for Ray tasks on this host or a cluster.
+        path, image_size, episode_frames, seed, captions, variant: see
+            :class:`mgenv.data.sources.SourceOptions`.
+        shard_episodes: episodes a file.
+        colours: how colours are stored, ``rgb`` or ``yuv420p``.
+        filters: what is dropped.
+    """
+
+    source: str = "engine"
+    out: str = "runs/data"
+    frames: int = 5000
+    workers: int = 1
+    backend: str = "local"
+    path: str = ""
+    image_size: int = 64
+    episode_frames: int = 100
+    seed: int = 0
+    captions: str = ""
+    variant: str = ""
+    shard_episodes: int = 16
+    colours: str = "rgb"
+    filters: FilterConfig = field(default_factory=FilterConfig)
+
+    @property
+    def options(self) -> SourceOptions:
+        """What the source is made from."""
+        return SourceOptions(
+            path=self.path,
+            image_size=self.image_size,
+            episode_frames=self.episode_frames,
+            seed=self.seed,
+            captions=self.captions,
+            variant=self.variant,
+        )
+
+
+@dataclass
+class Progress:
+    """How far a collection is.
+
+    Attributes:
+        episodes, frames: in the dataset. dropped: episodes, by filter. done: whether it has ended.
+    """
+
+    episodes: int
+    frames: int
+    dropped: dict[str, int]
+    done: bool = False
+
+
+def collect(
+    config: CollectConfig, report: Callable[[Progress], None] = lambda progress: None
+) -> Progress:
+    """Record until the dataset has as many frames as asked for.
+
+    Raises:
+        UnknownNameError, InvalidOptionError: a setting that means nothing.
+        DataError: the source's files, or a dataset that was begun with other settings.
+        OutputError: the folder cannot be written; shards that are done stay as they are.
+    """
+    check(config)
+    root = prepare_folder(config.out)
+    source = make_source(config.source, config.options)
+    count = source.count
+    source.close()
+    if config.frames == 0 and count is None:
+        raise InvalidOptionError(f"frames: {config.source} has no end; expected at least 1, got 0")
+    with _alone(root):
+        _check_plan(root, config)
+        return _run(root, config, count, report)
+
+
+def _run(
+    root: Path, config: CollectConfig, count: int | None, report: Callable[[Progress], None]
+) -> Progress:
+    adopter = Adopter(root, config.source)
+    adopter.describe()
+
+    def progress(done: bool = False) -> Progress:
+        now = Progress(adopter.episodes, adopter.frames, dict(Counter(adopter.dropped)), done)
+        report(now)
+        return now
+
+    progress()
+    with BACKENDS[config.backend](config.workers) as backend:
+        waiting: list[tuple[Job, Any]] = []
+        plan = _plan(adopter, config, count)
+        _clear_staging(root, adopter)
+        fruitless = 0
+        while True:
+            while len(waiting) < max(1, 2 * config.workers):
+                job = next(plan, None)
+                if job is None:
+                    break
+                waiting.append((job, backend.submit(job)))
+            if not waiting:
+                break
+            job, pending = waiting.pop(0)
+            backend.wait(job, pending)
+            kept = adopter.adopt(staged(root, job.first, job.last)).episodes
+            progress()
+            fruitless = 0 if kept else fruitless + job.last - job.first
+            if fruitless >= FRUITLESS and count is None:
+                raise DataError(
+                    f"{config.source}: expected some of {fruitless} episodes to be worth keeping; "
+                    f"dropped {dict(adopter.dropped)}"
+                )
+            if config.frames and adopter.frames >= config.frames:
+                break
+            if not waiting:  # what was planned fell short, since episodes were dropped
+                plan = _plan(adopter, config, count)
+    shutil.rmtree(root / STAGING, ignore_errors=True)
+    return progress(True)
+
+
+def _plan(adopter: Adopter, config: CollectConfig, count: int | None) -> Iterator[Job]:
+    """Shards from where the dataset ends, as if nothing were dropped."""
+    first, frames = adopter.next, adopter.frames
+    while not config.frames or frames < config.frames:
+        size = config.shard_episodes
+        if config.frames:
+            size = min(size, -(-(config.frames - frames) // config.episode_frames))
+        last = first + size if count is None else min(first + size, count)
+        if last <= first:
+            return
+        yield Job(
+            str(adopter.root), config.source, config.options, first, last, config.filters,
+            config.colours,
+        )  # fmt: skip
+        frames += (last - first) * config.episode_frames
+        first = last
+
+
+def _clear_staging(root: Path, adopter: Adopter) -> None:
+    """Drop folders that were cut off, and whole ones that the plan does not ask for."""
+    folder = root / STAGING
+    for part in folder.glob("*") if folder.exists() else ():
+        first, _, last = part.name.partition("-")
+        whole = first.isdigit() and last.isdigit()
+        if not whole or int(first) < adopter.next:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def check(config: CollectConfig) -> None:
+    """Refuse settings that mean nothing, before any work."""
+    check_source(config.source)
+    for kind, name, known in (
+        ("backend", config.backend, BACKENDS),
+        ("colours", config.colours, [n for n in LAYOUTS if n not in ("depth", "labels")]),
+    ):
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
+    least = {"workers": 1, "shard_episodes": 1, "episode_frames": 2, "image_size": 8, "frames": 0}
+    for name, lowest in least.items():
+        if getattr(config, name) < lowest:
+            got = getattr(config, name)
+            raise InvalidOptionError(f"{name}: expected at least {lowest}, got {got}")
+
+
+def _check_plan(root: Path, config: CollectConfig) -> None:
+    """A dataset goes on only as it was begun; how much, by whom and where may change."""
+    asked = asdict(config)
+    for name in ("out", "frames", "workers", "backend"):
+        del asked[name]
+    file = root / PLAN
+    if not file.exists():
+        if (root / lerobot.INFO).exists():
+            raise DataError(f"{root}: expected an empty folder or a dataset of `mgenv collect`")
+        lerobot.write_json(file, asked)
+        return
+    begun = lerobot.read_json(file)
+    differ = [name for name in asked if begun.get(name) != asked[name]]
+    if differ:
+        was = ", ".join(f"{name}={begun.get(name)!r}" for name in differ)
+        raise DataError(
+            f"{root}: expected the settings it was begun with ({was}); take another out"
+        )
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep other collections out of the folder."""
+    with open(root / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"{root}: expected no other collection at work there") from error
+        yield

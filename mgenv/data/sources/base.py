@@ -1,0 +1,56 @@
+"""What a source of recordings is, and what every source can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from mgenv.data.episode import Episode
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """What every source can be asked for; each reads what means something to it.
+
+    Attributes:
+        path: the file or folder to read, or where a game's files lie ("" for the usual place).
+        image_size: pixels along a side of the square pictures that are recorded.
+        episode_frames: ticks an episode; longer footage becomes several episodes, in order.
+        seed: of all that is drawn.
+        captions: a JSON file of captions by recording name, for footage ("" for none).
+        variant: which of the source's kinds ("" for its usual one), such as a game's map set.
+    """
+
+    path: str = ""
+    image_size: int = 64
+    episode_frames: int = 100
+    seed: int = 0
+    captions: str = ""
+    variant: str = ""
+
+
+class Source(Protocol):
+    """Records episodes by number: the same number gives the same episode, in any process.
+
+    A source is a class made from :class:`SourceOptions`.
+
+    Attributes:
+        name: as in ``mgenv collect source=<name>``.
+        count: how many episodes there are; None where there is no end.
+    """
+
+    name: str
+    count: int | None
+
+    def record(self, number: int) -> Episode:
+        """Episode ``number``, from 0, already checked.
+
+        Raises:
+            DataError: what it is made from is missing or damaged; names the file and what was
+                expected.
+        """
+        ...
+
+    def close(self) -> None:
+        """End processes and files; recording later is an error."""
+        ...

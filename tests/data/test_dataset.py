@@ -1,0 +1,193 @@
+"""Reading gives what was written, decodes no more than is used, and names what is damaged."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from mgenv.cli.main import main
+from mgenv.data import lerobot
+from mgenv.data.dataset import Dataset
+from mgenv.data.record import CollectConfig, collect
+from mgenv.data.videos import VideoReader
+from mgenv.errors import DataError, InvalidOptionError
+from tests.data.fake_source import make_episode
+
+FAKE = "tests.data.fake_source:FakeSource"
+TICKS = 24
+
+
+@pytest.fixture
+def root(tmp_path):
+    collect(
+        CollectConfig(
+            source=FAKE, out=str(tmp_path), frames=6 * TICKS, episode_frames=TICKS,
+            shard_episodes=2, image_size=32,
+        )
+    )  # fmt: skip
+    return tmp_path
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """How many frames are asked of each file."""
+    asked: dict[str, list[int]] = {}
+    real = VideoReader._decode
+
+    def counted(self, index):
+        asked.setdefault(self.path.parts[-3], []).append(index)
+        return real(self, index)
+
+    monkeypatch.setattr(VideoReader, "_decode", counted)
+    return asked
+
+
+def test_single_ticks_are_those_of_the_whole(root):
+    dataset = Dataset(root)
+    whole = dataset.pictures(3, range(TICKS))
+    for ticks in ([5], [23, 0, 11], [7, 7], list(range(4, 9))):
+        np.testing.assert_array_equal(dataset.pictures(3, ticks), whole[ticks])
+    truth = make_episode(3, TICKS, 32).rgb
+    assert np.abs(whole.astype(int) - truth).max() < 16
+
+
+def test_windows_are_shuffled_over_shards_and_each_comes_once(root):
+    windows = list(Dataset(root).windows(8, memory=3, stride=8))
+    places = [(w.episode, w.start) for w in windows]
+    assert sorted(places) == [(e, s) for e in range(6) for s in (0, 8, 16)]
+    assert places != sorted(places)
+    again = [(w.episode, w.start) for w in Dataset(root).windows(8, memory=3, stride=8)]
+    assert again == places, "the same seed gives the same order"
+    other = [(w.episode, w.start) for w in Dataset(root).windows(8, stride=8, seed=1)]
+    assert other != places
+    assert len({w.episode for w in windows[:6]}) > 2
+
+
+def test_a_window_holds_its_ticks_and_what_could_be_remembered(root):
+    dataset = Dataset(root)
+    for window in islice(dataset.windows(8, memory=5), 4):
+        truth, part = make_episode(window.episode, TICKS, 32), slice(window.start, window.start + 8)
+        np.testing.assert_array_equal(window.pose, truth.pose[part])
+        np.testing.assert_array_equal(window.action, truth.action[part])
+        assert np.abs(window.rgb.astype(int) - truth.rgb[part]).mean() < 2
+        assert window.depth is not None
+        np.testing.assert_allclose(window.depth, truth.depth[part], atol=1e-3)
+        assert len(window.memory) == 5
+        assert not set(window.memory) & set(range(window.start, window.start + 8))
+        np.testing.assert_array_equal(window.memory_pose, truth.pose[window.memory])
+
+
+def test_only_what_is_used_is_decoded(root, decoded):
+    dataset = Dataset(root)
+    next(dataset.windows(4, memory=6))
+    assert {name: len(frames) for name, frames in decoded.items()} == {
+        lerobot.IMAGE: 4,
+        lerobot.DEPTH: 4,
+    }
+    decoded.clear()
+    dataset.columns(2)
+    assert not decoded
+
+
+def test_windows_longer_than_any_episode_are_refused(root):
+    with pytest.raises(InvalidOptionError, match="longest"):
+        next(Dataset(root).windows(TICKS + 1))
+
+
+@pytest.mark.parametrize("episode", [-1, 6])
+def test_episodes_that_are_not_there_are_refused(root, episode):
+    with pytest.raises(InvalidOptionError, match="0 … 5"):
+        Dataset(root).pictures(episode, [0])
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "meta/info.json",
+        "meta/episodes/chunk-000/file-001.parquet",
+        "data/chunk-000/file-001.parquet",
+        f"videos/{lerobot.IMAGE}/chunk-000/file-001.mp4",
+        f"videos/{lerobot.DEPTH}/chunk-000/file-001.mp4",
+    ],
+)
+@pytest.mark.parametrize("damage", [cut, lambda path: path.unlink()], ids=["cut", "gone"])
+def test_damaged_files_are_named(root, file, damage):
+    damage(root / file)
+    with pytest.raises(DataError) as raised:
+        Dataset(root).verify()
+    assert file in str(raised.value) or file.split("/chunk")[0] in str(raised.value)
+
+
+def test_other_versions_are_refused(root):
+    info = json.loads((root / "meta/info.json").read_text())
+    (root / "meta/info.json").write_text(json.dumps(info | {"codebase_version": "v2.1"}))
+    with pytest.raises(DataError, match="v3.0"):
+        Dataset(root)
+
+
+def test_poses_that_are_not_rigid_are_found(root):
+    file = root / "data/chunk-000/file-000.parquet"
+    table = pq.read_table(file)
+    column = np.array(table.column(lerobot.POSE).to_pylist(), np.float32)
+    column[3, 0] += 0.5
+    at = table.schema.get_field_index(lerobot.POSE)
+    field = table.schema.field(at)
+    import pyarrow as pa
+
+    changed = pa.FixedSizeListArray.from_arrays(pa.array(column.ravel()), 16)
+    pq.write_table(table.set_column(at, field, changed), file)
+    with pytest.raises(DataError, match="tick 3"):
+        Dataset(root).verify()
+
+
+def test_tasks_have_their_texts_as_index(root):
+    """As pandas, and so LeRobot, reads them."""
+    table = pq.read_table(root / lerobot.TASKS)
+    pandas = json.loads(table.schema.metadata[b"pandas"])
+    (index,) = pandas["index_columns"]
+    assert table.column(index).to_pylist()[0] == str(make_episode(0, 2, 32).captions)
+    rows = Dataset(root).rows
+    frames = pq.read_table(root / "data/chunk-000/file-002.parquet")
+    texts = lerobot.read_tasks(root)
+    assert texts[frames.column("task_index")[0].as_py()] == rows[4]["tasks"][0]
+
+
+def test_statistics_are_those_of_the_frames(root):
+    stats = json.loads((root / lerobot.STATS).read_text())
+    dataset = Dataset(root)
+    action = np.concatenate([dataset.columns(n)[lerobot.ACTION] for n in range(6)])
+    np.testing.assert_allclose(stats[lerobot.ACTION]["mean"], action.mean(0), atol=1e-6)
+    np.testing.assert_allclose(stats[lerobot.ACTION]["std"], action.std(0), atol=1e-6)
+    assert np.shape(stats[lerobot.IMAGE]["mean"]) == (3, 1, 1)
+    assert 0.1 < np.mean(stats[lerobot.IMAGE]["mean"]) < 0.9
+
+
+def test_commands_describe_and_draw_it(root, tmp_path, capsys):
+    assert main(["data", "info", str(root), "--verify"]) == 0
+    text = capsys.readouterr().out
+    assert "6 episodes, 144 frames" in text and "observation.camera_pose" in text
+    assert "every frame decodes" in text
+    out = tmp_path / "pictures"
+    assert main(["data", "view", str(root), "--episodes", "3", "--out", str(out)]) == 0
+    assert {p.name for p in out.iterdir()} == {"contact_sheet.png", "paths.png"}
+    assert main(["data", "info", str(tmp_path / "nothing")]) == 2
+    assert "info.json" in capsys.readouterr().err
+
+
+def test_collect_is_a_command(tmp_path, capsys):
+    arguments = ["collect", f"source={FAKE}", f"out={tmp_path}", "frames=64", "episode_frames=8"]
+    assert main([*arguments, "shard_episodes=4", "image_size=32", "variant=dark3"]) == 0
+    text = capsys.readouterr().out
+    assert "too dark" in text and "frames in all" in text
+    assert main(["collect", "source=enginee"]) == 2
+    assert "Did you mean 'engine'?" in capsys.readouterr().err
+    assert main(["collect", "--help"]) == 0
+    assert "episode_frames" in capsys.readouterr().out
