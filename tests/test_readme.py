@@ -28,6 +28,8 @@ SMALL = {
     "evaluate": "--episodes 2 --num-envs 2 --max-episode-steps 5",
     "bench speed": "--sampling-steps 1 --steps 2 --warmup 0",
     "bench memory": "--worlds 2 --known-frames 8 --path-frames 4 --returns 2",
+    "collect": "frames=8 episode_frames=4 shard_episodes=2 image_size=32 workers=1",
+    "data": "",
     "bench drift": "--worlds 1 --known-frames 8 --steps 4",
 }
 """Arguments that make each command short; they come last and win."""
@@ -75,6 +77,9 @@ def test_every_command_runs(line, tiny, untrained, capsys):
     if name == "evaluate" and words[1] != "random":
         train = next(c for c in commands() if c.startswith("mgenv train"))
         assert main([*shlex.split(train)[1:], *SMALL["train"].split()]) == 0
+    if name == "data":
+        collect = next(c for c in commands() if words[2] in c and c.startswith("mgenv collect"))
+        assert main([*shlex.split(collect)[1:], *SMALL["collect"].split()]) == 0
     assert main([*words, *SMALL[name].split()]) == 0, capsys.readouterr().err
 
 
