@@ -20,7 +20,7 @@ from mgenv.training.data import HELD_OUT
 
 Row = dict[str, Any]
 PROTOCOL = (
-    "Compiled code only: everything is run once before it is timed. *Build*: scenes a second on one "
+    "Compiled code only: all is run once before it is timed. *Build*: scenes a second on one "
     "core. *Render*: frames a second, colour with 2×2 rays on edges and depth, of cameras along "
     "exploring walks; `alike` is the share of pixels within 2/255 of those of the CPU. *Collect*: "
     "frames a second from the call to its end, rendering or game, filters and encoding included; "

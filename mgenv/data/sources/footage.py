@@ -1,0 +1,233 @@
+"""Posed footage into episodes: what the importers of real recordings share.
+
+An importer reads its format into recordings (:class:`Recording`). Here they are cut into episodes,
+pictures are cropped to the middle square and averaged down, and motions are read off the poses.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mgenv.data.episode import Captions, Episode, check_rigid
+from mgenv.data.motions import motions_of
+from mgenv.data.sources.base import SourceOptions
+from mgenv.data.sources.pictures import Lens, depth_as, read_depth, read_picture, square
+from mgenv.data.sources.reading import read_json
+from mgenv.errors import ClosedError, DataError, InvalidOptionError
+
+MOTION_NAMES = ("forward", "left", "up", "yaw", "pitch")
+SHORTEST = 2
+"""Frames of the shortest episode: one alone has no motion."""
+
+
+@dataclass(frozen=True)
+class PosedFrame:
+    """One picture and whence it was taken.
+
+    Attributes:
+        image: its file; in a video, the video.
+        pose: (4, 4) camera-to-world in our conventions, before any check.
+        lens: of the whole picture.
+        depth: its depth map's file; None where there is none.
+    """
+
+    image: Path
+    pose: NDArray[np.float64]
+    lens: Lens
+    depth: Path | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One camera's footage.
+
+    Attributes:
+        name: by which captions call it.
+        file: the file or folder of its poses, for errors.
+        frames: in order; None where the pose is unknown, which parts what is before and after.
+        fps: frames a second.
+        depth_unit: metres of one count in depth maps.
+        depth_lens: where it is not the pictures'.
+    """
+
+    name: str
+    file: Path
+    frames: list[PosedFrame | None]
+    fps: int = 30
+    depth_unit: float = 1e-3
+    depth_lens: Lens | None = None
+
+    def pictures(self, indices: range) -> Iterator[Image.Image]:
+        """The pictures of those frames, in order."""
+        for index in indices:
+            frame = self.frames[index]
+            assert frame is not None, "pieces hold no frame without a pose"
+            yield read_picture(frame.image)
+
+
+class FootageSource(ABC):
+    """Episodes from recordings that lie on disk, in order; each importer reads one format.
+
+    Footage is cut into pieces of ``episode_frames``, and wherever a pose is missing or the lens
+    changes; pieces of a single frame are left out. An episode is named after its recording and the
+    number of its first frame.
+    """
+
+    name = ""
+
+    def __init__(self, options: SourceOptions) -> None:
+        if options.episode_frames < SHORTEST:
+            raise InvalidOptionError(
+                f"Expected episode_frames of at least {SHORTEST}, got {options.episode_frames}"
+            )
+        self.options = options
+        self._captions = read_captions(options.captions)
+        self._closed = False
+        self._pieces: list[tuple[Recording, range]] = []
+        for recording in self.recordings():
+            _check(recording)
+            pieces = pieces_of(recording.frames, options.episode_frames)
+            self._pieces += [(recording, piece) for piece in pieces]
+        if not self._pieces:
+            raise DataError(
+                f"{options.path}: expected at least {SHORTEST} frames in a row with poses and the "
+                "same lens"
+            )
+        self.count: int | None = len(self._pieces)
+
+    @abstractmethod
+    def recordings(self) -> Iterable[Recording]:
+        """All that ``options.path`` holds.
+
+        Raises:
+            DataError: missing, damaged, or not of this format.
+        """
+
+    def record(self, number: int) -> Episode:
+        """Episode ``number``, from 0.
+
+        Raises:
+            DataError: a file is missing or damaged.
+            InvalidOptionError: there is no such episode.
+        """
+        if self._closed:
+            raise ClosedError(f"The source {self.name!r} is closed")
+        if not 0 <= number < len(self._pieces):
+            raise InvalidOptionError(
+                f"{self.options.path}: expected an episode from 0 to {len(self._pieces) - 1}, "
+                f"got {number}"
+            )
+        recording, piece = self._pieces[number]
+        return self._episode(recording, piece)
+
+    def close(self) -> None:
+        """Record no more."""
+        self._closed = True
+
+    def _episode(self, recording: Recording, piece: range) -> Episode:
+        frames = [frame for i in piece if (frame := recording.frames[i]) is not None]
+        size = self.options.image_size
+        shots = [
+            square(picture, frame.lens, size, frame.image)
+            for picture, frame in zip(recording.pictures(piece), frames, strict=True)
+        ]
+        intrinsics = shots[0][1]
+        for frame, (_, other) in zip(frames, shots, strict=True):
+            if not Lens(other).is_like(Lens(intrinsics)):
+                raise DataError(
+                    f"{frame.image}: expected the shape of the pictures before it, got another"
+                )
+        pose = np.stack([frame.pose for frame in frames]).astype(np.float32)
+        motion = motions_of(pose)
+        depths = _depths(recording, frames)
+        return Episode(
+            rgb=np.stack([rgb for rgb, _ in shots]),
+            pose=pose,
+            motion=motion,
+            action=motion.copy(),
+            action_names=MOTION_NAMES,
+            bumped=np.zeros(len(frames), bool),
+            intrinsics=intrinsics,
+            source=self.name,
+            name=f"{recording.name}-{piece.start:06d}",
+            depth=None if depths is None else np.stack([
+                depth_as(depth, lens, intrinsics, size) for depth, lens in depths
+            ]),
+            fps=recording.fps,
+            captions=self._captions.get(recording.name, Captions()),
+        ).check()  # fmt: skip
+
+
+def pieces_of(frames: list[PosedFrame | None], ticks: int) -> list[range]:
+    """Runs of frames that have poses and share a lens, at most ``ticks`` and at least 2 long."""
+    pieces: list[range] = []
+    for index, frame in enumerate(frames):
+        if frame is None:
+            continue
+        last = pieces[-1] if pieces else range(0)
+        first = frames[last.start] if last else None
+        joins = first is not None and last.stop == index and len(last) < ticks
+        if joins and first is not None and first.lens.is_like(frame.lens):
+            pieces[-1] = range(last.start, index + 1)
+        else:
+            pieces.append(range(index, index + 1))
+    return [piece for piece in pieces if len(piece) >= SHORTEST]
+
+
+def read_captions(path: str) -> dict[str, Captions]:
+    """Captions by recording name: texts, or objects of scene, style, objects and motion.
+
+    Raises:
+        DataError: the file is missing or says something else.
+    """
+    if not path:
+        return {}
+    known = {field.name for field in fields(Captions)}
+    captions = {}
+    for name, caption in read_json(Path(path), "a JSON file of captions").items():
+        levels = {"scene": caption} if isinstance(caption, str) else caption
+        right = isinstance(levels, dict) and levels.keys() <= known
+        if not right or not all(isinstance(text, str) for text in levels.values()):
+            raise DataError(
+                f"{path}: expected {name!r} to be a text, or texts by {', '.join(sorted(known))}; "
+                f"got {caption!r}"
+            )
+        captions[name] = Captions(**levels)
+    return captions
+
+
+def _check(recording: Recording) -> None:
+    """Prove that all poses are finite and rigid before any picture is read."""
+    poses = [frame.pose for frame in recording.frames if frame is not None]
+    if not poses:
+        return
+    pose = np.stack(poses).astype(np.float32)
+    if not np.isfinite(pose).all():
+        tick = int((~np.isfinite(pose).all((1, 2))).argmax())
+        raise DataError(f"{recording.file}: expected finite poses; number {tick} is not")
+    try:
+        check_rigid(pose, str(recording.file))
+    except InvalidOptionError as error:
+        raise DataError(str(error)) from error
+
+
+def _depths(
+    recording: Recording, frames: list[PosedFrame]
+) -> list[tuple[NDArray[np.float32], Lens]] | None:
+    """Each frame's depth and the lens that measured it; None if no frame has any."""
+    if all(frame.depth is None for frame in frames):
+        return None
+    unknown = np.zeros((1, 1), np.float32)
+    unit = recording.depth_unit
+    return [
+        (read_depth(frame.depth, unit) if frame.depth else unknown,
+         recording.depth_lens or frame.lens)
+        for frame in frames
+    ]  # fmt: skip
