@@ -17,7 +17,8 @@ class SourceOptions:
         image_size: pixels along a side of the square pictures that are recorded.
         episode_frames: ticks an episode; longer footage becomes several episodes, in order.
         seed: of all that is drawn.
-        captions: a JSON file of captions by recording name, for footage ("" for none).
+        captions: of footage, a JSON file of captions by recording name, or a function,
+            ``package.module:function`` of a name and pictures ("" for none).
         variant: which of the source's kinds ("" for its usual one), such as a game's map set.
     """
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mgenv.data.episode import Captions, Episode, check_rigid
+from mgenv.data.episode import Episode, check_rigid
 from mgenv.data.motions import motions_of
 from mgenv.data.sources.base import SourceOptions
+from mgenv.data.sources.captioning import make_captioner
 from mgenv.data.sources.pictures import Lens, depth_as, read_depth, read_picture, square
-from mgenv.data.sources.reading import read_json
 from mgenv.errors import ClosedError, DataError, InvalidOptionError
 
 MOTION_NAMES = ("forward", "left", "up", "yaw", "pitch")
@@ -88,7 +88,7 @@ class FootageSource(ABC):
                 f"Expected episode_frames of at least {SHORTEST}, got {options.episode_frames}"
             )
         self.options = options
-        self._captions = read_captions(options.captions)
+        self._caption = make_captioner(options.captions)
         self._closed = False
         self._pieces: list[tuple[Recording, range]] = []
         for recording in self.recordings():
@@ -147,8 +147,9 @@ class FootageSource(ABC):
         pose = np.stack([frame.pose for frame in frames]).astype(np.float32)
         motion = motions_of(pose)
         depths = _depths(recording, frames)
+        rgb = np.stack([rgb for rgb, _ in shots])
         return Episode(
-            rgb=np.stack([rgb for rgb, _ in shots]),
+            rgb=rgb,
             pose=pose,
             motion=motion,
             action=motion.copy(),
@@ -161,7 +162,7 @@ class FootageSource(ABC):
                 depth_as(depth, lens, intrinsics, size) for depth, lens in depths
             ]),
             fps=recording.fps,
-            captions=self._captions.get(recording.name, Captions()),
+            captions=self._caption(recording.name, rgb),
         ).check()  # fmt: skip
 
 
@@ -179,28 +180,6 @@ def pieces_of(frames: list[PosedFrame | None], ticks: int) -> list[range]:
         else:
             pieces.append(range(index, index + 1))
     return [piece for piece in pieces if len(piece) >= SHORTEST]
-
-
-def read_captions(path: str) -> dict[str, Captions]:
-    """Captions by recording name: texts, or objects of scene, style, objects and motion.
-
-    Raises:
-        DataError: the file is missing or says something else.
-    """
-    if not path:
-        return {}
-    known = {field.name for field in fields(Captions)}
-    captions = {}
-    for name, caption in read_json(Path(path), "a JSON file of captions").items():
-        levels = {"scene": caption} if isinstance(caption, str) else caption
-        right = isinstance(levels, dict) and levels.keys() <= known
-        if not right or not all(isinstance(text, str) for text in levels.values()):
-            raise DataError(
-                f"{path}: expected {name!r} to be a text, or texts by {', '.join(sorted(known))}; "
-                f"got {caption!r}"
-            )
-        captions[name] = Captions(**levels)
-    return captions
 
 
 def _check(recording: Recording) -> None:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS, Pose
-from mgenv.data.episode import Captions, Episode
+from mgenv.data.episode import Episode
 from mgenv.data.motions import motions_of
 from mgenv.data.sources.base import SourceOptions
-from mgenv.data.sources.footage import MOTION_NAMES, read_captions
+from mgenv.data.sources.captioning import make_captioner
+from mgenv.data.sources.footage import MOTION_NAMES
 from mgenv.data.sources.light import developed, read_exr, read_radiance
 from mgenv.data.sources.pictures import as_bytes, bilinear, block_mean, read_picture
 from mgenv.data.sources.reading import natural_order, need_path
@@ -53,7 +54,7 @@ class PanoramaSource:
             raise DataError(f"{path}: expected panoramas ({', '.join(SUFFIXES)}); found none")
         self.options = options
         self.count: int | None = None
-        self._captions = read_captions(options.captions)
+        self._caption = make_captioner(options.captions)
         self._closed = False
         self._held: tuple[Path, NDArray[np.float32]] | None = None
 
@@ -74,8 +75,9 @@ class PanoramaSource:
         pose = Pose.create(place, torch.tensor(yaw), torch.tensor(pitch)).matrix.numpy()
         panorama, size = self._panorama(file), self.options.image_size
         motion = motions_of(pose)
+        rgb = np.stack([view(panorama, turn[:3, :3], size) for turn in pose])
         return Episode(
-            rgb=np.stack([view(panorama, turn[:3, :3], size) for turn in pose]),
+            rgb=rgb,
             pose=pose,
             motion=motion,
             action=motion.copy(),
@@ -84,7 +86,7 @@ class PanoramaSource:
             intrinsics=DEFAULT_INTRINSICS,
             source=self.name,
             name=f"{file.stem}-{number:06d}",
-            captions=self._captions.get(file.stem, Captions()),
+            captions=self._caption(file.stem, rgb),
         ).check()
 
     def close(self) -> None:

@@ -78,6 +78,20 @@ def test_smaller_pictures_beside_are_found(tmp_path):
     check(open_source(write(tmp_path, truth, images="images_4")).record(0), truth)
 
 
+def describe(name, rgb):
+    return f"{name} in {len(rgb)} pictures of {rgb.shape[1]} pixels"
+
+
+def test_captions_may_come_from_a_function(tmp_path):
+    write(tmp_path / "loft", walk())
+    source = open_source(tmp_path, captions=f"{__name__}:describe")
+    episode = source.record(0)
+    size = episode.rgb.shape[1]
+    assert episode.captions.scene == f"loft in {len(episode)} pictures of {size} pixels"
+    with pytest.raises(DataError, match="missing"):
+        open_source(tmp_path, captions=f"{__name__}:missing")
+
+
 def test_captions_are_by_the_scene_name(tmp_path):
     write(tmp_path / "loft", walk())
     write(tmp_path / "yard", walk())
