@@ -147,7 +147,7 @@ FITTINGS: dict[str, Item] = {
         IN_ROOM,
         [Part(ALL, ALL, ((0, 0), (1, 0)), CLOTH, PALE_CLOTH, tx.STRIPES, 0.25, CYLINDER)],
     ),
-    "bath": Item(
+    "bathtub": Item(
         (1.6, 1.8),
         (0.75, 0.8),
         (0.55, 0.6),
@@ -181,7 +181,7 @@ FITTINGS: dict[str, Item] = {
             Part(ALL, ((0, 0.2), (1, 0)), ((0, 0), (1, 0)), WHITE, shape=CYLINDER),
         ],
     ),
-    "tv": Item(
+    "television": Item(
         (1.2, 1.8),
         (0.4, 0.45),
         (0.45, 0.55),

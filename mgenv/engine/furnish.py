@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from mgenv.engine.compiling import compiled
+from mgenv.engine.furniture import CEILING_LAMP, DOOR_FRAME, FIRST_ITEM
 from mgenv.engine.layout import CELL, DOOR_HEIGHT, GRID, WALL, WALL_HEIGHT
 from mgenv.engine.palette import fill_furniture_colours
 from mgenv.engine.parts import (
@@ -25,6 +26,8 @@ MAX_OBJECTS = 255
 NOT_SOLID, BLOCKS = 0, 1
 _TAKEN, _KEPT_FREE = 1, 2
 _TRIES = 10
+_BARS = 3
+"""Of a door frame."""
 
 
 @compiled
@@ -299,6 +302,14 @@ def _admit(
 
 
 @compiled
+def _note_piece(belongs, first, last, kind):
+    """Objects ``first`` to ``last`` are one new piece of this class."""
+    piece = belongs[first - 1, 1] + 1 if first > 0 else 0
+    for n in range(first, last):
+        belongs[n, 0], belongs[n, 1] = kind, piece
+
+
+@compiled
 def furnish(
     state,
     rects,
@@ -313,30 +324,37 @@ def furnish(
     parts,
     wishes,
     objects,
+    belongs,
 ):
     """Frame the doors, hang the lamps and furnish every room: the object count.
 
     Args:
         items, parts, wishes: see :mod:`mgenv.engine.furniture`.
         objects: float32 (MAX_OBJECTS, 16), filled.
+        belongs: uint8 (MAX_OBJECTS, 2), filled with the class of each object and the number of the
+            piece that it is a part of.
     """
     blocked = np.zeros((GRID, GRID), np.uint8)
     keep_doors_free(doors, num_doors, blocked)
     count = frame_doors(doors, num_doors, trim, objects, 0)
+    for n in range(count):
+        belongs[n, 0], belongs[n, 1] = DOOR_FRAME, n // _BARS
     for n in range(num_rooms):
-        count = hang_lamp(rooms[n], objects, count)
+        before, count = count, hang_lamp(rooms[n], objects, count)
+        _note_piece(belongs, before, count, CEILING_LAMP)
     for n in range(num_rooms):
         count = furnish_room(
             state, n, rects[n], cells, doors, num_doors, blocked, items, parts, wishes, hues[n],
-            objects, count,
+            objects, belongs, count,
         )  # fmt: skip
     return count
 
 
 @compiled
 def furnish_room(
-    state, room, rect, cells, doors, num_doors, blocked, items, parts, wishes, hue, objects, count
-):
+    state, room, rect, cells, doors, num_doors, blocked, items, parts, wishes, hue, objects,
+    belongs, count,
+):  # fmt: skip
     """Try to place each object that rooms of this kind may have: the new object count."""
     points, box = np.empty((32, 2), np.int64), np.empty(6)
     reached, queue = np.zeros((GRID, GRID), np.uint8), np.empty(GRID * GRID, np.int64)
@@ -365,6 +383,8 @@ def furnish_room(
                 reached,
                 queue,
             ):
+                before = count
                 count = _build(state, item, parts, box, side, colours, objects, count)
+                _note_piece(belongs, before, count, FIRST_ITEM + int(wishes[rect[4], w, 0]))
                 break
     return count

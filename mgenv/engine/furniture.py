@@ -27,7 +27,7 @@ ROOMS: dict[int, list[tuple[str, float]]] = {
         ("window", 0.6),
         ("rug", 0.8),
         ("sofa", 1.0),
-        ("tv", 0.8),
+        ("television", 0.8),
         ("coffee table", 0.8),
         ("bookshelf", 0.8),
         ("armchair", 0.7),
@@ -93,7 +93,7 @@ ROOMS: dict[int, list[tuple[str, float]]] = {
     ],
     BATH: [
         ("window", 0.5),
-        ("bath", 0.9),
+        ("bathtub", 0.9),
         ("basin", 1.0),
         ("toilet", 0.9),
         ("dresser", 0.4),
@@ -105,7 +105,7 @@ ROOMS: dict[int, list[tuple[str, float]]] = {
     ],
     DINING: [
         ("window", 0.9),
-        ("dining", 1.0),
+        ("dining set", 1.0),
         ("dresser", 0.8),
         ("table", 0.3),
         ("picture", 0.9),
@@ -119,6 +119,15 @@ ROOMS: dict[int, list[tuple[str, float]]] = {
 
 _NAMES = list(ITEMS)
 ITEM_SIZE = 12
+
+LABELS = ("floor", "ceiling", "wall", "door frame", "ceiling lamp", *_NAMES)
+"""What segmentation tells apart: the house itself, then every kind of furniture.
+
+The first four are in the order of the ``HIT_*`` codes: a lintel is part of its door's frame.
+"""
+DOOR_FRAME, CEILING_LAMP = LABELS.index("door frame"), LABELS.index("ceiling lamp")
+FIRST_ITEM = len(LABELS) - len(_NAMES)
+"""The class of the first kind of furniture; the kind in row k of the table is this plus k."""
 
 
 def _part_row(part: Part) -> list[float]:

@@ -40,7 +40,7 @@ FURNITURE: dict[str, Item] = {
         IN_ROOM,
         [*_TABLE, *legs(DARK_MAIN, (1, -0.07), 0.08), *vase(0.5, 0.5, (1, 0))],
     ),
-    "dining": Item(
+    "dining set": Item(
         (1.5, 1.8),
         (1.9, 2.2),
         (0.74, 0.76),

@@ -37,6 +37,8 @@ TEXEL = 0.125
 """Metres along a side of the floor's light map."""
 
 HIT_FLOOR, HIT_CEILING, HIT_WALL, HIT_LINTEL = -1, -2, -3, -4
+FIRST_OBJECT, FACES = 1024, 8
+"""Surface numbers: from the first on those of objects, ``FACES`` each; below it a room's."""
 FAR = f32(1e9)
 
 
@@ -281,8 +283,8 @@ def occlusion(rooms, light, s, code, face, flat, x, y, z):
 def surface_number(code, face, room):
     """The same whole number for all points of one smooth surface."""
     if code >= 0:
-        return 1024 + code * 8 + face
-    return room * 8 + (-1 - code) * 2 + (face if code == HIT_WALL else 0)
+        return FIRST_OBJECT + code * FACES + face
+    return room * FACES + (-1 - code) * 2 + (face if code == HIT_WALL else 0)
 
 
 @inlined_ray_function

@@ -145,7 +145,40 @@ def render(
     Returns:
         uint8 (F, H, W, 3) and depth along the optical axis float32 (F, H, W) [m], on ``device``.
     """
+    place = (torch.device(device), intrinsics, workers)
+    return _render(batch, scene_index, pose, image_size, supersample, *place)
+
+
+def render_surfaces(
+    batch: SceneBatch,
+    scene_index: ArrayLike | Tensor,
+    pose: ArrayLike | Tensor,
+    image_size: int = 64,
+    supersample: int = 2,
+    device: str | torch.device = "cpu",
+    intrinsics: Intrinsics = DEFAULT_INTRINSICS,
+    workers: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`render`, and which surface each pixel's centre shows.
+
+    Returns:
+        As :func:`render`, then surface numbers int32 (F, H, W), of which
+        :mod:`mgenv.engine.segmentation` makes classes.
+    """
     device = torch.device(device)
+    index = torch.as_tensor(scene_index)
+    shape = (len(index), image_size, image_size)
+    surface = torch.empty(shape, dtype=torch.int32, device=device)
+    place = (device, intrinsics, workers, surface)
+    return *_render(batch, index, pose, image_size, supersample, *place), surface
+
+
+def _render(
+    batch: SceneBatch, scene_index: ArrayLike | Tensor, pose: ArrayLike | Tensor, image_size: int,
+    supersample: int, device: torch.device, intrinsics: Intrinsics, workers: int | None,
+    surface: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """:func:`render`; ``surface`` is filled if it is there."""
     index = torch.as_tensor(scene_index).to(device, torch.int64).contiguous()
     poses = torch.as_tensor(pose).to(device, torch.float32).contiguous()
     lens = torch.tensor([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy], device=device)
@@ -155,15 +188,16 @@ def render(
     draw = _render_cuda if device.type == "cuda" else _render_cpu
     scene = batch.to(device)
     arrays = [scene[name] for name in _SCENE_ARRAYS]
-    draw(arrays, index, poses, lens, rgb, depth, supersample, workers)
+    draw(arrays, index, poses, lens, rgb, depth, surface, supersample, workers)
     return rgb, depth
 
 
 def _render_cpu(
     arrays: list[Tensor], index: Tensor, pose: Tensor, lens: Tensor, rgb: Tensor, depth: Tensor,
-    supersample: int, workers: int | None,
+    surface: Tensor | None, supersample: int, workers: int | None,
 ) -> None:  # fmt: skip
-    surface = torch.empty(depth.shape, dtype=torch.int32)
+    if surface is None:
+        surface = torch.empty(depth.shape, dtype=torch.int32)
     args = [t.numpy() for t in (*arrays, index, pose, lens, rgb, depth, surface)]
     frames = len(index)
     workers = max(1, min(workers or torch.get_num_threads(), frames // 4))
@@ -178,7 +212,7 @@ def _render_cpu(
 
 def _render_cuda(
     arrays: list[Tensor], index: Tensor, pose: Tensor, lens: Tensor, rgb: Tensor, depth: Tensor,
-    supersample: int, workers: int | None,
+    surface: Tensor | None, supersample: int, workers: int | None,
 ) -> None:  # fmt: skip
     from mgenv.engine.cuda_kernels import cuda, current_stream, draw_pixels
 
@@ -187,9 +221,12 @@ def _render_cuda(
         scene = [cuda.as_cuda_array(t) for t in arrays]
         for a in range(0, len(index), _CUDA_FRAMES):
             part = slice(a, a + _CUDA_FRAMES)
-            surface = torch.empty(depth[part].shape, dtype=torch.int32, device=index.device)
-            blocks = (surface.numel() + 127) // 128
-            tensors = (index[part], pose[part], lens, rgb[part], depth[part], surface)
+            if surface is None:
+                numbers = torch.empty(depth[part].shape, dtype=torch.int32, device=index.device)
+            else:
+                numbers = surface[part]
+            blocks = (numbers.numel() + 127) // 128
+            tensors = (index[part], pose[part], lens, rgb[part], depth[part], numbers)
             frames = [cuda.as_cuda_array(t) for t in tensors]
             draw_pixels[blocks, 128, stream](*scene, *frames, 1)
             if supersample > 1:

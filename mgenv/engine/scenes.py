@@ -37,6 +37,8 @@ class Scene(NamedTuple):
         free: uint8 (64, 64), 1 where a robot standing at the cell's middle touches nothing.
         rooms: float32 (16, 36), see the column names in :mod:`mgenv.engine.raytrace`.
         objects: float32 (255, 16), shapes with their materials.
+        belongs: uint8 (255, 2), the class of each object, an index into
+            ``mgenv.engine.furniture.LABELS``, and the number of the piece that it is a part of.
         starts: int32 (4097,), the first entry of each cell in ``items``.
         items: uint8 (8192,), object numbers, cell by cell.
         light: uint8 (128, 128), light on the floor, 0.125 m a texel.
@@ -47,6 +49,7 @@ class Scene(NamedTuple):
     free: NDArray[np.uint8]
     rooms: NDArray[np.float32]
     objects: NDArray[np.float32]
+    belongs: NDArray[np.uint8]
     starts: NDArray[np.int32]
     items: NDArray[np.uint8]
     light: NDArray[np.uint8]
@@ -58,6 +61,7 @@ _SHAPES = {
     "free": ((GRID, GRID), np.uint8),
     "rooms": ((MAX_ROOMS, ROOM_SIZE), np.float32),
     "objects": ((MAX_OBJECTS, OBJECT_SIZE), np.float32),
+    "belongs": ((MAX_OBJECTS, 2), np.uint8),
     "starts": ((GRID * GRID + 1,), np.int32),
     "items": ((MAX_ITEMS,), np.uint8),
     "light": ((TEXELS, TEXELS), np.uint8),
@@ -116,7 +120,7 @@ def _build(world_id: int, scene: Scene) -> None:
     paint_rooms(paint, rects, rooms, house, scene.rooms, hues)
     count = furnish(
         new_stream(world_id, _FURNITURE), rects, rooms, scene.cells, doors, doorways, scene.rooms,
-        hues, trim, ITEM_TABLE, PART_TABLE, WISH_TABLE, scene.objects,
+        hues, trim, ITEM_TABLE, PART_TABLE, WISH_TABLE, scene.objects, scene.belongs,
     )  # fmt: skip
     list_objects(scene.objects, count, scene.starts, scene.items)
     bake_floor(scene.rooms, rects, rooms, scene.objects, count, scene.cells, scene.light)

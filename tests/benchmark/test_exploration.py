@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from mgenv.benchmark import exploration
 from mgenv.benchmark.exploration import KINDS, motion_shares, revisits, seen_share
+from mgenv.cli.main import main
 from mgenv.engine.scenes import HELD_OUT
 from tests.engine.rooms import box_room, level_pose
 
@@ -58,3 +61,11 @@ def test_the_exploring_agent_sees_more_than_a_random_walk():
         assert sum(row[kind] for kind in KINDS) == pytest.approx(1.0)
         assert 0 < row["seen at 1/4"] <= row["seen"] <= 1
     assert report.rows == exploration.run(6, 96, HELD_OUT + 100).rows
+
+
+def test_the_command_prints_and_writes_the_table(tmp_path, capsys):
+    file = tmp_path / "exploration.json"
+    options = ["--worlds", "2", "--frames", "8", "--json", str(file)]
+    assert main(["bench", "exploration", *options]) == 0
+    rows = json.loads(file.read_text())["rows"]
+    assert len(rows) == 3 and rows[0]["agent"] in capsys.readouterr().out

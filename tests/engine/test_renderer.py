@@ -15,7 +15,7 @@ from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose
 from mgenv.engine import navigation, renderer
 from mgenv.engine.layout import CELL, DOOR_HEIGHT, DOORWAY, WALL, WALL_HEIGHT
 from mgenv.engine.raytrace import BOX, CYLINDER, ELLIPSOID, hit_object, trace
-from mgenv.engine.renderer import render
+from mgenv.engine.renderer import render, render_surfaces
 from mgenv.engine.scenes import make_scenes
 from tests.engine.rooms import HIGH, box_room, level_pose
 
@@ -193,14 +193,14 @@ data = dict(np.load(sys.argv[1]))
 arrays = [data[name] for name in names]
 for rays in (1, 2):
     draw_pixels[1, 64](*arrays, rays)
-np.savez(sys.argv[2], rgb=data["rgb"], depth=data["depth"])
+np.savez(sys.argv[2], rgb=data["rgb"], depth=data["depth"], surface=data["surface"])
 """
 
 
 def test_the_cuda_kernel_draws_what_the_cpu_draws(homes, tmp_path: Path):
     """The kernel's own logic, in Numba's simulator."""
     pose = navigation.first_pose(homes[0])[None]
-    rgb, depth = render(homes, [0], pose, 8)
+    rgb, depth, surface = render_surfaces(homes, [0], pose, 8)
     scene = {name: getattr(homes.arrays, name) for name in renderer._SCENE_ARRAYS}
     blank = {"rgb": np.zeros((1, 8, 8, 3), np.uint8), "depth": np.zeros((1, 8, 8), np.float32)}
     blank |= {"surface": np.zeros((1, 8, 8), np.int32), "index": np.zeros(1, np.int64)}
@@ -212,6 +212,7 @@ def test_the_cuda_kernel_draws_what_the_cpu_draws(homes, tmp_path: Path):
     out = np.load(files[1])
     np.testing.assert_allclose(out["depth"], depth, rtol=1e-4)
     assert np.abs(out["rgb"].astype(int) - rgb.numpy()).max() <= 1
+    assert (out["surface"] == surface.numpy()).mean() > 0.95
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -1,0 +1,255 @@
+"""Four levels of description from facts: which place, how it looks, what is seen, what is done.
+
+Everything said is read off the scene's tables, the labelled pixels and the motions; nothing is
+drawn, so the same recording always gets the same words.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgenv.data.episode import Captions, Episode
+from mgenv.data.phrases import counted, joined, number_word, with_article
+from mgenv.engine import layout, textures
+from mgenv.engine.raytrace import FLOOR_MATERIAL, KIND, LAMP_COLOUR, WALL_MATERIAL
+from mgenv.engine.scenes import Scene
+from mgenv.engine.segmentation import HOUSE, piece_names
+
+ROOM_NAMES = {
+    layout.CORRIDOR: "corridor",
+    layout.LIVING: "living room",
+    layout.BEDROOM: "bedroom",
+    layout.KITCHEN: "kitchen",
+    layout.OFFICE: "study",
+    layout.STORAGE: "storage room",
+    layout.BATH: "bathroom",
+    layout.DINING: "dining room",
+}
+WALLS = {
+    textures.PLAIN: "painted walls",
+    textures.TILES: "tiled walls",
+    textures.STRIPES: "striped walls",
+    textures.WAINSCOT: "panelled walls",
+    textures.BRICKS: "brick walls",
+}
+FLOORS = {
+    textures.PLANKS: "wooden boards",
+    textures.TILES: "tiles",
+    textures.CHECKER: "chequered tiles",
+    textures.FABRIC: "carpet",
+}
+FIXED = ("door frame", "ceiling lamp")
+"""Labels of what is no furniture."""
+LEAST_SHARE = 0.005
+"""A piece is seen if it fills this share of some picture."""
+HUES = (
+    (345, "red"), (290, "pink"), (250, "violet"), (195, "blue"), (160, "teal"), (65, "green"),
+    (45, "yellow"), (15, "orange"),
+)  # fmt: skip
+"""Names of hues [degrees], each from there up to the one before."""
+BRIGHT, DIM = 135.0, 105.0
+"""Mean grey level of all pictures from which on light is bright, and up to which it is dim."""
+WARM = 0.04
+"""How much more red than green a lamp gives that is warm, as a share; cool is as much less."""
+
+
+def describe(episode: Episode, scene: Scene, pieces: NDArray[np.uint8]) -> Captions:
+    """What a recording of an engine's world shows.
+
+    Args:
+        scene: the world that it was recorded in.
+        pieces: (T, H, W) of :func:`mgenv.engine.segmentation.pieces`.
+    """
+    rooms = rooms_at(scene, episode.pose)
+    names = piece_names(scene.belongs, int(scene.counts[1]))
+    return Captions(
+        scene=scene_caption(scene, rooms),
+        style=style_caption(scene.rooms[main_room(rooms)], float(episode.rgb.mean())),
+        objects=objects_caption(seen(names, pieces)),
+        motion=motion_caption(episode.motion, episode.bumped, episode.fps),
+    )
+
+
+# -- the place ---------------------------------------------------------------------------------
+
+
+def rooms_at(scene: Scene, pose: NDArray[np.float32]) -> list[int]:
+    """The rooms that a camera (T, 4, 4) stands in, tick by tick; a doorway is the room before."""
+    column, row = (pose[:, :2, 3] / layout.CELL).astype(int).T
+    cells = scene.cells[row, column]
+    rooms, here = [], int(cells[0]) & layout.ROOM_MASK
+    for cell in cells:
+        if cell < layout.DOORWAY:
+            here = int(cell)
+        rooms.append(here)
+    return rooms
+
+
+def main_room(rooms: Sequence[int]) -> int:
+    """The room of most ticks, the earliest of equals."""
+    return Counter(rooms).most_common(1)[0][0]
+
+
+def scene_caption(scene: Scene, rooms: Sequence[int]) -> str:
+    """How many rooms there are, and which of them are visited in which order."""
+    total = int(scene.counts[0])
+    kinds = [ROOM_NAMES[int(scene.rooms[room, KIND])] for room in dict.fromkeys(rooms)]
+    home = f"A home of {number_word(total)} {'room' if total == 1 else 'rooms'}"
+    begin = f"{home}. The walk begins in {with_article(kinds[0])}"
+    if len(kinds) == 1:
+        return f"{begin} and stays there"
+    return f"{begin} and goes on to {joined(_each_new(kinds))}"
+
+
+def _each_new(kinds: Sequence[str]) -> Iterable[str]:
+    """All but the first, a kind that was there before as another of it."""
+    for n, kind in enumerate(kinds[1:], 1):
+        yield f"another {kind}" if kind in kinds[:n] else with_article(kind)
+
+
+# -- how it looks ------------------------------------------------------------------------------
+
+
+def style_caption(room: NDArray[np.float32], brightness: float) -> str:
+    """Walls, floor and light of the room of most ticks.
+
+    Args:
+        room: a row of the room table.
+        brightness: mean grey level of the pictures, in [0, 255].
+    """
+    wall, floor = room[WALL_MATERIAL : WALL_MATERIAL + 8], room[FLOOR_MATERIAL : FLOOR_MATERIAL + 8]
+    walls = f"{colour_name(wall[1:4])} {WALLS[int(wall[0])]}"
+    ground = f"{colour_name(floor[1:4])} {FLOORS[int(floor[0])]}"
+    red, green, _ = room[LAMP_COLOUR : LAMP_COLOUR + 3]
+    warmth = float(red / green) - 1.0
+    light = "warm light" if warmth > WARM else "cool light" if warmth < -WARM else "white light"
+    power = "bright" if brightness > BRIGHT else "dim" if brightness < DIM else "soft"
+    return f"{walls.capitalize()}, a floor of {ground}, and {power}, {light}"
+
+
+def colour_name(linear: NDArray[np.floating]) -> str:
+    """A plain word or two for a linear colour (3,).
+
+    Example:
+        >>> colour_name(np.array([0.0, 0.0, 0.16])), colour_name(np.ones(3))
+        ('dark blue', 'white')
+    """
+    hue, saturation, value = colorsys.rgb_to_hsv(*np.sqrt(linear.clip(0.0, 1.0)).tolist())
+    degrees = 360.0 * hue
+    pale = value > 0.65 and saturation < 0.35
+    if saturation < 0.1:
+        return _first_above(value, ((0.85, "white"), (0.6, "light grey"), (0.35, "grey")), "black")
+    if 15.0 <= degrees < 65.0 and saturation < 0.7:
+        return _earth_name(degrees, saturation, value)
+    name = _first_above(degrees, HUES, "red")
+    if name == "red" and pale:
+        return "pink"
+    return ("dark " if value < 0.5 else "pale " if pale else "") + name
+
+
+def _earth_name(degrees: float, saturation: float, value: float) -> str:
+    if saturation < 0.35 and value > 0.6:
+        return "cream" if degrees >= 40.0 or value > 0.85 else "beige"
+    return _first_above(value, ((0.7, "light brown"), (0.45, "brown")), "dark brown")
+
+
+def _first_above(x: float, names: Sequence[tuple[float, str]], otherwise: str) -> str:
+    return next((name for least, name in names if x >= least), otherwise)
+
+
+# -- what is seen ------------------------------------------------------------------------------
+
+
+def seen(names: Sequence[str], pieces: NDArray[np.uint8]) -> dict[str, int]:
+    """How many pieces of each label fill enough of some picture.
+
+    Furniture comes first, then doorways and lamps, the most shown first.
+
+    Args:
+        names: the label of each piece, see :func:`mgenv.engine.segmentation.piece_names`.
+        pieces: (T, H, W).
+    """
+    ticks = len(pieces)
+    slots = pieces.reshape(ticks, -1) + 256 * np.arange(ticks, dtype=np.int32)[:, None]
+    pixels = np.bincount(slots.ravel(), minlength=256 * ticks).reshape(ticks, 256)
+    pixels[:, HOUSE] = 0
+    shown = np.flatnonzero(pixels.max(0) >= LEAST_SHARE * pieces[0].size).tolist()
+    total = pixels.sum(0)
+    fixed = [name in FIXED for name in ("", *names)]
+    ranked = sorted(shown, key=lambda piece: (fixed[piece], -total[piece], piece))
+    return dict(Counter(names[piece - 1] for piece in ranked))
+
+
+def objects_caption(counts: Mapping[str, int]) -> str:
+    """What is seen, in the order given."""
+    if not counts:
+        return "Nothing but walls, floor and ceiling is seen"
+    things = [counted(label, count) for label, count in counts.items()]
+    verb = "is" if len(things) == 1 and next(iter(counts.values())) == 1 else "are"
+    sentence = f"{joined(things)} {verb} seen"
+    return sentence[0].upper() + sentence[1:]
+
+
+# -- what is done ------------------------------------------------------------------------------
+
+WALKING, TURNING, TILTING = 0.3, 0.3, 0.2
+"""From these speeds on [m/s], [rad/s], [rad/s] a camera walks, turns, tilts."""
+MOST_PHASES = 6
+"""Phases that are told apart at most."""
+
+
+def motion_caption(motion: NDArray[np.float32], bumped: NDArray[np.bool_], fps: int) -> str:
+    """What the camera does, second by second, alike seconds told once, and how often it bumps.
+
+    Args:
+        motion: (T, 5) of :class:`mgenv.data.episode.Episode`.
+        bumped: (T,).
+        fps: ticks a second.
+
+    Example:
+        >>> walk = np.tile(np.float32([0.1, 0, 0, 0, 0]), (20, 1))
+        >>> motion_caption(walk, np.zeros(20, bool), 10)
+        'The camera walks ahead'
+    """
+    steps = motion[:-1]
+    window = max(fps, -(-len(steps) // (2 * MOST_PHASES)), 1)
+    phases = [
+        phase_words(steps[start : start + window].mean(0) * fps)
+        for start in range(0, max(len(steps) - window // 2, 1), window)
+        if len(steps)
+    ]
+    told = [p for n, p in enumerate(phases) if n == 0 or p != phases[n - 1]] or ["stands still"]
+    kept = told[:MOST_PHASES]
+    sentence = f"The camera {joined(kept, 'then')}" + (", and so on" if kept != told else "")
+    hits = int(bumped[0]) + int((bumped[1:] & ~bumped[:-1]).sum())
+    if hits:
+        often = {1: "once", 2: "twice"}.get(hits, f"{number_word(hits)} times")
+        sentence += f". It bumps into something {often}"
+    return sentence
+
+
+def phase_words(speed: NDArray[np.float32]) -> str:
+    """What a camera does that moves at ``speed`` (5,) [m/s, rad/s]."""
+    forward, left, up, yaw, pitch = speed.tolist()
+    move = turn = ""
+    if max(abs(forward), abs(left)) >= WALKING:
+        if abs(forward) >= abs(left):
+            move = "walks ahead" if forward > 0 else "walks backwards"
+        else:
+            move = "strafes left" if left > 0 else "strafes right"
+    if abs(yaw) >= TURNING:
+        turn = "left" if yaw > 0 else "right"
+    if move == "walks ahead" and turn:
+        return f"bears {turn}"
+    if move or turn:
+        return f"{move} while turning {turn}" if move and turn else move or f"turns {turn}"
+    if abs(up) >= WALKING / 2:
+        return "rises" if up > 0 else "sinks"
+    if abs(pitch) >= TILTING:
+        return "looks up" if pitch > 0 else "looks down"
+    return "stands still"

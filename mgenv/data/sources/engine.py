@@ -1,0 +1,115 @@
+"""Recordings of the procedural homes: endless, and everything about them is known."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgenv.camera import DEFAULT_INTRINSICS
+from mgenv.data.captions import describe
+from mgenv.data.episode import Episode
+from mgenv.data.filters import MOTION_NAMES
+from mgenv.data.motions import motions_of
+from mgenv.data.sources.base import SourceOptions
+from mgenv.engine import navigation
+from mgenv.engine.furniture import LABELS
+from mgenv.engine.renderer import render_surfaces
+from mgenv.engine.scenes import HELD_OUT, SceneBatch, make_scenes
+from mgenv.engine.segmentation import classes, pieces
+from mgenv.errors import ClosedError, InvalidOptionError, UnknownNameError
+
+VARIANTS = {"": 0, "training": 0, "held_out": HELD_OUT}
+"""The first world id of each; every variant has ``HELD_OUT`` worlds."""
+_STRIDE = 618_033
+"""Shares no factor with the number of worlds, so none comes twice before all came once."""
+
+
+class EngineSource:
+    """Exploring walks through worlds that the seed and the episode's number choose.
+
+    Depth and segmentation are those of each pixel's centre. Actions are what the exploring agent
+    asked for, motions what walls and furniture let happen.
+
+    Args:
+        options: ``variant`` is "" or "training" for worlds that trainings may see, "held_out" for
+            worlds that none ever sees.
+
+    Raises:
+        UnknownNameError: another variant.
+        InvalidOptionError: sizes below 1, or a negative seed.
+
+    Example:
+        >>> source = EngineSource(SourceOptions(image_size=8, episode_frames=4))
+        >>> source.record(3).rgb.shape
+        (4, 8, 8, 3)
+    """
+
+    name = "engine"
+    count = None
+
+    def __init__(self, options: SourceOptions) -> None:
+        if options.variant not in VARIANTS:
+            raise UnknownNameError("engine variant", options.variant, filter(None, VARIANTS))
+        for name, least in (("image_size", 1), ("episode_frames", 1), ("seed", 0)):
+            value = getattr(options, name)
+            if value < least:
+                raise InvalidOptionError(f"{name}: expected at least {least}, got {value!r}")
+        self._options = options
+        self._closed = False
+
+    def world_of(self, number: int) -> tuple[int, int]:
+        """The world id of an episode, and the seed of its walk."""
+        if number < 0:
+            raise InvalidOptionError(f"number: expected at least 0, got {number!r}")
+        seed = self._options.seed
+        first = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        world = (first + number * _STRIDE) % HELD_OUT + VARIANTS[self._options.variant]
+        walk = np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0]
+        return world, int(walk >> np.uint64(2))
+
+    def record(self, number: int) -> Episode:
+        """Episode ``number``; see :class:`mgenv.data.sources.base.Source`.
+
+        Raises:
+            InvalidOptionError: the number is negative.
+            ClosedError: after close.
+        """
+        if self._closed:
+            raise ClosedError("Expected an open source; this one has been closed.")
+        world_id, seed = self.world_of(number)
+        batch = make_scenes([world_id], workers=1)
+        many = navigation.explore_many(batch, self._options.episode_frames, [seed], workers=1)
+        walk = navigation.Walk(*(array[0] for array in many))
+        return self._record_walk(batch, walk, f"world_{world_id}_walk_{number}").check()
+
+    def _record_walk(self, batch: SceneBatch, walk: navigation.Walk, name: str) -> Episode:
+        scene = np.zeros(len(walk.pose), np.int64)
+        rgb, depth, surface = render_surfaces(batch, scene, walk.pose, self._options.image_size)
+        episode = Episode(
+            rgb=rgb.numpy(),
+            pose=walk.pose,
+            motion=motions_of(walk.pose),
+            action=_from_here_on(walk.motion),
+            action_names=MOTION_NAMES,
+            bumped=_from_here_on(walk.bumped),
+            intrinsics=DEFAULT_INTRINSICS,
+            source=self.name,
+            name=name,
+            depth=depth.numpy(),
+            segmentation=classes(batch, scene, surface).numpy(),
+            labels=LABELS,
+        )
+        shown = pieces(batch, scene, surface).numpy()
+        episode.captions = describe(episode, batch[0], shown)
+        return episode
+
+    def close(self) -> None:
+        """Later recording raises :class:`ClosedError`."""
+        self._closed = True
+
+
+def _from_here_on(led: NDArray) -> NDArray:
+    """What led from the tick before (T, …) to each, as what leads on from each; the last is 0."""
+    leads = np.zeros_like(led)
+    leads[:-1] = led[1:]
+    return leads
