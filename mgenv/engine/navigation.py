@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from mgenv.engine import collision, explorer, viewpoints
-from mgenv.engine.renderer import render
+from mgenv.engine.renderer import compile_first, render
 from mgenv.engine.scenes import Scene, SceneBatch, make_scenes, stack
 from mgenv.errors import UnknownNameError
 
@@ -52,6 +52,7 @@ class Recording(NamedTuple):
 def _views(
     batch: SceneBatch, index: NDArray[np.int64], seeds: NDArray[np.int64], purpose: int, tries: int
 ):
+    compile_first()
     a, out = batch.arrays, np.zeros((len(index), 5))
     viewpoints.random_views(
         a.cells, a.free, a.objects, a.starts, a.items, index, seeds, purpose, tries, out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -220,3 +222,17 @@ def test_distances_are_those_of_a_plain_search(homes):
                 frontier.append(there)
     assert {cell: steps[cell[0] * GRID + cell[1]] for cell in slow} == slow
     assert (steps == UNREACHED).sum() == GRID * GRID - len(slow)
+
+
+def test_the_renderer_is_compiled_before_what_shares_its_functions():
+    """Else it is slower, and rounds otherwise, wherever a walk comes first."""
+    code = (
+        "from mgenv.engine import navigation, renderer, viewpoints; "
+        "from mgenv.engine.scenes import make_scene; "
+        "real = viewpoints.random_views; "
+        "viewpoints.random_views = lambda *a: (print(len(renderer.render_frames.signatures)), "
+        "real(*a)); "
+        "navigation.first_pose(make_scene(3))"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(child.stdout) >= 1
