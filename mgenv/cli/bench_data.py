@@ -14,8 +14,8 @@ from mgenv.data.sources import check_source
 def main(argv: list[str]) -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser("mgenv bench data", description=__doc__)
-    parser.add_argument("--frames", type=positive, default=4000, help="to collect of each source")
-    parser.add_argument("--sources", nargs="*", default=["engine", "vizdoom"])
+    parser.add_argument("--frames", type=positive, default=5000, help="to collect of each source")
+    parser.add_argument("--sources", nargs="*", default=list(data.SOURCES))
     parser.add_argument("--workers", type=positive, default=2)
     parser.add_argument("--device", default="cpu", help="of the renderer")
     parser.add_argument("--json", metavar="FILE", help="write all as JSON")
