@@ -30,8 +30,8 @@ SOURCES = ("engine", "vizdoom", "panorama")
 PROTOCOL = (
     "Compiled code only: all is run once before it is timed. *Build*: scenes a second on one "
     "core. *Render*: frames a second, colour with 2×2 rays on edges, depth and labels, of cameras "
-    "along exploring walks; `alike` is the share of pixels within 2/255 of those of the CPU. *Collect*: "
-    "frames a second from the call to its end, rendering or game, filters and encoding included; "
+    "along exploring walks; `alike` is the share of pixels within 2/255 of those of the CPU. "
+    "*Collect*: frames a second from the call to its end, source, filters and encoding included; "
     "then every episode is read back and recorded again: all but colours must be equal, and the "
     "least PSNR of an episode's colours is given."
 )

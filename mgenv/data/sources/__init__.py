@@ -10,6 +10,7 @@ from mgenv.errors import UnknownNameError
 SOURCES = {
     "engine": "engine:EngineSource",
     "vizdoom": "vizdoom:VizdoomSource",
+    "openarena": "openarena:OpenArenaSource",
     "panorama": "panorama:PanoramaSource",
     "frames": "frames:FramesSource",
     "realestate10k": "realestate10k:RealEstate10KSource",

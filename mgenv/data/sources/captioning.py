@@ -57,9 +57,9 @@ def _checked(caption: object, where: str) -> Captions:
         return caption
     known = {field.name for field in fields(Captions)}
     levels = {"scene": caption} if isinstance(caption, str) else caption
-    right = isinstance(levels, dict) and levels.keys() <= known
-    if not right or not all(isinstance(text, str) for text in levels.values()):
+    texts = levels if isinstance(levels, dict) else {"": None}
+    if not texts.keys() <= known or not all(isinstance(text, str) for text in texts.values()):
         raise DataError(
             f"{where} to be a text, or texts by {', '.join(sorted(known))}; got {caption!r}"
         )
-    return Captions(**levels)
+    return Captions(**texts)

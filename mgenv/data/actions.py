@@ -1,0 +1,212 @@
+"""Actions from poses, for games that do not report them: one of eight directions, and turning.
+
+A player's velocity is what is left of the last one plus what the held keys add, so that
+
+    key[t] = displacement[t] - momentum · displacement[t - 1],
+
+seen along the heading, is what was asked for. The momentum is the one under which keys change
+least often. Poses cannot tell everything: a player who leans on a wall looks like one who stands,
+one who slides along it like one who walks that way, and one who falls has no say. Such ticks are
+marked as not sure, and keep the last action that was.
+
+Legend: T ticks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgenv.data.motions import motions_of
+
+DIRECTIONS = (
+    "none",
+    "forward",
+    "forward left",
+    "left",
+    "back left",
+    "back",
+    "back right",
+    "right",
+    "forward right",
+)
+MOMENTA = (0.0, *np.arange(0.5, 0.96, 0.005).round(4).tolist(), 0.90625)
+"""What is tried; the last is Doom's and its descendants'."""
+PHASES = (0.0, 1.0)
+"""Whether keys act along the heading before a tick's turn, or after it."""
+CLEARLY = 0.8
+"""How much nearer to eight directions keys must be for the latter; those of sticks are in none."""
+NONE = 0.35
+"""Of the usual strength, below which a key is not held."""
+FIT = 0.04
+"""Of the usual strength, by which held keys may miss it in games whose keys have one strength."""
+HELD = 0.03
+"""Of the usual strength, by which held keys may seem to change."""
+DIGITAL = 0.5
+"""Share of ticks with held keys that must fit for a game to be taken for one."""
+EIGHTH = math.pi / 4
+STANDS = 1e-4
+"""Metres a tick that are no motion."""
+LEAST_TURN = 2e-3
+"""Radians a tick."""
+FALLS = 5e-3
+"""Metres a tick downwards that are not of walking."""
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What was asked for.
+
+    Attributes:
+        direction: int (T,), an index into :data:`DIRECTIONS`; the last tick is 0.
+        turn: int (T,), 1 left, -1 right, 0 neither; the last tick is 0.
+        sure: bool (T,), whether the poses tell the direction; where not it is the last that was.
+        momentum: share of the velocity that outlasts a tick.
+    """
+
+    direction: NDArray[np.int64]
+    turn: NDArray[np.int64]
+    sure: NDArray[np.bool_]
+    momentum: float
+
+
+def infer_actions(
+    pose: NDArray[np.float32],
+    momentum: float | None = None,
+    bumped: NDArray[np.bool_] | None = None,
+) -> Actions:
+    """What whoever moved a camera along ``pose`` (T, 4, 4) asked for.
+
+    Args:
+        momentum: share of the velocity that outlasts a tick; found from the poses by default.
+        bumped: (T,) where something is known to have shortened the motion.
+    """
+    steps, yaw, turns, climbs = _travel(pose)
+    if momentum is None:
+        momentum = _find_momentum(steps, yaw, turns)
+    before, after = (_keys(steps, yaw + phase * turns, momentum) for phase in PHASES)
+    keys = after if _slant(after) < CLEARLY * _slant(before) else before  # (T - 1, 2)
+    sure = _tells(keys, steps, climbs)
+    if momentum > 0 and len(sure):
+        sure[0] = False  # how fast it was before is not known
+    if bumped is not None:
+        sure &= ~bumped[:-1]
+    direction = _carried(_octant(keys), sure)
+    last = np.zeros(1, np.int64)
+    return Actions(
+        direction=np.concatenate([direction, last]),
+        turn=np.concatenate([_sides(turns), last]),
+        sure=np.concatenate([sure, [True]]),
+        momentum=momentum,
+    )
+
+
+def direction_of(forward: NDArray, left: NDArray, none: float = NONE) -> NDArray[np.int64]:
+    """The direction that keys (T,) of full strength 1 ask for.
+
+    Example:
+        >>> [DIRECTIONS[i] for i in direction_of(np.array([1, 0, 0]), np.array([-1, 1, 0]))]
+        ['forward right', 'left', 'none']
+    """
+    octant = np.round(np.arctan2(left, forward) / EIGHTH).astype(np.int64) % 8
+    return np.where(np.hypot(forward, left) < none, 0, 1 + octant)
+
+
+def _travel(pose: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Steps (T - 1, 2) in the world [m], headings before them, turns [rad] and climbs [m]."""
+    place = pose.astype(np.float64)
+    motion = motions_of(pose).astype(np.float64)[:-1]
+    yaw = np.arctan2(place[:-1, 1, 2], place[:-1, 0, 2])
+    return np.diff(place[:, :2, 3], axis=0), yaw, motion[:, 3], motion[:, 2]
+
+
+def _keys(steps: NDArray, heading: NDArray, momentum: float) -> NDArray:
+    """What was added to the velocity, forward and left: (T - 1, 2)."""
+    before = np.concatenate([np.zeros((1, 2)), steps[:-1]])
+    added = steps - momentum * before
+    cos, sin = np.cos(heading), np.sin(heading)
+    forward = added[:, 0] * cos + added[:, 1] * sin
+    return np.stack([forward, added[:, 1] * cos - added[:, 0] * sin], -1)
+
+
+def _find_momentum(steps: NDArray, yaw: NDArray, turns: NDArray) -> float:
+    """The momentum under which keys change least."""
+    return min(
+        (_restlessness(_keys(steps, yaw + phase * turns, momentum)), momentum)
+        for momentum in MOMENTA
+        for phase in PHASES
+    )[1]
+
+
+def _slant(keys: NDArray) -> float:
+    """How far from the eight directions keys usually point [rad]."""
+    held = keys[np.linalg.norm(keys, axis=1) > STANDS]
+    angles = np.arctan2(held[:, 1], held[:, 0])
+    off = np.abs(angles - np.round(angles / EIGHTH) * EIGHTH)
+    return float(np.median(off)) if len(off) else 0.0
+
+
+def _restlessness(keys: NDArray) -> float:
+    """The share of ticks in which keys change by more than a few hundredths of their strength."""
+    changes = np.linalg.norm(np.diff(keys[1:], axis=0), axis=1)
+    if not len(changes):
+        return 0.0
+    relative = changes / _strength(np.linalg.norm(keys, axis=1))
+    return float((relative / (relative + HELD)).mean())
+
+
+def _strength(sizes: NDArray) -> float:
+    """The usual size of what is not nothing."""
+    held = sizes[sizes > STANDS]
+    if not len(held):
+        return 1.0
+    held = held[held > NONE * np.median(held)]
+    return float(np.median(held))
+
+
+def _octant(keys: NDArray) -> NDArray[np.int64]:
+    strength = _strength(np.linalg.norm(keys, axis=1))
+    return direction_of(keys[:, 0] / strength, keys[:, 1] / strength)
+
+
+def _tells(keys: NDArray, steps: NDArray, climbs: NDArray) -> NDArray[np.bool_]:
+    """Where poses tell what was asked for: (T - 1,)."""
+    fits = _fits(keys)
+    sizes = np.linalg.norm(keys, axis=1)
+    held = sizes > NONE * _strength(sizes)
+    digital = bool(held.any()) and fits[held].mean() > DIGITAL
+    sure = (fits | (not digital)) & (climbs > -FALLS)
+    if not digital:
+        return sure
+    still = np.linalg.norm(steps, axis=1) < STANDS
+    for t in range(1, len(sure)):  # who touched a wall and stands may still press
+        sure[t] &= sure[t - 1] or not still[t]
+    return sure
+
+
+def _fits(keys: NDArray) -> NDArray[np.bool_]:
+    """Whether each axis is at rest or at its strength, alone or shared with the other's."""
+    good = np.ones(len(keys), bool)
+    both = _strength(np.abs(keys).max(1))
+    for axis in np.abs(keys).T:
+        held = axis[axis > 0.5 * both]
+        strength = float(np.median(held)) if len(held) > 2 else both
+        levels = np.array([0.0, math.sqrt(0.5), 1.0]) * strength
+        good &= np.abs(axis[:, None] - levels).min(1) < FIT * strength
+    return good
+
+
+def _carried(direction: NDArray[np.int64], sure: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Directions, those that are not sure replaced by the last that was (or else the first)."""
+    if not sure.any():
+        return direction
+    last = np.maximum.accumulate(np.where(sure, np.arange(len(sure)), -1))
+    return direction[np.where(last < 0, sure.argmax(), last)]
+
+
+def _sides(turns: NDArray) -> NDArray[np.int64]:
+    """The side of each turn that is one."""
+    return (np.sign(turns) * (np.abs(turns) > LEAST_TURN)).astype(np.int64)
