@@ -43,7 +43,8 @@ class Layout:
 
 
 _SEEKABLE = {"g": str(KEY_EVERY)}
-_H264 = _SEEKABLE | {"preset": "veryfast", "bf": "0"}
+_H264 = _SEEKABLE | {"preset": "veryfast", "tune": "fastdecode", "bf": "0"}
+"""Made for fast decoding, which also doubles the speed of encoding, for 7 % more bytes."""
 LAYOUTS = {
     "rgb": Layout("libx264rgb", "rgb24", "rgb24", _H264 | {"crf": "12"}),
     "yuv420p": Layout("libx264", "yuv420p", "rgb24", _H264 | {"crf": "12"}),

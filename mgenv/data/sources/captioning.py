@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def _checked(caption: object, where: str) -> Captions:
         return caption
     known = {field.name for field in fields(Captions)}
     levels = {"scene": caption} if isinstance(caption, str) else caption
-    texts = levels if isinstance(levels, dict) else {"": None}
+    texts: dict[str, Any] = levels if isinstance(levels, dict) else {"": None}
     if not texts.keys() <= known or not all(isinstance(text, str) for text in texts.values()):
         raise DataError(
             f"{where} to be a text, or texts by {', '.join(sorted(known))}; got {caption!r}"
