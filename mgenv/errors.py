@@ -18,6 +18,11 @@ class UnknownNameError(MgenvError, ValueError):
         near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"Unknown {kind} {name!r}; expected one of {', '.join(names)}.{hint}")
+        self._arguments = (kind, name, names)
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        """For the way from one process to another."""
+        return type(self), self._arguments
 
 
 class CheckpointError(MgenvError, ValueError):

@@ -106,6 +106,7 @@ def compare(config: CollectConfig) -> float:
         found, truth = dataset.episode(number), source.record(row["source_number"])
         for name in ("pose", "motion", "action", "bumped", "segmentation"):
             np.testing.assert_array_equal(getattr(found, name), getattr(truth, name), name)
+        assert (truth.depth is None) == (found.depth is None), "depth"
         if truth.depth is not None and found.depth is not None:
             known = to_metres(to_millimetres(truth.depth))
             np.testing.assert_array_equal(found.depth, known, "depth")

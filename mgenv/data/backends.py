@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Protocol
 
 from mgenv.data.filters import FilterConfig
 from mgenv.data.shards import record_shard, staged
 from mgenv.data.sources import Source, SourceOptions, make_source
-from mgenv.errors import MgenvError
+from mgenv.errors import DataError, MgenvError
 
 TRIES = 3
 """How often a shard is begun before its worker's death is an error."""
@@ -36,10 +38,33 @@ class Job:
     colours: str
 
 
-@lru_cache(maxsize=1)
+_held: dict[tuple[str, SourceOptions], Source] = {}
+"""A worker keeps its source from shard to shard."""
+
+
 def _source(name: str, options: SourceOptions) -> Source:
-    """A worker keeps its source from shard to shard."""
-    return make_source(name, options)
+    if (name, options) not in _held:
+        close_source()
+        _held[name, options] = make_source(name, options)
+    return _held[name, options]
+
+
+def close_source() -> None:
+    """End what this process records from."""
+    while _held:
+        _held.popitem()[1].close()
+
+
+def _begin_worker(parent: int) -> None:
+    """Close the source at the end, and end with the process that began this one."""
+    Finalize(None, close_source, exitpriority=10)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_job(job: Job, threads: int | None = None) -> None:
@@ -48,9 +73,18 @@ def run_job(job: Job, threads: int | None = None) -> None:
         import torch
 
         torch.set_num_threads(threads)
-    if not staged(Path(job.root), job.first, job.last).exists():
+    if staged(Path(job.root), job.first, job.last).exists():
+        return
+    try:
         source = _source(job.source, job.options)
         record_shard(Path(job.root), source, job.first, job.last, job.filters, job.colours)
+    except (MgenvError, ModuleNotFoundError):
+        raise
+    except Exception as error:  # noqa: BLE001 - of whatever kind, it must reach other processes
+        raise DataError(
+            f"{job.source}: expected episodes {job.first} to {job.last - 1}; "
+            f"got {type(error).__name__}: {error}"
+        ) from error
 
 
 class Backend(Protocol):
@@ -68,48 +102,63 @@ class Backend(Protocol):
         ...
 
 
+_Pending = tuple[ProcessPoolExecutor, "Future[None]"]
+
+
 class LocalBackend:
     """This process for one worker, else a pool of processes."""
 
     def __init__(self, workers: int) -> None:
-        self.workers, self._pool = workers, None
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
         self._threads = max(1, (os.cpu_count() or 1) // workers)
 
     def __enter__(self) -> LocalBackend:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-        _source.cache_clear()
+        self._drop(self._pool)
+        close_source()
 
-    def submit(self, job: Job) -> Future[None] | None:
+    def submit(self, job: Job) -> _Pending | None:
         if self.workers == 1:
             return None
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+            self._pool = ProcessPoolExecutor(
+                self.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin_worker,
+                initargs=(os.getpid(),),
+            )
         try:
-            return self._pool.submit(run_job, job, self._threads)
+            return self._pool, self._pool.submit(run_job, job, self._threads)
         except BrokenProcessPool:
-            self._pool = None
+            self._drop(self._pool)
             return self.submit(job)
 
-    def wait(self, job: Job, pending: Future[None] | None) -> None:
+    def wait(self, job: Job, pending: _Pending | None) -> None:
         if pending is None:
             run_job(job)
             return
-        for _ in range(TRIES):
+        tries = TRIES
+        while tries and pending is not None:
+            pool, future = pending
             try:
-                assert pending is not None
-                return pending.result()
+                return future.result()
             except BrokenProcessPool:
-                self._pool = None
+                tries -= pool is self._pool  # in an older pool, others' deaths were others' tries
+                self._drop(pool)
                 pending = self.submit(job)
         raise MgenvError(
             f"Expected episodes {job.first} to {job.last - 1} of {job.source} to be recorded; "
             f"got {TRIES} workers that died."
         )
+
+    def _drop(self, pool: ProcessPoolExecutor | None) -> None:
+        """Wait for the end of a pool, and forget it."""
+        if pool is not None and pool is self._pool:
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
 
 
 class RayBackend:
@@ -143,7 +192,7 @@ class RayBackend:
             self._ray.get(pending)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
-        except self._ray.exceptions.WorkerCrashedError as error:
+        except self._ray.exceptions.RayError as error:
             raise MgenvError(
                 f"Expected episodes {job.first} to {job.last - 1} of {job.source} to be recorded; "
                 f"got workers that died: {error}"

@@ -5,6 +5,7 @@ Pictures are decoded when they are asked for, and only those.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Dataset:
             labels=tuple(labels),
             pose=table[lerobot.POSE].reshape(-1, 4, 4),
             motion=table[lerobot.MOTION],
-            action=table[lerobot.ACTION],
+            action=table[lerobot.ACTION].reshape(row["length"], -1),
             action_names=tuple(self.features[lerobot.ACTION]["names"]),
             bumped=table[lerobot.BUMPED],
             intrinsics=Intrinsics(fx=lens[0], fy=lens[1], cx=lens[2], cy=lens[3]),
@@ -128,10 +129,23 @@ class Dataset:
         file = row["data/chunk_index"] * lerobot.CHUNK + row["data/file_index"]
         table = self._kept("data", file, lambda: self._load_table(file))
         start = row["dataset_from_index"] - int(table["index"][0])
-        return {name: values[start : start + row["length"]] for name, values in table.items()}
+        part = {name: values[start : start + row["length"]] for name, values in table.items()}
+        ticks = np.arange(row["length"]) if start >= 0 else np.empty(0)
+        if not np.array_equal(part["frame_index"], ticks) or set(part["episode_index"]) != {
+            episode
+        }:
+            path = self.root / lerobot.place(lerobot.DATA, file)
+            raise DataError(f"{path}: expected {row['length']} ticks of episode {episode}")
+        return part
 
     def windows(
-        self, length: int, memory: int = 0, stride: int = 1, seed: int = 0, epochs: int | None = 1
+        self,
+        length: int,
+        memory: int = 0,
+        stride: int = 1,
+        seed: int = 0,
+        epochs: int | None = 1,
+        depth: bool = True,
     ) -> Iterator[Window]:
         """Windows of ``length`` ticks, shuffled over all shards; each once an epoch.
 
@@ -139,10 +153,18 @@ class Dataset:
             memory: how many other ticks of the episode come with each, in no order.
             stride: ticks from the start of a window to that of the next.
             epochs: how often; None for ever.
+            depth: whether it is wanted; if not, it is not decoded.
 
         Raises:
-            InvalidOptionError: no episode is that long.
+            InvalidOptionError: no episode is that long, or a number means nothing.
         """
+        for name, value, least in (
+            ("length", length, 1),
+            ("memory", memory, 0),
+            ("stride", stride, 1),
+        ):
+            if value < least:
+                raise InvalidOptionError(f"{name}: expected at least {least}, got {value}")
         starts = [
             (episode, start)
             for episode, row in enumerate(self.rows)
@@ -150,12 +172,7 @@ class Dataset:
         ]
         if not starts:
             raise InvalidOptionError(f"length: expected at most the longest episode, got {length}")
-        generator, epoch = np.random.default_rng(seed), 0
-        while epochs is None or epoch < epochs:
-            for index in generator.permutation(len(starts)):
-                episode, start = starts[index]
-                yield self._window(episode, start, length, memory, generator)
-            epoch += 1
+        return self._windows(starts, (length, memory, depth), np.random.default_rng(seed), epochs)
 
     def verify(self) -> None:
         """Decode everything and compare it with what the tables say.
@@ -178,8 +195,30 @@ class Dataset:
 
     # -- helpers ---------------------------------------------------------------------------------
 
+    def _windows(
+        self,
+        starts: list[tuple[int, int]],
+        wanted: tuple[int, int, bool],
+        generator: np.random.Generator,
+        epochs: int | None,
+    ) -> Iterator[Window]:
+        for _ in itertools.count() if epochs is None else range(epochs):
+            for index in generator.permutation(len(starts)):
+                episode, start = starts[index]
+                yield self._window(episode, start, *wanted, generator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Other processes open the files for themselves."""
+        return self.__dict__ | {"_open": OrderedDict()}
+
     def _window(
-        self, episode: int, start: int, length: int, memory: int, generator: np.random.Generator
+        self,
+        episode: int,
+        start: int,
+        length: int,
+        memory: int,
+        depth: bool,
+        generator: np.random.Generator,
     ) -> Window:
         ticks, table = range(start, start + length), self.columns(episode)
         others = np.setdiff1d(np.arange(self.length(episode)), ticks)
@@ -190,9 +229,9 @@ class Dataset:
             episode=episode,
             start=start,
             rgb=self.pictures(episode, ticks),
-            depth=self.depth(episode, ticks),
+            depth=self.depth(episode, ticks) if depth else None,
             pose=pose[part],
-            action=table[lerobot.ACTION][part],
+            action=table[lerobot.ACTION].reshape(len(pose), -1)[part],
             motion=table[lerobot.MOTION][part],
             memory=chosen,
             memory_pose=pose[chosen],

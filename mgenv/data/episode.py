@@ -102,7 +102,14 @@ class Episode:
                 raise InvalidOptionError(
                     f"{self.source} {self.name}: expected {name} {shape}, got {array.shape}"
                 )
-        check_rigid(self.pose, f"{self.source} {self.name}")
+        where = f"{self.source} {self.name}"
+        for name, kind in (("rgb", np.uint8), ("segmentation", np.uint8), ("bumped", np.bool_)):
+            array = getattr(self, name)
+            if array is not None and array.dtype != kind:
+                raise InvalidOptionError(f"{where}: expected {name} {kind}, got {array.dtype}")
+        if ticks < 1 or not (np.isfinite(self.motion).all() and np.isfinite(self.action).all()):
+            raise InvalidOptionError(f"{where}: expected ticks of finite motion and action")
+        check_rigid(self.pose, where)
         return self
 
 

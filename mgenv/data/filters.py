@@ -71,7 +71,10 @@ def is_static(episode: Episode, config: FilterConfig) -> bool:
 
 
 def disagrees(episode: Episode, config: FilterConfig) -> bool:
-    """What was asked for is not what happened, though nothing was in the way."""
+    """What was asked for is not what happened, though nothing was in the way.
+
+    Asked only of actions that are motions: the engine's, and those of robots.
+    """
     if episode.action_names != MOTION_NAMES:
         return False
     free = ~episode.bumped[:-1]

@@ -7,7 +7,7 @@ import fcntl
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,8 @@ def collect(
         OutputError: the folder cannot be written; shards that are done stay as they are.
     """
     check(config)
+    if config.path:
+        config = replace(config, path=str(Path(config.path).expanduser().absolute()))
     root = prepare_folder(config.out)
     source = make_source(config.source, config.options)
     count = source.count
@@ -148,6 +150,11 @@ def _run(
             if not waiting:  # what was planned fell short, since episodes were dropped
                 plan = _plan(adopter, config, count)
     shutil.rmtree(root / STAGING, ignore_errors=True)
+    if not adopter.episodes:
+        raise DataError(
+            f"{config.source}: expected some episodes to be worth keeping; "
+            f"dropped {dict(adopter.dropped)}"
+        )
     return progress(True)
 
 
@@ -170,7 +177,7 @@ def _plan(adopter: Adopter, config: CollectConfig, count: int | None) -> Iterato
 
 
 def _clear_staging(root: Path, adopter: Adopter) -> None:
-    """Drop folders that were cut off, and whole ones that the plan does not ask for."""
+    """Drop folders that were cut off, and whole ones that belong to the dataset already."""
     folder = root / STAGING
     for part in folder.glob("*") if folder.exists() else ():
         first, _, last = part.name.partition("-")
@@ -188,6 +195,8 @@ def check(config: CollectConfig) -> None:
     ):
         if name not in known:
             raise UnknownNameError(kind, name, known)
+    if config.colours == "yuv420p" and config.image_size % 2:
+        raise InvalidOptionError(f"image_size: yuv420p is of even sizes, got {config.image_size}")
     least = {"workers": 1, "shard_episodes": 1, "episode_frames": 2, "image_size": 8, "frames": 0}
     for name, lowest in least.items():
         if getattr(config, name) < lowest:
@@ -221,6 +230,6 @@ def _alone(root: Path) -> Iterator[None]:
     with open(root / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise DataError(f"{root}: expected no other collection at work there") from error
         yield

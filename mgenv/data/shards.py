@@ -24,7 +24,7 @@ from mgenv.data.episode import Episode
 from mgenv.data.filters import FilterConfig, first_fault
 from mgenv.data.sources import Source
 from mgenv.data.videos import VideoWriter, to_millimetres
-from mgenv.errors import DataError, OutputError
+from mgenv.errors import DataError, MgenvError, OutputError
 
 STAGING = ".staging"
 RECORDS = "meta/shards"
@@ -76,17 +76,26 @@ def record_shard(
         part.mkdir(parents=True)
         shard = _Shard(part, Summary(first, last), colours)
         for number in range(first, last):
-            shard.add(number, source.record(number), filters)
+            shard.add(number, _recorded(source, number), filters)
         shard.close()
-        shutil.rmtree(final, ignore_errors=True)
-        part.rename(final)
-    except OutputError:
+        if not final.exists():  # else another process was first, with the same
+            part.rename(final)
+    except MgenvError:
         raise
     except OSError as error:
         raise OutputError(f"Expected to write {part}; got: {error}.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return shard.summary
+
+
+def _recorded(source: Source, number: int) -> Episode:
+    try:
+        return source.record(number)
+    except OSError as error:
+        if isinstance(error, MgenvError):
+            raise
+        raise DataError(f"{source.name}: expected episode {number}; got: {error}") from error
 
 
 class _Shard:
@@ -258,12 +267,14 @@ class Adopter:
     def __init__(self, root: Path, robot: str) -> None:
         self.root, self.robot = root, robot
         self.shards = self.episodes = self.frames = 0
+        self._filled: set[int] = set()
         self.next, self.dropped = 0, Counter()
         self.total = Summary(0, 0)
         self.tasks = lerobot.read_tasks(root)
         self._index = {task: number for number, task in enumerate(self.tasks)}
         for summary in adopted(root):
             self._count(summary)
+        self._clear_unrecorded()
 
     def adopt(self, folder: Path) -> Summary:
         """Make a whole, staged shard part of the dataset."""
@@ -276,8 +287,17 @@ class Adopter:
         lerobot.write_json(record, asdict(summary))
         self._count(summary)
         self.describe()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         return summary
+
+    def _clear_unrecorded(self) -> None:
+        """Remove files of shards whose adoption was cut off; they are made or adopted again."""
+        for pattern in ("data/*/*", "meta/episodes/*/*", "videos/*/*/*"):
+            for file in self.root.glob(pattern):
+                chunk, number = (part[-3:] for part in (file.parent.name, file.stem))
+                known = chunk.isdigit() and number.isdigit() and not file.name.startswith(".")
+                if not known or int(chunk) * lerobot.CHUNK + int(number) not in self._filled:
+                    file.unlink()
 
     def describe(self) -> None:
         """Write what follows from the records: ``info.json`` and ``stats.json``."""
@@ -288,6 +308,8 @@ class Adopter:
             lerobot.write_json(self.root / lerobot.INFO, info)
 
     def _count(self, summary: Summary) -> None:
+        if summary.episodes:
+            self._filled.add(self.shards)
         self.shards += 1
         self.episodes += len(summary.episodes)
         self.frames += summary.frames
@@ -358,11 +380,14 @@ class Adopter:
 
 def _link(file: Path, place: Path) -> None:
     """Put a file in a second place, whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.with_name(f".{place.name}")
-    beside.unlink(missing_ok=True)
     try:
-        os.link(file, beside)
-    except OSError:  # another disk, or one without links
-        shutil.copyfile(file, beside)
-    os.replace(beside, place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
+        try:
+            os.link(file, beside)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(file, beside)
+        os.replace(beside, place)
+    except OSError as error:
+        raise OutputError(f"Expected to write {place}; got: {error}.") from error

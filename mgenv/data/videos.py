@@ -143,6 +143,10 @@ class VideoReader:
             for frame in self._frames:
                 number = round(float(frame.pts * frame.time_base) * self._fps)
                 self._next = number + 1
+                if frame.is_corrupt:
+                    raise DataError(
+                        f"{self.path}: expected a whole video; frame {number} is damaged"
+                    )
                 if number == index:
                     return frame.to_ndarray(format=self.layout.array)
                 if number > index:

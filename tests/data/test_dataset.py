@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from itertools import islice
 
 import numpy as np
@@ -124,6 +125,43 @@ def test_damaged_files_are_named(root, file, damage):
     with pytest.raises(DataError) as raised:
         Dataset(root).verify()
     assert file in str(raised.value) or file.split("/chunk")[0] in str(raised.value)
+
+
+def test_flipped_bits_of_a_video_are_found(root):
+    file = root / "videos" / lerobot.IMAGE / "chunk-000" / "file-001.mp4"
+    content = bytearray(file.read_bytes())
+    middle = content.index(b"mdat") + 2000
+    content[middle : middle + 64] = bytes(255 - byte for byte in content[middle : middle + 64])
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="file-001.mp4"):
+        Dataset(root).verify()
+
+
+def test_tables_in_each_others_place_are_found(root):
+    first, second = (root / lerobot.place(lerobot.DATA, number) for number in (0, 1))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    with pytest.raises(DataError, match="file-000.parquet"):
+        Dataset(root).columns(0)
+
+
+def test_depth_that_is_not_wanted_is_not_decoded(root, decoded):
+    window = next(Dataset(root).windows(4, depth=False))
+    assert window.depth is None and set(decoded) == {lerobot.IMAGE}
+
+
+@pytest.mark.parametrize("wrong", [{"length": 0}, {"memory": -1}, {"stride": 0}])
+def test_numbers_that_mean_nothing_are_refused_at_once(root, wrong):
+    with pytest.raises(InvalidOptionError, match=next(iter(wrong))):
+        Dataset(root).windows(**({"length": 4} | wrong))
+
+
+def test_a_dataset_goes_to_other_processes(root):
+    dataset = Dataset(root)
+    dataset.pictures(0, [0])
+    other = pickle.loads(pickle.dumps(dataset))
+    np.testing.assert_array_equal(other.pictures(1, [2]), dataset.pictures(1, [2]))
 
 
 def test_other_versions_are_refused(root):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 def settings(out, **changes) -> CollectConfig:
     values = {"source": FAKE, "frames": 96, "episode_frames": 8, "shard_episodes": 3}
-    return CollectConfig(out=str(out), image_size=32, **(values | changes))
+    return CollectConfig(out=str(out), **(values | {"image_size": 32} | changes))
 
 
 def numbers(root) -> list[int]:
@@ -156,12 +157,85 @@ def test_killed_by_the_system_and_begun_again(tmp_path):
     assert_whole(tmp_path, list(range(3 * (done + 1))))
 
 
-def test_finished_shards_outlive_a_full_disk(tmp_path):
+@pytest.mark.parametrize("where", ["mgenv.data.videos.VideoWriter.write", "mgenv.output.os.fdopen"])
+def test_finished_shards_outlive_a_full_disk(tmp_path, monkeypatch, where):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    def fill(progress):
+        if progress.frames == 48:
+            monkeypatch.setattr(where, full)
+
     with pytest.raises(OutputError, match="No space left"):
+        collect(settings(tmp_path), fill)
+    monkeypatch.undo()
+    dataset = Dataset(tmp_path)
+    dataset.verify()
+    assert numbers(tmp_path) == list(range(6))
+    collect(settings(tmp_path))
+    assert_whole(tmp_path, list(range(12)))
+
+
+def test_what_a_source_cannot_read_is_not_blamed_on_the_output(tmp_path):
+    with pytest.raises(DataError, match="episode 5.*No space left"):
         collect(settings(tmp_path, variant="disk"))
-    assert_whole_but_staging = Dataset(tmp_path)
-    assert [r["source_number"] for r in assert_whole_but_staging.rows] == [0, 1, 2]
-    assert_whole_but_staging.verify()
+
+
+def test_a_finite_source_that_gives_nothing_worth_keeping_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.data.fake_source.FakeSource.__init__", _finite_and_black)
+    with pytest.raises(DataError, match="too dark"):
+        collect(settings(tmp_path, frames=0))
+
+
+def _finite_and_black(self, options):
+    from dataclasses import replace as changed
+
+    self.options, self.count = changed(options, variant="black"), 4
+
+
+def test_a_shard_that_was_half_adopted_leaves_nothing(tmp_path, monkeypatch):
+    """Killed before its record, then begun again with what is there already."""
+
+    class Killed(BaseException):
+        pass
+
+    real = shards.lerobot.write_json
+
+    def dies(path, value):
+        if path.name == "shard-000001.json":
+            raise Killed
+        real(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards.lerobot, "write_json", dies)
+        with pytest.raises(Killed):
+            collect(settings(tmp_path))
+    assert len(list(tmp_path.glob("data/*/*.parquet"))) == 2
+    collect(settings(tmp_path, frames=24))
+    for pattern in ("data/*/*", "meta/episodes/*/*", "videos/*/*/*"):
+        assert {file.stem for file in tmp_path.glob(pattern)} == {"file-000"}
+    assert_whole(tmp_path, [0, 1, 2])
+
+
+def test_killed_with_its_workers_and_begun_again(tmp_path):
+    code = (
+        "from mgenv.data.record import *; "
+        f"collect(CollectConfig(source={FAKE!r}, out={str(tmp_path)!r}, frames=80000, "
+        "episode_frames=8, shard_episodes=3, image_size=32, workers=2)) "
+        "if __name__ == '__main__' else 0"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen([sys.executable, str(script)], env=environment)
+    while not (tmp_path / "meta/shards/shard-000003.json").exists() and child.poll() is None:
+        time.sleep(0.05)
+    child.kill()
+    assert child.wait() != 0
+    script.unlink()
+    done = len(list((tmp_path / "meta/shards").glob("*.json")))
+    collect(settings(tmp_path, frames=(done + 2) * 24, workers=2))
+    assert_whole(tmp_path, list(range(3 * (done + 2))))
 
 
 def test_other_settings_are_refused(tmp_path):
@@ -179,9 +253,12 @@ def test_other_settings_are_refused(tmp_path):
     [
         ({"source": "enginee"}, UnknownNameError, "engine"),
         ({"source": "tests.data.fake_source:Missing"}, UnknownNameError, "Missing"),
+        ({"source": "nowhere.at_all:Source"}, UnknownNameError, "nowhere"),
+        ({"source": ":Source"}, UnknownNameError, ":Source"),
         ({"backend": "rai"}, UnknownNameError, "ray"),
         ({"colours": "depth"}, UnknownNameError, "yuv420p"),
         ({"workers": 0}, InvalidOptionError, "workers"),
+        ({"image_size": 33, "colours": "yuv420p"}, InvalidOptionError, "even"),
         ({"frames": -1}, InvalidOptionError, "frames"),
     ],
 )
@@ -211,5 +288,5 @@ def test_ray_makes_the_same_dataset_though_a_worker_is_killed(tmp_path, monkeypa
 
 
 def test_errors_of_a_worker_come_through(tmp_path):
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(DataError, match="No space left"):
         collect(settings(tmp_path, variant="disk", workers=2))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from importlib import import_module
 
 from mgenv.data.sources.base import Source, SourceOptions
@@ -30,14 +33,24 @@ def make_source(name: str, options: SourceOptions) -> Source:
         DataError: what it reads is missing or damaged.
     """
     check_source(name)
-    own = ":" in name
-    file, _, kind = (name if own else SOURCES[name]).partition(":")
+    if ":" in name:
+        return _import(name)(options)
+    file, _, kind = SOURCES[name].partition(":")
+    return getattr(import_module(f"mgenv.data.sources.{file}"), kind)(options)
+
+
+def _import(name: str) -> Callable[[SourceOptions], Source]:
+    """The class ``package.module:Class``; the folder that one is in is looked through too."""
+    module, _, kind = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
-        module = import_module(file if own else f"mgenv.data.sources.{file}")
-        return getattr(module, kind)(options)
-    except (ModuleNotFoundError, AttributeError) as error:
-        if not own or (isinstance(error, ModuleNotFoundError) and error.name != file):
-            raise
+        return getattr(import_module(module), kind)
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise UnknownNameError("source", name, SOURCES) from error
+        raise
+    except (AttributeError, ValueError) as error:
         raise UnknownNameError("source", name, SOURCES) from error
 
 
