@@ -21,6 +21,8 @@ from torch import Tensor
 MOTION_SIZE = 5
 """forward, left, up [m], yaw, pitch [rad]."""
 
+MOTION_NAMES = ("forward", "left", "up", "yaw", "pitch")
+
 CAMERA_HEIGHT = 1.0
 """Height of the camera above the floor at an episode's start, in metres."""
 

@@ -9,11 +9,13 @@ Legend: T ticks, H×W pixels, A numbers an action.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.camera import MOTION_SIZE, Intrinsics
+from mgenv.camera import MOTION_NAMES, MOTION_SIZE, Intrinsics
+from mgenv.data.motions import motions_of
 from mgenv.errors import InvalidOptionError
 
 RIGID = 1e-3
@@ -76,6 +78,24 @@ class Episode:
     labels: tuple[str, ...] = ()
     fps: int = 10
     captions: Captions = field(default_factory=Captions)
+
+    @classmethod
+    def watched(cls, rgb: NDArray[np.uint8], pose: NDArray[np.float32], **others: Any) -> Episode:
+        """A recording of a camera that nobody asked for anything: its actions are its motions.
+
+        Args:
+            rgb, pose: as the attributes. others: the attributes that follow from nothing else.
+        """
+        motion = motions_of(pose)
+        return cls(
+            rgb=rgb,
+            pose=pose,
+            motion=motion,
+            action=motion.copy(),
+            action_names=MOTION_NAMES,
+            bumped=np.zeros(len(pose), bool),
+            **others,
+        ).check()
 
     def __len__(self) -> int:
         return len(self.rgb)

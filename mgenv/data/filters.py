@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mgenv.camera import MOTION_NAMES
 from mgenv.data.episode import Episode
-
-MOTION_NAMES = ("forward", "left", "up", "yaw", "pitch")
-"""Actions of these names are in the units of motions."""
 
 
 @dataclass(kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mgenv.camera import MOTION_NAMES, MOTION_SIZE
 from mgenv.data.episode import Episode
 from mgenv.data.videos import LAYOUTS
 from mgenv.errors import DataError
@@ -56,10 +57,9 @@ def describe_features(episode: Episode, colours: str) -> dict[str, Any]:
         key: _video_feature(episode, key, layout)
         for key, layout in video_layouts(episode, colours).items()
     }
-    motion = ["forward", "left", "up", "yaw", "pitch"]
     features[POSE] = _numbers(16, _POSE_NAMES)
     features[LENS] = _numbers(4, ["fx", "fy", "cx", "cy"])
-    features[MOTION] = _numbers(5, motion)
+    features[MOTION] = _numbers(MOTION_SIZE, list(MOTION_NAMES))
     features[BUMPED] = {"dtype": "bool", "shape": [1], "names": None}
     features[ACTION] = _numbers(len(episode.action_names), list(episode.action_names))
     features["timestamp"] = {"dtype": "float32", "shape": [1], "names": None}

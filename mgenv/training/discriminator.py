@@ -27,25 +27,12 @@ class Discriminator(nn.Module):
 
 def _patches(a: int, b: int, c: int) -> nn.Sequential:
     """(B, 5, H, W) to a logit a patch, (B, 1, H/8, W/8)."""
-    return nn.Sequential(
-        nn.Conv2d(5, a, 3, padding=1),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(a, a, 4, stride=2, padding=1),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(a, b, 4, stride=2, padding=1),
-        nn.GroupNorm(8, b),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(b, b, 3, padding=1),
-        nn.GroupNorm(8, b),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(b, c, 4, stride=2, padding=1),
-        nn.GroupNorm(8, c),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(c, c, 3, padding=1),
-        nn.GroupNorm(8, c),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(c, 1, 3, padding=1),
-    )
+    layers: list[nn.Module] = [nn.Conv2d(5, a, 3, padding=1), nn.LeakyReLU(0.2)]
+    layers += [nn.Conv2d(a, a, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    for inputs, outputs, side, stride in ((a, b, 4, 2), (b, b, 3, 1), (b, c, 4, 2), (c, c, 3, 1)):
+        layers.append(nn.Conv2d(inputs, outputs, side, stride, padding=1))
+        layers += [nn.GroupNorm(8, outputs), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Conv2d(c, 1, 3, padding=1))
 
 
 def discriminator_loss(

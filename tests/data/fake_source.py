@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mgenv.camera import DEFAULT_INTRINSICS
+from mgenv.camera import DEFAULT_INTRINSICS, MOTION_NAMES
 from mgenv.data.episode import Captions, Episode
-from mgenv.data.filters import MOTION_NAMES
 from mgenv.data.sources import SourceOptions
 
 STEP = 0.125

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.camera import DEFAULT_INTRINSICS
+from mgenv.camera import DEFAULT_INTRINSICS, MOTION_NAMES
 from mgenv.data.captions import describe
 from mgenv.data.episode import Episode
-from mgenv.data.filters import MOTION_NAMES
 from mgenv.data.motions import motions_of
 from mgenv.data.sources.base import SourceOptions
 from mgenv.engine import navigation

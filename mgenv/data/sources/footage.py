@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mgenv.data.episode import Episode, check_rigid
-from mgenv.data.motions import motions_of
 from mgenv.data.sources.base import SourceOptions
 from mgenv.data.sources.captioning import make_captioner
 from mgenv.data.sources.pictures import Lens, depth_as, read_depth, read_picture, square
 from mgenv.errors import ClosedError, DataError, InvalidOptionError
 
-MOTION_NAMES = ("forward", "left", "up", "yaw", "pitch")
 SHORTEST = 2
 """Frames of the shortest episode: one alone has no motion."""
 
@@ -145,16 +143,11 @@ class FootageSource(ABC):
                     f"{frame.image}: expected the shape of the pictures before it, got another"
                 )
         pose = np.stack([frame.pose for frame in frames]).astype(np.float32)
-        motion = motions_of(pose)
         depths = _depths(recording, frames)
         rgb = np.stack([rgb for rgb, _ in shots])
-        return Episode(
-            rgb=rgb,
-            pose=pose,
-            motion=motion,
-            action=motion.copy(),
-            action_names=MOTION_NAMES,
-            bumped=np.zeros(len(frames), bool),
+        return Episode.watched(
+            rgb,
+            pose,
             intrinsics=intrinsics,
             source=self.name,
             name=f"{recording.name}-{piece.start:06d}",
@@ -163,7 +156,7 @@ class FootageSource(ABC):
             ]),
             fps=recording.fps,
             captions=self._caption(recording.name, rgb),
-        ).check()  # fmt: skip
+        )  # fmt: skip
 
 
 def pieces_of(frames: list[PosedFrame | None], ticks: int) -> list[range]:

@@ -12,10 +12,8 @@ from PIL import Image
 
 from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS, Pose
 from mgenv.data.episode import Episode
-from mgenv.data.motions import motions_of
 from mgenv.data.sources.base import SourceOptions
 from mgenv.data.sources.captioning import make_captioner
-from mgenv.data.sources.footage import MOTION_NAMES
 from mgenv.data.sources.light import developed, read_exr, read_radiance
 from mgenv.data.sources.pictures import as_bytes, bilinear, block_mean, read_picture
 from mgenv.data.sources.reading import natural_order, need_path
@@ -74,20 +72,15 @@ class PanoramaSource:
         place = torch.tensor([0.0, 0.0, CAMERA_HEIGHT]).expand(len(yaw), 3)
         pose = Pose.create(place, torch.tensor(yaw), torch.tensor(pitch)).matrix.numpy()
         panorama, size = self._panorama(file), self.options.image_size
-        motion = motions_of(pose)
         rgb = np.stack([view(panorama, turn[:3, :3], size) for turn in pose])
-        return Episode(
-            rgb=rgb,
-            pose=pose,
-            motion=motion,
-            action=motion.copy(),
-            action_names=MOTION_NAMES,
-            bumped=np.zeros(len(pose), bool),
+        return Episode.watched(
+            rgb,
+            pose,
             intrinsics=DEFAULT_INTRINSICS,
             source=self.name,
             name=f"{file.stem}-{number:06d}",
             captions=self._caption(file.stem, rgb),
-        ).check()
+        )
 
     def close(self) -> None:
         """Record no more."""
