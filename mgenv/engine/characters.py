@@ -226,6 +226,47 @@ def build(choices, heights, gaits, top_patterns, bottom_patterns, phase, rows):
                     bottom)  # fmt: skip
 
 
+TABLES = (_SIZES, _HEIGHTS, _GAITS, _TOP_PATTERNS, _BOTTOM_PATTERNS)
+"""What the compiled functions look up: pass them as they are."""
+_PACES = np.array([[0.7, 1.25], [0.6, 1.1], [0.9, 1.5], [0.4, 0.7]])
+
+
+@compiled
+def stride_of(choices, heights, gaits):
+    """How far a character gets in a turn of phase without sliding its feet [m]."""
+    plan = choices[_PLAN]
+    height = heights[plan] * (0.82 + 0.05 * choices[_HEIGHT])
+    low = plan == DOG or plan == BIRD
+    hip = 0.34 + 0.05 * choices[_LEGS] if low else 0.40 + 0.03 * choices[_LEGS]
+    return 4.0 * gaits[choices[_GAIT], _SWING] * height * min(1.0, hip / 0.45)
+
+
+@compiled
+def fill_gaits(seeds, sizes, heights, gaits, top_patterns, bottom_patterns):
+    """The paces [m/s] and strides [m] of characters: float64 (K,) each."""
+    paces, strides = np.empty(len(seeds)), np.empty(len(seeds))
+    choices = np.empty(len(sizes), np.int64)
+    for k in range(len(seeds)):
+        _draw(seeds[k], sizes, choices)
+        low, high = _PACES[choices[_PLAN], 0], _PACES[choices[_PLAN], 1]
+        strides[k] = stride_of(choices, heights, gaits)
+        paces[k] = min(max(1.1 * strides[k], low), high)
+    return paces, strides
+
+
+@compiled
+def _draw_many(seeds, sizes, choices):
+    for k in range(len(seeds)):
+        _draw(seeds[k], sizes, choices[k])
+
+
+def draw_choices(seeds: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """What seeds (K,) choose, in the order of ``CHOICES``: int64 (K, choices)."""
+    choices = np.empty((len(seeds), len(CHOICES)), np.int64)
+    _draw_many(seeds, _SIZES, choices)
+    return choices
+
+
 def choices_of(seed: int) -> dict[str, int]:
     """What a 64-bit seed chooses.
 
@@ -271,9 +312,26 @@ def character(
     return rows
 
 
+@compiled
+def fill_bounding_sphere(rows, count, sphere):
+    """Fill ``sphere`` (4,), centre and radius [m], with one around the boxes of ``count`` parts."""
+    square = 0.0
+    for axis in range(1, 4):
+        low, high = 1e9, -1e9
+        for n in range(count):
+            low = min(low, rows[n, axis] - rows[n, axis + 3])
+            high = max(high, rows[n, axis] + rows[n, axis + 3])
+        sphere[axis - 1] = 0.5 * (low + high)
+    for n in range(count):
+        reach = 0.0
+        for axis in range(1, 4):
+            reach += (abs(rows[n, axis] - sphere[axis - 1]) + rows[n, axis + 3]) ** 2
+        square = max(square, reach)
+    sphere[3] = math.sqrt(square) * 1.00001 + 1e-5
+
+
 def bounding_sphere(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     """A sphere around all parts: its centre (3,) and its radius [m]."""
-    low, high = (rows[:, 1:4] - rows[:, 4:7]).min(0), (rows[:, 1:4] + rows[:, 4:7]).max(0)
-    centre = (low + high) / 2
-    reach = np.linalg.norm(np.abs(rows[:, 1:4] - centre) + rows[:, 4:7], axis=1)
-    return centre, float(reach.max())
+    sphere = np.zeros(4, np.float32)
+    fill_bounding_sphere(rows, len(rows), sphere)
+    return sphere[:3], float(sphere[3])
