@@ -87,7 +87,7 @@ def random_walks(
     for t in range(1, frames):
         asked = motion[:, t].astype(np.float64)
         explorer.move_many(
-            scene.cells, scene.objects, scene.counts, slots, places, asked, now, hit
+            scene.cells, scene.ground, scene.objects, scene.counts, slots, places, asked, now, hit
         )  # fmt: skip
         pose[:, t], bumped[:, t] = now, hit
     return navigation.Walk(pose, motion, bumped)

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from mgenv.engine.compiling import compiled
-from mgenv.engine.layout import CELL, GRID, WALL
+from mgenv.engine.ground import CLIMB, cell_height
+from mgenv.engine.layout import BARRED, CELL, DOOR_HEIGHT, DOORWAY, GRID
 from mgenv.engine.raytrace import LAMP, LAMP_HEIGHT, TEXEL
 
 TEXELS = 2 * GRID
@@ -122,23 +123,29 @@ def bake_floor(rooms, rects, num_rooms, objects, count, cells, light):
 
 
 @compiled
-def overlap(cells, objects, count, x, y, z, radius, push):
-    """How deep a body at camera position (x, y, z) sits in walls and objects.
+def overlap(cells, ground, objects, count, x, y, z, radius, push):
+    """How deep a body at camera position (x, y, z) sits in walls, ledges and objects.
 
     Args:
+        ground: float32 (GRID, GRID), the height of each cell's floor [m].
         push: float64 (2,), filled with the direction out of the deepest overlap.
 
     Returns:
         The depth of the deepest overlap [m], 0 where the body is free.
     """
     deepest = 0.0
-    bottom, top = max(z - BODY_BELOW, 0.0), z + BODY_ABOVE
+    under = cell_height(ground, x, y)
+    bottom, top = max(z - BODY_BELOW, under), z + BODY_ABOVE
     x0, y0 = int(math.floor((x - radius) / CELL)), int(math.floor((y - radius) / CELL))
     x1, y1 = int(math.floor((x + radius) / CELL)), int(math.floor((y + radius) / CELL))
     for j in range(y0, y1 + 1):
         for i in range(x0, x1 + 1):
-            solid = i < 0 or j < 0 or i >= GRID or j >= GRID or cells[j, i] == WALL
-            if solid or (cells[j, i] >= 64 and top > 2.1):
+            solid = i < 0 or j < 0 or i >= GRID or j >= GRID or cells[j, i] >= BARRED
+            if not solid:
+                solid = abs(ground[j, i] - under) > CLIMB or (
+                    cells[j, i] >= DOORWAY and top > ground[j, i] + DOOR_HEIGHT
+                )
+            if solid:
                 depth = _box_overlap(
                     x,
                     y,
@@ -194,16 +201,17 @@ def _object_overlap(row, x, y, radius, push, deepest):
 
 
 @compiled
-def map_free_cells(cells, objects, count, free):
+def map_free_cells(cells, ground, objects, count, free):
     """Fill ``free`` uint8 (GRID, GRID): 1 where a robot fits, in the largest part only."""
     push = np.empty(2)
     free[:] = 0
     for y in range(GRID):
         for x in range(GRID):
-            if cells[y, x] != WALL:
+            if cells[y, x] < BARRED:
                 depth = overlap(
-                    cells, objects, count, (x + 0.5) * CELL, (y + 0.5) * CELL, 1.0, _CLEARANCE, push
-                )
+                    cells, ground, objects, count, (x + 0.5) * CELL, (y + 0.5) * CELL,
+                    1.0 + ground[y, x], _CLEARANCE, push,
+                )  # fmt: skip
                 free[y, x] = 1 if depth <= 0.0 else 0
     _keep_largest(free)
 

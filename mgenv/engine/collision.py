@@ -8,9 +8,10 @@ import numpy as np
 
 from mgenv.engine.baking import ROBOT_RADIUS, overlap
 from mgenv.engine.compiling import compiled
+from mgenv.engine.ground import height_at
 
 LOWEST, HIGHEST = 0.3, 2.3
-"""Range of the camera's height [m]."""
+"""Range of the camera's height above the floor [m]."""
 _STRIDE = 0.08
 _PUSHES = 4
 _FURTHEST = 32.0
@@ -19,36 +20,37 @@ _TOUCH = 1e-3
 
 
 @compiled
-def _slide(cells, objects, count, x, y, z, push):
+def _slide(cells, ground, objects, count, x, y, z, push):
     """Push a body out of what it overlaps: (x, y, whether it is free now)."""
     for _ in range(_PUSHES):
-        depth = overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push)
+        depth = overlap(cells, ground, objects, count, x, y, z, ROBOT_RADIUS, push)
         if depth <= _TOUCH:
             return x, y, True
         x, y = x + push[0] * depth, y + push[1] * depth
-    return x, y, overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push) <= _TOUCH
+    return x, y, overlap(cells, ground, objects, count, x, y, z, ROBOT_RADIUS, push) <= _TOUCH
 
 
 @compiled
-def _advance(cells, objects, count, x, y, z, dx, dy, push):
+def _advance(cells, ground, objects, count, x, y, z, dx, dy, push):
     """One short stride; a body that is not free afterwards stays, unless it was not free before."""
-    nx, ny, free = _slide(cells, objects, count, x + dx, y + dy, z, push)
+    nx, ny, free = _slide(cells, ground, objects, count, x + dx, y + dy, z, push)
     far = (nx - x) * (nx - x) + (ny - y) * (ny - y) > 4.0 * _STRIDE * _STRIDE
     if free and not far:
         return nx, ny
-    before = overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push)
-    after = overlap(cells, objects, count, x + dx, y + dy, z, ROBOT_RADIUS, push)
+    before = overlap(cells, ground, objects, count, x, y, z, ROBOT_RADIUS, push)
+    after = overlap(cells, ground, objects, count, x + dx, y + dy, z, ROBOT_RADIUS, push)
     if before > _TOUCH and after < before:
         return x + dx, y + dy
     return x, y
 
 
 @compiled
-def collide(cells, objects, count, x, y, z, dx, dy, dz):
-    """Move a body as far as walls and objects allow.
+def collide(cells, ground, objects, count, x, y, z, dx, dy, dz):
+    """Move a body as far as walls and objects allow; on steps it rises and sinks with the floor.
 
     Args:
         cells: uint8 (64, 64).
+        ground: float32 (64, 64), the height of each cell's floor [m].
         objects: float32 (255, 16), of which the first ``count`` are there.
         x, y, z: the camera's position [m].
         dx, dy, dz: the wanted displacement in the world's axes [m].
@@ -58,29 +60,31 @@ def collide(cells, objects, count, x, y, z, dx, dy, dz):
     """
     push = np.empty(2)
     fx, fy = x, y
-    nz = min(max(z + dz, LOWEST), HIGHEST)
+    floor = height_at(ground, x, y)
+    nz = min(max(z + dz, floor + LOWEST), floor + HIGHEST)
     bumped = abs(nz - z - dz) > 1e-6
     if nz != z:
-        before = overlap(cells, objects, count, x, y, z, ROBOT_RADIUS, push)
-        if overlap(cells, objects, count, x, y, nz, ROBOT_RADIUS, push) > max(before, _TOUCH):
+        before = overlap(cells, ground, objects, count, x, y, z, ROBOT_RADIUS, push)
+        if overlap(cells, ground, objects, count, x, y, nz, ROBOT_RADIUS, push) > max(before, _TOUCH):
             nz, bumped = z, True
     length = math.sqrt(dx * dx + dy * dy)
     cut = min(1.0, _FURTHEST / max(length, 1e-9))
     strides = int(math.ceil(length * cut / _STRIDE))
     for _ in range(strides):
         fx, fy = _advance(
-            cells, objects, count, fx, fy, nz, dx * cut / strides, dy * cut / strides, push
+            cells, ground, objects, count, fx, fy, nz, dx * cut / strides, dy * cut / strides, push
         )
+    nz += height_at(ground, fx, fy) - floor
     missed = (fx - x - dx) * (fx - x - dx) + (fy - y - dy) * (fy - y - dy)
     return fx, fy, nz, bumped or missed > 4.0 * _TOUCH * _TOUCH
 
 
 @compiled
-def collide_many(cells, objects, counts, index, position, displacement, reached, bumped):
+def collide_many(cells, ground, objects, counts, index, position, displacement, reached, bumped):
     """:func:`collide` for N bodies.
 
     Args:
-        cells, objects, counts: arrays of a scene batch, leading axis S.
+        cells, ground, objects, counts: arrays of a scene batch, leading axis S.
         index: int64 (N,), the scene of each body.
         position, displacement: float64 (N, 3).
         reached, bumped: float64 (N, 3) and bool (N,), filled.
@@ -89,6 +93,6 @@ def collide_many(cells, objects, counts, index, position, displacement, reached,
         s = index[n]
         p, d = position[n], displacement[n]
         x, y, z, hit = collide(
-            cells[s], objects[s], counts[s, 1], p[0], p[1], p[2], d[0], d[1], d[2]
+            cells[s], ground[s], objects[s], counts[s, 1], p[0], p[1], p[2], d[0], d[1], d[2]
         )
         reached[n, 0], reached[n, 1], reached[n, 2], bumped[n] = x, y, z, hit

@@ -11,19 +11,14 @@ from mgenv.engine.renderer import draw_pixel
 
 
 @cuda.jit
-def _draw_pixels(
-    cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface, rays
-):
+def _draw_pixels(view, index, pose, lens, rgb, depth, surface, rays):
     """All pixels of all frames: launched with ``rays`` 1, then once more for smooth edges."""
     n = cuda.grid(1)  # type: ignore[call-arg]
     size = depth.shape[1]
     f = n // (size * size)
     if f < depth.shape[0]:
         i, j = (n // size) % size, n % size
-        draw_pixel(
-            cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth, surface,
-            rays, f, i, j,
-        )  # fmt: skip
+        draw_pixel(view, index, pose, lens, rgb, depth, surface, rays, f, i, j)
 
 
 draw_pixels: Any = _draw_pixels

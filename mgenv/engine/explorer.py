@@ -9,6 +9,7 @@ import numpy as np
 from mgenv.camera import CAMERA_HEIGHT, MAX_PITCH
 from mgenv.engine.collision import HIGHEST, LOWEST, collide
 from mgenv.engine.compiling import compiled
+from mgenv.engine.ground import height_at
 from mgenv.engine.layout import GRID
 from mgenv.engine.paths import distances, mark_seen, nearest_free, new_seen, waypoint
 from mgenv.engine.stream import below, between, new_stream, normal, uniform
@@ -125,12 +126,12 @@ def _tilt_motion(state, style, z, pitch, aims, motion):
 
 
 @compiled
-def move(cells, objects, count, place, motion):
+def move(cells, ground, objects, count, place, motion):
     """Apply a motion (5,) to ``place`` (x, y, z, yaw, pitch): whether walls shortened it."""
     cos, sin = math.cos(place[3]), math.sin(place[3])
     dx, dy = motion[0] * cos - motion[1] * sin, motion[0] * sin + motion[1] * cos
     x, y, z, bumped = collide(
-        cells, objects, count, place[0], place[1], place[2], dx, dy, motion[2]
+        cells, ground, objects, count, place[0], place[1], place[2], dx, dy, motion[2]
     )
     place[0], place[1], place[2] = x, y, z
     place[3] = wrap(place[3] + motion[3])
@@ -147,17 +148,17 @@ def read_pose(pose, place):
 
 
 @compiled
-def move_many(cells, objects, counts, slots, places, motion, poses, bumped):
+def move_many(cells, ground, objects, counts, slots, places, motion, poses, bumped):
     """:func:`move` for slots: ``motion`` (n, 5), ``bumped`` (n,); the others have a row a slot."""
     for n in range(len(slots)):
         k = slots[n]
-        bumped[n] = move(cells[k], objects[k], counts[k, 1], places[k], motion[n])
+        bumped[n] = move(cells[k], ground[k], objects[k], counts[k, 1], places[k], motion[n])
         place = places[k]
         write_pose(poses[k], place[0], place[1], place[2], place[3], place[4])
 
 
 @compiled
-def explore_scene(cells, free, objects, count, seed, style, start, pose, motion, bumped):
+def explore_scene(cells, ground, free, objects, count, seed, style, start, pose, motion, bumped):
     """Fill a walk.
 
     Args:
@@ -215,8 +216,9 @@ def explore_scene(cells, free, objects, count, seed, style, start, pose, motion,
                 request[0], request[3] = MAX_FORWARD * speed, 0.1 * turn
             elif mode == _WANDER:
                 _wander_motion(state, style, request, before)
-            _tilt_motion(state, style, start[2], start[4], aims, request)
-            bumped[t] = move(cells, objects, count, start, request)
+            above = start[2] - height_at(ground, start[0], start[1])
+            _tilt_motion(state, style, above, start[4], aims, request)
+            bumped[t] = move(cells, ground, objects, count, start, request)
             stuck = stuck + 1 if bumped[t] and mode == _WALK else 0
             for k in range(5):
                 motion[t, k] = request[k]
@@ -225,13 +227,14 @@ def explore_scene(cells, free, objects, count, seed, style, start, pose, motion,
 
 @compiled
 def explore_scenes(
-    cells, free, objects, counts, index, seeds, style, starts, pose, motion, bumped, first, last
+    cells, ground, free, objects, counts, index, seeds, style, starts, pose, motion, bumped, first, last
 ):
     """:func:`explore_scene` for walks ``first`` to ``last`` of scenes ``index``."""
     for n in range(first, last):
         s = index[n]
         explore_scene(
             cells[s],
+            ground[s],
             free[s],
             objects[s],
             counts[s, 1],

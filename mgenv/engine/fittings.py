@@ -30,7 +30,7 @@ from mgenv.engine.parts import (
     legs,
     middle,
 )
-from mgenv.engine.raytrace import CYLINDER, ELLIPSOID
+from mgenv.engine.shapes import CYLINDER, ELLIPSOID
 
 _BODY = ((0, 0.08), (1, 0))
 

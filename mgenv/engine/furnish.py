@@ -18,7 +18,8 @@ from mgenv.engine.parts import (
     ON_WALL,
     OUTER_WALL,
 )
-from mgenv.engine.raytrace import BOX, CYLINDER, LAMP, LAMP_COLOUR, LAMP_HEIGHT
+from mgenv.engine.raytrace import LAMP, LAMP_COLOUR, LAMP_HEIGHT
+from mgenv.engine.shapes import BOX, CYLINDER
 from mgenv.engine.stream import below, between, uniform
 from mgenv.engine.textures import GLOW, PLAIN, WINDOW
 

@@ -120,13 +120,14 @@ ROOMS: dict[int, list[tuple[str, float]]] = {
 _NAMES = list(ITEMS)
 ITEM_SIZE = 12
 
-LABELS = ("floor", "ceiling", "wall", "door frame", "ceiling lamp", *_NAMES)
-"""What segmentation tells apart: the house itself, then every kind of furniture.
-
-The first four are in the order of the ``HIT_*`` codes: a lintel is part of its door's frame.
-"""
+_HOUSE = ("floor", "ceiling", "wall", "door frame", "ceiling lamp")
+_CHARACTERS = ("person", "robot", "dog", "bird")
+LABELS = (*_HOUSE, *_NAMES, "stairs", "sky", *_CHARACTERS)
+"""What segmentation tells apart: the house itself, every kind of furniture, steps, the sky, and
+characters by their body plan."""
 DOOR_FRAME, CEILING_LAMP = LABELS.index("door frame"), LABELS.index("ceiling lamp")
-FIRST_ITEM = len(LABELS) - len(_NAMES)
+FIRST_CHARACTER = LABELS.index(_CHARACTERS[0])
+FIRST_ITEM = len(_HOUSE)
 """The class of the first kind of furniture; the kind in row k of the table is this plus k."""
 
 

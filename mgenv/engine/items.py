@@ -27,7 +27,7 @@ from mgenv.engine.parts import (
     seat,
     vase,
 )
-from mgenv.engine.raytrace import CYLINDER
+from mgenv.engine.shapes import CYLINDER
 
 _TABLE = [Part(ALL, ALL, ((1, -0.07), (1, 0)), MAIN, DARK_MAIN, tx.PLANKS, 0.22)]
 _BODY = ((0, 0.08), (1, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mgenv.engine.compiling import compiled
 from mgenv.engine.stream import below, uniform
@@ -12,16 +13,23 @@ CELL = 0.25
 GRID = 64
 """Cells along a side of the map."""
 WALL = 255
-"""The value of a solid cell; every other value holds a room's number."""
+"""The value of a solid cell; the last four bits of every other value are a room's number."""
 DOORWAY = 64
 """Flag of a cell under a lintel."""
-ROOM_MASK = 63
+ROOM_MASK = 15
+STAIRS, WINDOW_SILL, PARAPET, OUTSKIRTS = 16, 80, 96, 112
+"""Flags of a room's cells: the first of three steps, under a window, low walls, land around."""
+BARRED = WINDOW_SILL
+"""From this value on a cell is not to be entered."""
+BEYOND = OUTSKIRTS | ROOM_MASK
+"""What lies beyond the map, and all land outside the walls."""
 WALL_HEIGHT = 2.6
 DOOR_HEIGHT = 2.1
+_ENDLESS = 1e9
 MAX_ROOMS = 16
 MAX_DOORS = 32
 
-CORRIDOR, LIVING, BEDROOM, KITCHEN, OFFICE, STORAGE, BATH, DINING = range(8)
+CORRIDOR, LIVING, BEDROOM, KITCHEN, OFFICE, STORAGE, BATH, DINING, COURT, LAND = range(10)
 
 _SMALLEST = 11  # cells
 _LARGEST = 24
@@ -197,3 +205,12 @@ def plan(state, rects, doors, cells):
     num_doors = _join_rooms(state, rects, count, doors)
     fill_cells(rects, count, doors, num_doors, cells)
     return count, num_doors
+
+
+def flat_levels() -> NDArray[np.float32]:
+    """Heights of floor, ceiling and roof of a home on one floor: (256, 3) by the value of a cell."""
+    levels = np.full((256, 3), _ENDLESS, np.float32)
+    for room in range(MAX_ROOMS):
+        levels[room, :2] = 0.0, WALL_HEIGHT
+        levels[room | DOORWAY, :2] = 0.0, DOOR_HEIGHT
+    return levels

@@ -55,8 +55,9 @@ def _views(
     compile_first()
     a, out = batch.arrays, np.zeros((len(index), 5))
     viewpoints.random_views(
-        a.cells, a.free, a.objects, a.starts, a.items, index, seeds, purpose, tries, out
-    )
+        a.cells, a.levels, a.ground, a.free, a.objects, a.starts, a.items, index, seeds, purpose,
+        tries, out,
+    )  # fmt: skip
     return out
 
 
@@ -98,7 +99,9 @@ def collide(
     wanted = np.ascontiguousarray(displacement, np.float64)
     reached, bumped = np.empty_like(start), np.empty(len(index), np.bool_)
     a = batch.arrays
-    collision.collide_many(a.cells, a.objects, a.counts, index, start, wanted, reached, bumped)
+    collision.collide_many(
+        a.cells, a.ground, a.objects, a.counts, index, start, wanted, reached, bumped
+    )
     return reached, bumped
 
 
@@ -132,7 +135,10 @@ def explore_many(
         np.zeros((count, num_frames), np.bool_),
     )
     a = batch.arrays
-    job = (a.cells, a.free, a.objects, a.counts, index, seeds, STYLES[robot_style], starts, *walk)
+    job = (
+        a.cells, a.ground, a.free, a.objects, a.counts, index, seeds, STYLES[robot_style], starts,
+        *walk,
+    )  # fmt: skip
     workers = max(1, min(workers or torch.get_num_threads(), count))
     if workers == 1:
         explorer.explore_scenes(*job, 0, count)
@@ -156,7 +162,9 @@ def survey(batch: SceneBatch, scene: int, num_frames: int) -> NDArray[np.float32
     place = _views(batch, np.array([scene]), zero, _FIRST, _FIRST_TRIES)[0]
     pose = np.empty((num_frames, 4, 4), np.float32)
     rooms = int(a.counts[scene, 0])
-    viewpoints.survey(a.cells[scene], a.free[scene], a.rooms[scene], rooms, place, pose)
+    viewpoints.survey(
+        a.cells[scene], a.ground[scene], a.free[scene], a.rooms[scene], rooms, place, pose
+    )
     return pose
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mgenv.engine import textures as tx
-from mgenv.engine.raytrace import BOX, CYLINDER, ELLIPSOID
+from mgenv.engine.shapes import BOX, CYLINDER, ELLIPSOID
 
 Bound = tuple[float, float]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +18,17 @@ from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
 from mgenv.engine.compiling import inlined_ray_function, ray_function
-from mgenv.engine.raytrace import display, look
+from mgenv.engine.crowd import Crowd, empty
+from mgenv.engine.raytrace import View, display
 from mgenv.engine.scenes import SceneBatch, empty_batch
+from mgenv.engine.shading import look
 
 f32 = np.float32
 
-_SCENE_ARRAYS = ("cells", "rooms", "objects", "starts", "items", "light")
 _CUDA_FRAMES = 16384
-"""Frames a launch, which bounds the memory for surface numbers."""
+"""Frames a launch at most."""
+_OF_SCENE = View._fields.index("texels")
+"""The fields of a view before it are a scene's."""
 
 
 @ray_function
@@ -40,24 +44,7 @@ def on_edge(surface, f, i, j):
 
 
 @inlined_ray_function
-def draw_pixel(
-    cells,
-    rooms,
-    objects,
-    starts,
-    items,
-    light,
-    index,
-    pose,
-    lens,
-    rgb,
-    depth,
-    surface,
-    rays,
-    f,
-    i,
-    j,
-):
+def draw_pixel(view, index, pose, lens, rgb, depth, surface, rays, f, i, j):
     """Pixel (row i, column j) of frame f.
 
     With ``rays`` 1, look through its centre and note depth and surface; with more, replace the
@@ -78,9 +65,7 @@ def draw_pixel(
         dx = pose[f, 0, 0] * x + pose[f, 0, 1] * y + pose[f, 0, 2]
         dy = pose[f, 1, 0] * x + pose[f, 1, 1] * y + pose[f, 1, 2]
         dz = pose[f, 2, 0] * x + pose[f, 2, 1] * y + pose[f, 2, 2]
-        r, g, b, t, number = look(
-            cells, rooms, objects, starts, items, light, s, ox, oy, oz, dx, dy, dz, pixel
-        )
+        r, g, b, t, number = look(view, s, f, ox, oy, oz, dx, dy, dz, pixel)
         red += display(r) * part * part
         green += display(g) * part * part
         blue += display(b) * part * part
@@ -95,23 +80,7 @@ def draw_pixel(
 
 
 @ray_function
-def render_frames(
-    cells,
-    rooms,
-    objects,
-    starts,
-    items,
-    light,
-    index,
-    pose,
-    lens,
-    rgb,
-    depth,
-    surface,
-    supersample,
-    first,
-    last,
-):
+def render_frames(view, index, pose, lens, rgb, depth, surface, supersample, first, last):
     """Frames ``first`` to ``last`` on the CPU."""
     size = depth.shape[1]
     for f in range(first, last):
@@ -119,10 +88,7 @@ def render_frames(
             rays = 1 if sweep == 0 else supersample
             for i in range(size):
                 for j in range(size):
-                    draw_pixel(
-                        cells, rooms, objects, starts, items, light, index, pose, lens, rgb, depth,
-                        surface, rays, f, i, j,
-                    )  # fmt: skip
+                    draw_pixel(view, index, pose, lens, rgb, depth, surface, rays, f, i, j)
 
 
 def render(
@@ -134,6 +100,7 @@ def render(
     device: str | torch.device = "cpu",
     intrinsics: Intrinsics = DEFAULT_INTRINSICS,
     workers: int | None = None,
+    crowd: Crowd | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Render F cameras.
 
@@ -142,12 +109,14 @@ def render(
         pose: (F, 4, 4) camera-to-world.
         supersample: rays along a side of an edge pixel; 1 for none.
         workers: CPU threads; as many as torch uses by default.
+        crowd: characters, frame by frame.
 
     Returns:
         uint8 (F, H, W, 3) and depth along the optical axis float32 (F, H, W) [m], on ``device``.
+        The sky is ``SKY_DEPTH`` away, and nothing is farther.
     """
     place = (torch.device(device), intrinsics, workers)
-    return _render(batch, scene_index, pose, image_size, supersample, *place)
+    return _render(batch, scene_index, pose, image_size, supersample, crowd, *place)[:2]
 
 
 def render_surfaces(
@@ -159,6 +128,7 @@ def render_surfaces(
     device: str | torch.device = "cpu",
     intrinsics: Intrinsics = DEFAULT_INTRINSICS,
     workers: int | None = None,
+    crowd: Crowd | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """:func:`render`, and which surface each pixel's centre shows.
 
@@ -166,31 +136,36 @@ def render_surfaces(
         As :func:`render`, then surface numbers int32 (F, H, W), of which
         :mod:`mgenv.engine.segmentation` makes classes.
     """
-    device = torch.device(device)
-    index = torch.as_tensor(scene_index)
-    shape = (len(index), image_size, image_size)
-    surface = torch.empty(shape, dtype=torch.int32, device=device)
-    place = (device, intrinsics, workers, surface)
-    return *_render(batch, index, pose, image_size, supersample, *place), surface
+    place = (torch.device(device), intrinsics, workers)
+    return _render(batch, scene_index, pose, image_size, supersample, crowd, *place)
 
 
 def _render(
     batch: SceneBatch, scene_index: ArrayLike | Tensor, pose: ArrayLike | Tensor, image_size: int,
-    supersample: int, device: torch.device, intrinsics: Intrinsics, workers: int | None,
-    surface: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """:func:`render`; ``surface`` is filled if it is there."""
+    supersample: int, crowd: Crowd | None, device: torch.device, intrinsics: Intrinsics,
+    workers: int | None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     index = torch.as_tensor(scene_index).to(device, torch.int64).contiguous()
     poses = torch.as_tensor(pose).to(device, torch.float32).contiguous()
     lens = torch.tensor([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy], device=device)
-    frames = len(index)
-    rgb = torch.empty((frames, image_size, image_size, 3), dtype=torch.uint8, device=device)
-    depth = torch.empty((frames, image_size, image_size), device=device)
-    draw = _render_cuda if device.type == "cuda" else _render_cpu
-    scene = batch.to(device)
-    arrays = [scene[name] for name in _SCENE_ARRAYS]
-    draw(arrays, index, poses, lens, rgb, depth, surface, supersample, workers)
-    return rgb, depth
+    shape = (len(index), image_size, image_size)
+    rgb = torch.empty((*shape, 3), dtype=torch.uint8, device=device)
+    depth = torch.empty(shape, device=device)
+    surface = torch.empty(shape, dtype=torch.int32, device=device)
+    frames = (index, poses, lens, rgb, depth, surface)
+    if device.type == "cuda":
+        _render_cuda(batch, crowd, frames, supersample)
+    else:
+        _render_cpu(view_of(batch, crowd, len(index)), frames, supersample, workers)
+    return rgb, depth, surface
+
+
+def view_of(batch: SceneBatch, crowd: Crowd | None, frames: int) -> View:
+    """What the rays of so many frames can meet, as arrays."""
+    who = empty(frames) if crowd is None else crowd
+    parts = who.parts.reshape(-1, *who.parts.shape[2:])
+    scene = {name: getattr(batch.arrays, name) for name in View._fields[:_OF_SCENE]}
+    return View(**scene, texels=batch.texels, parts=parts, counts=who.counts, spheres=who.spheres)
 
 
 @functools.cache
@@ -204,41 +179,44 @@ def compile_first() -> None:
 
 
 def _render_cpu(
-    arrays: list[Tensor], index: Tensor, pose: Tensor, lens: Tensor, rgb: Tensor, depth: Tensor,
-    surface: Tensor | None, supersample: int, workers: int | None,
-) -> None:  # fmt: skip
-    if surface is None:
-        surface = torch.empty(depth.shape, dtype=torch.int32)
-    args = [t.numpy() for t in (*arrays, index, pose, lens, rgb, depth, surface)]
-    frames = len(index)
+    view: View, tensors: tuple[Tensor, ...], supersample: int, workers: int | None
+) -> None:
+    args, frames = [tensor.numpy() for tensor in tensors], len(tensors[0])
     workers = max(1, min(workers or torch.get_num_threads(), frames // 4))
     if workers == 1:
-        render_frames(*args, supersample, 0, frames)
+        render_frames(view, *args, supersample, 0, frames)
         return
     bounds = np.linspace(0, frames, workers + 1).astype(int)
+
+    def run(first: int, last: int) -> None:
+        render_frames(view, *args, supersample, int(first), int(last))
+
     with ThreadPoolExecutor(workers) as pool:
-        jobs = zip(bounds[:-1], bounds[1:], strict=True)
-        list(pool.map(lambda ab: render_frames(*args, supersample, int(ab[0]), int(ab[1])), jobs))
+        list(pool.map(run, bounds[:-1], bounds[1:]))
 
 
 def _render_cuda(
-    arrays: list[Tensor], index: Tensor, pose: Tensor, lens: Tensor, rgb: Tensor, depth: Tensor,
-    surface: Tensor | None, supersample: int, workers: int | None,
-) -> None:  # fmt: skip
+    batch: SceneBatch, crowd: Crowd | None, tensors: tuple[Tensor, ...], supersample: int
+) -> None:
     from mgenv.engine.cuda_kernels import cuda, current_stream, draw_pixels
 
+    index, pose, lens, rgb, depth, surface = tensors
     with torch.cuda.device(index.device):
         stream = current_stream(index.device)
-        scene = [cuda.as_cuda_array(t) for t in arrays]
+        scene = batch.to(index.device)
         for a in range(0, len(index), _CUDA_FRAMES):
             part = slice(a, a + _CUDA_FRAMES)
-            if surface is None:
-                numbers = torch.empty(depth[part].shape, dtype=torch.int32, device=index.device)
-            else:
-                numbers = surface[part]
-            blocks = (numbers.numel() + 127) // 128
-            tensors = (index[part], pose[part], lens, rgb[part], depth[part], numbers)
-            frames = [cuda.as_cuda_array(t) for t in tensors]
-            draw_pixels[blocks, 128, stream](*scene, *frames, 1)
+            cut = (index[part], pose[part], lens, rgb[part], depth[part], surface[part])
+            some = None if crowd is None else Crowd(*(array[part] for array in crowd))
+            there = view_of(batch, some, len(cut[0]))._asdict()
+            there |= {name: scene[name] for name in View._fields[: _OF_SCENE + 1]}
+            view = View(**{name: cuda.as_cuda_array(_on(index.device, a)) for name, a in there.items()})
+            frames = [cuda.as_cuda_array(t) for t in cut]
+            blocks = (cut[-1].numel() + 127) // 128
+            draw_pixels[blocks, 128, stream](view, *frames, 1)
             if supersample > 1:
-                draw_pixels[blocks, 128, stream](*scene, *frames, supersample)
+                draw_pixels[blocks, 128, stream](view, *frames, supersample)
+
+
+def _on(device: torch.device, array: Any) -> Tensor:
+    return torch.as_tensor(array).to(device)

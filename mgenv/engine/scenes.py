@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from mgenv.engine.baking import MAX_ITEMS, TEXELS, bake_floor, list_objects, map_free_cells
 from mgenv.engine.furnish import MAX_OBJECTS, furnish
 from mgenv.engine.furniture import ITEM_TABLE, PART_TABLE, WISH_TABLE
-from mgenv.engine.layout import GRID, MAX_DOORS, MAX_ROOMS, plan
+from mgenv.engine.layout import GRID, MAX_DOORS, MAX_ROOMS, flat_levels, plan
 from mgenv.engine.palette import draw_house, paint_rooms
-from mgenv.engine.raytrace import OBJECT_SIZE, ROOM_SIZE
+from mgenv.engine.raytrace import ROOM_SIZE, SKY_SIZE
+from mgenv.engine.shapes import OBJECT_SIZE
 from mgenv.engine.stream import new_stream
+from mgenv.engine import texture_bank
 from mgenv.errors import InvalidOptionError
 
 HELD_OUT = 1_000_000
@@ -39,6 +41,9 @@ class Scene(NamedTuple):
         objects: float32 (255, 16), shapes with their materials.
         belongs: uint8 (255, 2), the class of each object, an index into
             ``mgenv.engine.furniture.LABELS``, and the number of the piece that it is a part of.
+        levels: float32 (256, 3), heights [m] of floor, ceiling and roof for each value of a cell.
+        ground: float32 (64, 64), the height of each cell's floor [m]; 0 in walls.
+        sky: float32 (16,), see the column names in :mod:`mgenv.engine.raytrace`; 0 in homes.
         starts: int32 (4097,), the first entry of each cell in ``items``.
         items: uint8 (8192,), object numbers, cell by cell.
         light: uint8 (128, 128), light on the floor, 0.125 m a texel.
@@ -47,6 +52,9 @@ class Scene(NamedTuple):
 
     cells: NDArray[np.uint8]
     free: NDArray[np.uint8]
+    levels: NDArray[np.float32]
+    ground: NDArray[np.float32]
+    sky: NDArray[np.float32]
     rooms: NDArray[np.float32]
     objects: NDArray[np.float32]
     belongs: NDArray[np.uint8]
@@ -59,6 +67,9 @@ class Scene(NamedTuple):
 _SHAPES = {
     "cells": ((GRID, GRID), np.uint8),
     "free": ((GRID, GRID), np.uint8),
+    "levels": ((256, 3), np.float32),
+    "ground": ((GRID, GRID), np.float32),
+    "sky": ((SKY_SIZE,), np.float32),
     "rooms": ((MAX_ROOMS, ROOM_SIZE), np.float32),
     "objects": ((MAX_OBJECTS, OBJECT_SIZE), np.float32),
     "belongs": ((MAX_OBJECTS, 2), np.uint8),
@@ -67,6 +78,9 @@ _SHAPES = {
     "light": ((TEXELS, TEXELS), np.uint8),
     "counts": ((3,), np.int64),
 }
+
+
+_NO_TEXELS = np.zeros((1, texture_bank.TEXELS, 3), np.uint8)
 
 
 class SceneBatch:
@@ -101,12 +115,18 @@ class SceneBatch:
                 whole[row] = one
         return SceneBatch(self.arrays, self.world_ids)
 
+    @property
+    def texels(self) -> NDArray[np.uint8]:
+        """(N, texels, 3), the image textures that these worlds may use."""
+        return _NO_TEXELS
+
     def to(self, device: str | torch.device) -> dict[str, torch.Tensor]:
         """The arrays as tensors on a device, by name."""
         key = str(device)
         if key not in self._copies:
             named = self.arrays._asdict().items()
-            self._copies[key] = {name: torch.from_numpy(a).to(device) for name, a in named}
+            copies = {name: torch.from_numpy(a).to(device) for name, a in named}
+            self._copies[key] = copies | {"texels": torch.from_numpy(self.texels).to(device)}
         return self._copies[key]
 
 
@@ -124,7 +144,7 @@ def _build(world_id: int, scene: Scene) -> None:
     )  # fmt: skip
     list_objects(scene.objects, count, scene.starts, scene.items)
     bake_floor(scene.rooms, rects, rooms, scene.objects, count, scene.cells, scene.light)
-    map_free_cells(scene.cells, scene.objects, count, scene.free)
+    map_free_cells(scene.cells, scene.ground, scene.objects, count, scene.free)
     scene.counts[:] = rooms, count, doorways
 
 
@@ -156,6 +176,7 @@ def make_scenes(
 def empty_batch(size: int) -> SceneBatch:
     """A batch of ``size`` rows without worlds (id -1), to be filled by ``replaced``."""
     zeros: dict[str, Any] = {n: np.zeros((size, *s), kind) for n, (s, kind) in _SHAPES.items()}
+    zeros["levels"][:] = flat_levels()
     return SceneBatch(Scene(**zeros), np.full(size, -1, np.int64))
 
 

@@ -6,23 +6,43 @@ any device. A piece is one thing as people count things: a bed is a piece of man
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from mgenv.engine.furniture import LABELS
-from mgenv.engine.raytrace import FACES, FIRST_OBJECT
+from mgenv.engine.furniture import FIRST_CHARACTER, LABELS
+from mgenv.engine.crowd import Crowd
+from mgenv.engine.layout import DOORWAY, PARAPET, STAIRS, WINDOW_SILL
+from mgenv.engine.raytrace import FACES, FIRST_OBJECT, SKY_NUMBER
 from mgenv.engine.scenes import SceneBatch
+from mgenv.engine.shading import FIRST_PART, PARTS, SUNLIT
 
 HOUSE = 0
 """The piece of what belongs to the house itself: floors, ceilings and walls."""
+_FACE_CLASSES = (
+    "floor", "stairs", "ceiling", "ceiling", "wall", "wall", "door frame", "wall",
+)  # fmt: skip
 
 
 def class_table(batch: SceneBatch, device: str | torch.device = "cpu") -> Tensor:
     """The class of every surface number: uint8 (S, 3064), indices into ``LABELS``."""
-    house = (torch.arange(FIRST_OBJECT, device=device) % FACES // 2).to(torch.uint8)
+    house = torch.from_numpy(_house_classes()).to(device)
     return _table(house, batch.to(device)["belongs"][..., 0])
+
+
+@functools.cache
+def _house_classes() -> NDArray[np.uint8]:
+    """The classes of the surface numbers below those of objects; see ``surface_number``."""
+    number = np.arange(FIRST_OBJECT)
+    room, face = number // FACES, number % FACES
+    kinds = np.array([LABELS.index(name) for name in _FACE_CLASSES], np.uint8)[face]
+    kinds[(face == 0) & (room >= STAIRS) & (room < DOORWAY)] = LABELS.index("stairs")
+    kinds[(face > 5) & (room >= WINDOW_SILL) & (room < PARAPET)] = LABELS.index("window")
+    kinds[SKY_NUMBER] = LABELS.index("sky")
+    return kinds
 
 
 def piece_table(batch: SceneBatch, device: str | torch.device = "cpu") -> Tensor:
@@ -36,12 +56,18 @@ def _table(house: Tensor, objects: Tensor) -> Tensor:
     return torch.cat([rooms, objects.repeat_interleave(FACES, 1)], 1)  # (S, 3064)
 
 
-def classes(batch: SceneBatch, scene_index: ArrayLike | Tensor, surface: Tensor) -> Tensor:
+def classes(
+    batch: SceneBatch,
+    scene_index: ArrayLike | Tensor,
+    surface: Tensor,
+    crowd: Crowd | None = None,
+) -> Tensor:
     """What each pixel shows.
 
     Args:
         scene_index: (F,) which scene of the batch each frame is in.
         surface: int32 (F, H, W) of :func:`mgenv.engine.renderer.render_surfaces`.
+        crowd: the characters of these frames.
 
     Returns:
         uint8 (F, H, W), indices into ``mgenv.engine.furniture.LABELS``.
@@ -51,18 +77,42 @@ def classes(batch: SceneBatch, scene_index: ArrayLike | Tensor, surface: Tensor)
         >>> LABELS[int(classes(make_scenes([7]), [0], torch.tensor([[[4]]])))]
         'wall'
     """
-    return _looked_up(class_table(batch, surface.device), scene_index, surface)
+    found = _looked_up(class_table(batch, surface.device), scene_index, surface)
+    if crowd is None or not crowd.counts.size:
+        return found
+    kinds = torch.from_numpy(crowd.kinds).to(surface.device) + FIRST_CHARACTER  # (F, K)
+    return _with_characters(found, surface, kinds)
 
 
-def pieces(batch: SceneBatch, scene_index: ArrayLike | Tensor, surface: Tensor) -> Tensor:
-    """Which piece of its world each pixel shows: as :func:`classes`, ``HOUSE`` or from 1 on."""
-    return _looked_up(piece_table(batch, surface.device), scene_index, surface)
+def pieces(
+    batch: SceneBatch,
+    scene_index: ArrayLike | Tensor,
+    surface: Tensor,
+    crowd: Crowd | None = None,
+) -> Tensor:
+    """Which piece of its world each pixel shows: as :func:`classes`, ``HOUSE`` or from 1 on.
+
+    The characters of a frame are its last pieces, down from 255.
+    """
+    found = _looked_up(piece_table(batch, surface.device), scene_index, surface)
+    if crowd is None or not crowd.counts.size:
+        return found
+    numbers = 255 - torch.arange(crowd.counts.shape[1], dtype=torch.uint8, device=surface.device)
+    return _with_characters(found, surface, numbers.expand(len(surface), -1))
 
 
 def _looked_up(table: Tensor, scene_index: ArrayLike | Tensor, surface: Tensor) -> Tensor:
     scene = torch.as_tensor(scene_index).to(surface.device, torch.int64)
     start = (scene * table.shape[1]).view(-1, 1, 1)  # (F, 1, 1)
-    return torch.take(table, surface + start)  # (F, H, W)
+    number = (surface & (SUNLIT - 1)).clamp(max=FIRST_PART - 1)
+    return torch.take(table, number + start)  # (F, H, W)
+
+
+def _with_characters(found: Tensor, surface: Tensor, values: Tensor) -> Tensor:
+    """``values`` (F, K) where a frame shows the character of that number."""
+    who = ((surface & (SUNLIT - 1)) - FIRST_PART) // (PARTS * FACES)  # (F, H, W)
+    shown = values.gather(1, who.clamp(min=0).flatten(1).long()).view_as(found)
+    return torch.where(who >= 0, shown, found)
 
 
 def piece_names(belongs: np.ndarray, count: int) -> list[str]:

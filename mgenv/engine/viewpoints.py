@@ -9,6 +9,7 @@ import numpy as np
 from mgenv.camera import CAMERA_HEIGHT
 from mgenv.engine.compiling import compiled
 from mgenv.engine.explorer import wrap, write_pose
+from mgenv.engine.ground import height_at
 from mgenv.engine.layout import CELL, CORRIDOR, GRID, ROOM_MASK
 from mgenv.engine.paths import distances, mark_seen, nearest_free, new_seen, waypoint
 from mgenv.engine.raytrace import KIND, trace
@@ -21,14 +22,14 @@ _RAYS = 9
 
 
 @compiled
-def openness(cells, objects, starts, items, s, x, y, yaw):
-    """(mean, least) depth [m] over a level fan of 90°, each ray cut at 5 m."""
+def openness(cells, levels, objects, starts, items, s, x, y, z, yaw):
+    """(mean, least) depth [m] over a level fan of 90°, each ray cut at 5 m, from height z."""
     total, least = 0.0, 9.0
     for k in range(_RAYS):
         side = (k + 0.5) / _RAYS * 2.0 - 1.0
         dx, dy = math.cos(yaw) - side * math.sin(yaw), math.sin(yaw) + side * math.cos(yaw)
         t, _, _, _ = trace(
-            cells, objects, starts, items, s, np.float32(x), np.float32(y), np.float32(0.9),
+            cells, levels, objects, starts, items, s, np.float32(x), np.float32(y), np.float32(z),
             np.float32(dx), np.float32(dy), np.float32(-0.05),
         )  # fmt: skip
         total += min(t, 5.0)
@@ -37,7 +38,9 @@ def openness(cells, objects, starts, items, s, x, y, yaw):
 
 
 @compiled
-def random_views(cells, free, objects, starts, items, index, seeds, purpose, tries, out):
+def random_views(
+    cells, levels, ground, free, objects, starts, items, index, seeds, purpose, tries, out
+):  # fmt: skip
     """Draw ``tries`` level views in each of N scenes and keep the most open.
 
     Args:
@@ -55,14 +58,17 @@ def random_views(cells, free, objects, starts, items, index, seeds, purpose, tri
             cell = spots[below(state, float(max(count, 1)))]
             x, y = (cell % GRID + 0.5) * CELL, (cell // GRID + 0.5) * CELL
             yaw = between(state, -math.pi, math.pi)
-            mean, least = openness(cells, objects, starts, items, s, x, y, yaw)
+            floor = height_at(ground[s], x, y)
+            mean, least = openness(
+                cells, levels, objects, starts, items, s, x, y, floor + 0.9, yaw
+            )
             score = min(mean, 3.0) + min(least, 1.0)
             if score > best:
                 best = score
                 out[n, 0], out[n, 1], out[n, 2], out[n, 3], out[n, 4] = (
                     x,
                     y,
-                    CAMERA_HEIGHT,
+                    floor + CAMERA_HEIGHT,
                     yaw,
                     0.0,
                 )
@@ -99,7 +105,7 @@ def _next_spot(free, here, spots, num_rooms, rooms, seen, distance, queue):
 
 
 @compiled
-def survey(cells, free, rooms, num_rooms, place, pose):
+def survey(cells, ground, free, rooms, num_rooms, place, pose):
     """A level walk that turns once around in every room, the nearest rooms first.
 
     Args:
@@ -116,6 +122,7 @@ def survey(cells, free, rooms, num_rooms, place, pose):
     spots[cells[int(place[1] / CELL), int(place[0] / CELL)] & ROOM_MASK] = -1
     turns, target = int(2.0 * math.pi / _SURVEY_TURN), -1
     for t in range(len(pose)):
+        place[2] = height_at(ground, place[0], place[1]) + CAMERA_HEIGHT
         write_pose(pose[t], place[0], place[1], place[2], place[3], 0.0)
         mark_seen(cells, place[0], place[1], place[3], 4.0, seen)
         if turns > 0:

@@ -80,7 +80,7 @@ class EngineWorld:
         else:
             scene = self._scenes.arrays
             explorer.move_many(
-                scene.cells, scene.objects, scene.counts, rows, self._places, wanted,
+                scene.cells, scene.ground, scene.objects, scene.counts, rows, self._places, wanted,
                 self._poses, bumped,
             )  # fmt: skip
         return self._look(rows, bumped)

@@ -31,7 +31,7 @@ def box_room(*objects: tuple[float, ...], shape: int = BOX, solid: float = 1.0) 
         scene.objects[n, 7], scene.objects[n, 9], scene.objects[n, 12] = solid, 0.9, 0.9
     scene.counts[:] = 1, len(objects), 0
     list_objects(scene.objects, len(objects), scene.starts, scene.items)
-    map_free_cells(scene.cells, scene.objects, len(objects), scene.free)
+    map_free_cells(scene.cells, scene.ground, scene.objects, len(objects), scene.free)
     return batch
 
 

@@ -78,7 +78,7 @@ def test_cell_by_cell_tracing_finds_what_trying_everything_finds(homes):
             origin = np.array([x, y, 1.0], np.float32)
             direction = rng.normal(size=3).astype(np.float32)
             direction[2] *= 0.4
-            t, _, _, _ = trace(a.cells, a.objects, a.starts, a.items, s, *origin, *direction)
+            t, _, _, _ = trace(a.cells, a.levels, a.objects, a.starts, a.items, s, *origin, *direction)
             assert t == pytest.approx(_try_everything(homes[s], origin, direction), abs=2e-3)
 
 
@@ -188,11 +188,12 @@ _CHILD = """
 import sys
 import numpy as np
 from mgenv.engine.cuda_kernels import draw_pixels
-names = "cells rooms objects starts items light index pose lens rgb depth surface".split()
+from mgenv.engine.raytrace import View
 data = dict(np.load(sys.argv[1]))
-arrays = [data[name] for name in names]
+view = View(**{name: data[name] for name in View._fields})
+frames = [data[name] for name in "index pose lens rgb depth surface".split()]
 for rays in (1, 2):
-    draw_pixels[1, 64](*arrays, rays)
+    draw_pixels[1, 64](view, *frames, rays)
 np.savez(sys.argv[2], rgb=data["rgb"], depth=data["depth"], surface=data["surface"])
 """
 
@@ -201,7 +202,7 @@ def test_the_cuda_kernel_draws_what_the_cpu_draws(homes, tmp_path: Path):
     """The kernel's own logic, in Numba's simulator."""
     pose = navigation.first_pose(homes[0])[None]
     rgb, depth, surface = render_surfaces(homes, [0], pose, 8)
-    scene = {name: getattr(homes.arrays, name) for name in renderer._SCENE_ARRAYS}
+    scene = renderer.view_of(homes, None, 1)._asdict()
     blank = {"rgb": np.zeros((1, 8, 8, 3), np.uint8), "depth": np.zeros((1, 8, 8), np.float32)}
     blank |= {"surface": np.zeros((1, 8, 8), np.int32), "index": np.zeros(1, np.int64)}
     np.savez(tmp_path / "in.npz", pose=pose, lens=np.full(4, 0.5, np.float32), **scene, **blank)
