@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.engine import characters
-from mgenv.engine.characters import MAX_PARTS, build, fill_bounding_sphere, fill_gaits
+from mgenv.engine.characters import MAX_PARTS, build, fill_bounding_sphere, gaits_of
 from mgenv.engine.compiling import compiled
 from mgenv.engine.ground import height_at
 from mgenv.engine.raytrace import OBJECT_SIZE
@@ -71,7 +71,7 @@ def stroll(
     numbers = _checked(seeds)
     paths = np.zeros((len(camera), len(numbers), 4), np.float32)
     if paths.size:
-        paces, strides = fill_gaits(numbers, *characters.TABLES)
+        paces, strides = gaits_of(characters.draw_choices(numbers))
         walk_about(
             np.ascontiguousarray(free), np.ascontiguousarray(ground, np.float32),
             np.ascontiguousarray(camera, np.float64), numbers, paces, strides, float(fps), paths,
@@ -90,9 +90,7 @@ def _put(rows, count, x, y, z, heading):
 
 
 @compiled
-def place_all(
-    paths, choices, ground, sizes, heights, gaits, tops, bottoms, parts, counts, spheres, kinds
-):
+def place_all(paths, choices, ground, heights, gaits, tops, bottoms, parts, counts, spheres, kinds):
     """Fill a crowd's arrays (F, K, …), all zero before; ``choices`` int64 (K, choices)."""
     for f in range(len(paths)):
         for k in range(len(choices)):

@@ -37,7 +37,7 @@ def passable(free, ground):
             for b, a in ((0, 1), (1, 0), (0, -1), (-1, 0)):
                 if free[j + b, i + a] and ground[j, i] - ground[j + b, i + a] > CLIMB:
                     result[j, i] = 0
-    return result
+    return result if result.any() else free
 
 
 @compiled
