@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from mgenv.data.episode import Captions, Episode
 from mgenv.data.phrases import counted, joined, number_word, with_article
 from mgenv.engine import layout, textures
-from mgenv.engine.raytrace import FLOOR_MATERIAL, KIND, LAMP_COLOUR, WALL_MATERIAL
+from mgenv.engine.estates import estate_bank
+from mgenv.engine.raytrace import FLOOR, FLOOR_MATERIAL, HOUR, KIND, LAMP_COLOUR, WALL_MATERIAL
 from mgenv.engine.scenes import Scene
 from mgenv.engine.segmentation import HOUSE, piece_names
+from mgenv.engine.texture_bank import NUM_TEXTURES
 
 ROOM_NAMES = {
     layout.CORRIDOR: "corridor",
@@ -29,6 +31,7 @@ ROOM_NAMES = {
     layout.STORAGE: "storage room",
     layout.BATH: "bathroom",
     layout.DINING: "dining room",
+    layout.COURT: "courtyard",
 }
 WALLS = {
     textures.PLAIN: "painted walls",
@@ -43,8 +46,24 @@ FLOORS = {
     textures.CHECKER: "chequered tiles",
     textures.FABRIC: "carpet",
 }
-FIXED = ("door frame", "ceiling lamp")
+COVERED = {
+    "plaster": "plastered", "wallpaper": "papered", "panelling": "panelled", "brick": "brick",
+    "siding": "boarded", "ashlar": "stone", "rubble": "rough stone", "tile": "tiled",
+    "mosaic": "mosaic", "concrete": "concrete", "walls": "patterned",
+}  # fmt: skip
+"""What walls are with an image texture of each category."""
+LAID = {
+    "boards": "wooden boards", "tile": "tiles", "mosaic": "mosaic tiles", "floors": "plates",
+    "paving": "paving stones", "cobble": "cobbles",
+}  # fmt: skip
+"""What a floor with an image texture is of, where that is not the category's name."""
+FIXED = ("door frame", "ceiling lamp", "window")
 """Labels of what is no furniture."""
+DAYTIMES = (
+    (5.5, "before dawn"), (7.5, "at sunrise"), (11.0, "in the morning"), (13.0, "at noon"),
+    (16.5, "in the afternoon"), (18.3, "at sunset"), (19.5, "at dusk"), (24.0, "at night"),
+)  # fmt: skip
+"""Times of day, each up to its hour."""
 LEAST_SHARE = 0.005
 """A piece is seen if it fills this share of some picture."""
 HUES = (
@@ -58,19 +77,22 @@ WARM = 0.04
 """How much more red than green a lamp gives that is warm, as a share; cool is as much less."""
 
 
-def describe(episode: Episode, scene: Scene, pieces: NDArray[np.uint8]) -> Captions:
+def describe(
+    episode: Episode, scene: Scene, pieces: NDArray[np.uint8], characters: Sequence[str] = ()
+) -> Captions:
     """What a recording of an engine's world shows.
 
     Args:
         scene: the world that it was recorded in.
         pieces: (T, H, W) of :func:`mgenv.engine.segmentation.pieces`.
+        characters: the labels of those who walk about.
     """
     rooms = rooms_at(scene, episode.pose)
     names = piece_names(scene.belongs, int(scene.counts[1]))
     return Captions(
         scene=scene_caption(scene, rooms),
-        style=style_caption(scene.rooms[main_room(rooms)], float(episode.rgb.mean())),
-        objects=objects_caption(seen(names, pieces)),
+        style=style_caption(scene.rooms[main_room(rooms)], float(episode.rgb.mean()), scene.sky),
+        objects=objects_caption(seen(names, pieces, characters)),
         motion=motion_caption(episode.motion, episode.bumped, episode.fps),
     )
 
@@ -85,7 +107,7 @@ def rooms_at(scene: Scene, pose: NDArray[np.float32]) -> list[int]:
     rooms, here = [], int(cells[0]) & layout.ROOM_MASK
     for cell in cells:
         if cell < layout.DOORWAY:
-            here = int(cell)
+            here = int(cell) & layout.ROOM_MASK
         rooms.append(here)
     return rooms
 
@@ -97,13 +119,34 @@ def main_room(rooms: Sequence[int]) -> int:
 
 def scene_caption(scene: Scene, rooms: Sequence[int]) -> str:
     """How many rooms there are, and which of them are visited in which order."""
-    total = int(scene.counts[0])
     kinds = [ROOM_NAMES[int(scene.rooms[room, KIND])] for room in dict.fromkeys(rooms)]
-    home = f"A home of {number_word(total)} {'room' if total == 1 else 'rooms'}"
-    begin = f"{home}. The walk begins in {with_article(kinds[0])}"
+    begin = f"{place_name(scene)}. The walk begins in {with_article(kinds[0])}"
     if len(kinds) == 1:
         return f"{begin} and stays there"
     return f"{begin} and goes on to {joined(_each_new(kinds))}"
+
+
+def place_name(scene: Scene) -> str:
+    """A home, or an estate with its courtyards, its floors and the time of day."""
+    total = int(scene.counts[0])
+    courts = int((scene.rooms[:total, KIND] == layout.COURT).sum())
+    indoors = total - courts
+    rooms = f"{number_word(indoors)} {'room' if indoors == 1 else 'rooms'}"
+    if not scene.sky.any():
+        return f"A home of {rooms}"
+    floors = len(np.unique(scene.levels[:total, FLOOR]))
+    heights = f"on {number_word(floors)} floor heights" if floors > 1 else "on one floor"
+    return f"An estate of {rooms} and {counted('courtyard', courts)} {heights}"
+
+
+def daytime(hour: float) -> str:
+    """A word for an hour.
+
+    Example:
+        >>> daytime(6.2), daytime(12.0), daytime(21.0)
+        ('at sunrise', 'at noon', 'at night')
+    """
+    return next(name for end, name in DAYTIMES if hour <= end)
 
 
 def _each_new(kinds: Sequence[str]) -> Iterable[str]:
@@ -115,21 +158,48 @@ def _each_new(kinds: Sequence[str]) -> Iterable[str]:
 # -- how it looks ------------------------------------------------------------------------------
 
 
-def style_caption(room: NDArray[np.float32], brightness: float) -> str:
-    """Walls, floor and light of the room of most ticks.
+def style_caption(
+    room: NDArray[np.float32], brightness: float, sky: NDArray[np.float32] | None = None
+) -> str:
+    """Walls, floor and light of the room of most ticks, and the time of day under a sky.
 
     Args:
         room: a row of the room table.
         brightness: mean grey level of the pictures, in [0, 255].
+        sky: (16,) of its scene.
     """
     wall, floor = room[WALL_MATERIAL : WALL_MATERIAL + 8], room[FLOOR_MATERIAL : FLOOR_MATERIAL + 8]
-    walls = f"{colour_name(wall[1:4])} {WALLS[int(wall[0])]}"
-    ground = f"{colour_name(floor[1:4])} {FLOORS[int(floor[0])]}"
     red, green, _ = room[LAMP_COLOUR : LAMP_COLOUR + 3]
     warmth = float(red / green) - 1.0
     light = "warm light" if warmth > WARM else "cool light" if warmth < -WARM else "white light"
+    if room[KIND] == layout.COURT:
+        light = "daylight"
     power = "bright" if brightness > BRIGHT else "dim" if brightness < DIM else "soft"
-    return f"{walls.capitalize()}, a floor of {ground}, and {power}, {light}"
+    when = f" {daytime(float(sky[HOUR]))}" if sky is not None and sky.any() else ""
+    sentence = f"{_walls(wall)}, a floor of {_ground(floor)}, and {power}, {light}{when}"
+    return sentence[0].upper() + sentence[1:]
+
+
+def _walls(material: NDArray[np.float32]) -> str:
+    if int(material[0]) != textures.IMAGE:
+        return f"{colour_name(material[1:4])} {WALLS[int(material[0])]}"
+    category, colour = _image(material)
+    return f"{colour_name(colour)} {COVERED[category]} walls"
+
+
+def _ground(material: NDArray[np.float32]) -> str:
+    if int(material[0]) != textures.IMAGE:
+        return f"{colour_name(material[1:4])} {FLOORS[int(material[0])]}"
+    category, colour = _image(material)
+    return f"{colour_name(colour)} {LAID.get(category, category)}"
+
+
+def _image(material: NDArray[np.float32]) -> tuple[str, NDArray[np.floating]]:
+    """The category of an image texture and its mean linear colour (3,)."""
+    number = int(material[7])
+    bank = estate_bank(number >= NUM_TEXTURES)
+    category = next(name for name, numbers in bank.categories.items() if number in numbers)
+    return category, material[1:4] * (bank.texels[number, -1] / 255.0) ** 2
 
 
 def colour_name(linear: NDArray[np.floating]) -> str:
@@ -165,24 +235,30 @@ def _first_above(x: float, names: Sequence[tuple[float, str]], otherwise: str) -
 # -- what is seen ------------------------------------------------------------------------------
 
 
-def seen(names: Sequence[str], pieces: NDArray[np.uint8]) -> dict[str, int]:
+def seen(
+    names: Sequence[str], pieces: NDArray[np.uint8], characters: Sequence[str] = ()
+) -> dict[str, int]:
     """How many pieces of each label fill enough of some picture.
 
-    Furniture comes first, then doorways and lamps, the most shown first.
+    Characters come first, then furniture, then doorways and lamps, the most shown first.
 
     Args:
         names: the label of each piece, see :func:`mgenv.engine.segmentation.piece_names`.
         pieces: (T, H, W).
+        characters: the labels of the pieces from 255 down.
     """
+    called = dict(enumerate(names, 1)) | {255 - n: name for n, name in enumerate(characters)}
     ticks = len(pieces)
     slots = pieces.reshape(ticks, -1) + 256 * np.arange(ticks, dtype=np.int32)[:, None]
     pixels = np.bincount(slots.ravel(), minlength=256 * ticks).reshape(ticks, 256)
     pixels[:, HOUSE] = 0
     shown = np.flatnonzero(pixels.max(0) >= LEAST_SHARE * pieces[0].size).tolist()
     total = pixels.sum(0)
-    fixed = [name in FIXED for name in ("", *names)]
-    ranked = sorted(shown, key=lambda piece: (fixed[piece], -total[piece], piece))
-    return dict(Counter(names[piece - 1] for piece in ranked))
+
+    def rank(piece: int) -> tuple[bool, bool, int, int]:
+        return piece <= len(names), called[piece] in FIXED, -total[piece], piece
+
+    return dict(Counter(called[piece] for piece in sorted(shown, key=rank)))
 
 
 def objects_caption(counts: Mapping[str, int]) -> str:

@@ -17,6 +17,14 @@ _CALLED = {
     "bookshelf": ("bookshelf", "bookshelves"),
     "wall shelf": ("wall shelf", "wall shelves"),
     "runner": ("runner rug", "runner rugs"),
+    "person": ("person who walks about", "people who walk about"),
+    "robot": ("robot that rolls about", "robots that roll about"),
+    "dog": ("dog that runs about", "dogs that run about"),
+    "bird": ("large bird that struts about", "large birds that strut about"),
+    "bench": ("bench", "benches"),
+    "cypress": ("cypress", "cypresses"),
+    "sky": ("open sky", "open skies"),
+    "stairs": ("flight of steps", "flights of steps"),
     "rack": ("storage rack", "storage racks"),
 }
 """Labels whose singular is another word, or whose plural takes more than an s."""

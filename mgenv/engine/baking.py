@@ -8,8 +8,9 @@ import numpy as np
 
 from mgenv.engine.compiling import compiled
 from mgenv.engine.ground import CLIMB, cell_height
-from mgenv.engine.layout import BARRED, CELL, DOOR_HEIGHT, DOORWAY, GRID
-from mgenv.engine.raytrace import LAMP, LAMP_HEIGHT, TEXEL
+from mgenv.engine.layout import BARRED, CELL, COURT, DOOR_HEIGHT, DOORWAY, GRID
+from mgenv.engine.raytrace import FLOOR, KIND, LAMP, LAMP_HEIGHT, TEXEL
+from mgenv.engine.shapes import OBJECT_SIZE
 
 TEXELS = 2 * GRID
 MAX_ITEMS = 8192
@@ -98,14 +99,17 @@ def _corner(distance):
 
 
 @compiled
-def bake_floor(rooms, rects, num_rooms, objects, count, cells, light):
-    """Fill ``light`` uint8 (TEXELS, TEXELS): shadows of solid objects, darker along walls."""
+def bake_floor(rooms, rects, num_rooms, levels, objects, count, cells, light):
+    """Fill ``light`` uint8 (TEXELS, TEXELS): shadows by lamps of solid objects, dark corners."""
     shadow, other = np.zeros((TEXELS, TEXELS), np.float32), np.zeros((TEXELS, TEXELS), np.float32)
+    row = np.empty(OBJECT_SIZE, np.float32)
     for i in range(count):
-        row = objects[i]
+        row[:] = objects[i]
         x, y = int(row[1] / CELL), int(row[2] / CELL)
-        if row[7] > 0.5 and cells[y, x] < num_rooms:
-            _cast(row, rooms[cells[y, x]], shadow)
+        room = cells[y, x]
+        if row[7] > 0.5 and room < num_rooms and rooms[room, KIND] < COURT:
+            row[3] -= levels[room, FLOOR]
+            _cast(row, rooms[room], shadow)
     for _ in range(2):
         _blur(shadow, other)
         _blur(other, shadow)

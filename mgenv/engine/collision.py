@@ -51,7 +51,7 @@ def collide(cells, ground, objects, count, x, y, z, dx, dy, dz):
     Args:
         cells: uint8 (64, 64).
         ground: float32 (64, 64), the height of each cell's floor [m].
-        objects: float32 (255, 16), of which the first ``count`` are there.
+        objects: float32 (511, 16), of which the first ``count`` are there.
         x, y, z: the camera's position [m].
         dx, dy, dz: the wanted displacement in the world's axes [m].
 
@@ -65,7 +65,9 @@ def collide(cells, ground, objects, count, x, y, z, dx, dy, dz):
     bumped = abs(nz - z - dz) > 1e-6
     if nz != z:
         before = overlap(cells, ground, objects, count, x, y, z, ROBOT_RADIUS, push)
-        if overlap(cells, ground, objects, count, x, y, nz, ROBOT_RADIUS, push) > max(before, _TOUCH):
+        if overlap(cells, ground, objects, count, x, y, nz, ROBOT_RADIUS, push) > max(
+            before, _TOUCH
+        ):
             nz, bumped = z, True
     length = math.sqrt(dx * dx + dy * dy)
     cut = min(1.0, _FURTHEST / max(length, 1e-9))

@@ -16,7 +16,7 @@ from mgenv.engine import characters
 from mgenv.engine.characters import MAX_PARTS, build, fill_bounding_sphere, gaits_of
 from mgenv.engine.compiling import compiled
 from mgenv.engine.ground import height_at
-from mgenv.engine.raytrace import OBJECT_SIZE
+from mgenv.engine.shapes import OBJECT_SIZE
 from mgenv.engine.strolling import walk_about
 
 
@@ -121,3 +121,11 @@ def place(
         ground = np.ascontiguousarray(ground, np.float32)
         place_all(np.ascontiguousarray(paths), choices, ground, *characters.TABLES, *crowd)
     return crowd
+
+
+def part_of(crowd: Crowd | None, frames: slice) -> Crowd | None:
+    """Some frames of a crowd."""
+    if crowd is None:
+        return None
+    parts, counts, spheres, kinds = crowd
+    return Crowd(parts[frames], counts[frames], spheres[frames], kinds[frames])

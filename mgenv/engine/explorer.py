@@ -227,7 +227,20 @@ def explore_scene(cells, ground, free, objects, count, seed, style, start, pose,
 
 @compiled
 def explore_scenes(
-    cells, ground, free, objects, counts, index, seeds, style, starts, pose, motion, bumped, first, last
+    cells,
+    ground,
+    free,
+    objects,
+    counts,
+    index,
+    seeds,
+    style,
+    starts,
+    pose,
+    motion,
+    bumped,
+    first,
+    last,
 ):
     """:func:`explore_scene` for walks ``first`` to ``last`` of scenes ``index``."""
     for n in range(first, last):

@@ -18,12 +18,15 @@ from mgenv.engine.parts import (
     ON_WALL,
     OUTER_WALL,
 )
-from mgenv.engine.raytrace import LAMP, LAMP_COLOUR, LAMP_HEIGHT
+from mgenv.engine.raytrace import LAMP, LAMP_COLOUR, LAMP_HEIGHT, MOST_OBJECTS
 from mgenv.engine.shapes import BOX, CYLINDER
 from mgenv.engine.stream import below, between, uniform
 from mgenv.engine.textures import GLOW, PLAIN, WINDOW
 
-MAX_OBJECTS = 255
+MAX_OBJECTS = MOST_OBJECTS
+HOME_OBJECTS = 255
+"""Of a home; a crowded one goes without what comes last."""
+MOST_PIECES = 240
 NOT_SOLID, BLOCKS = 0, 1
 _TAKEN, _KEPT_FREE = 1, 2
 _TRIES = 10
@@ -34,7 +37,7 @@ _BARS = 3
 @compiled
 def add_object(objects, count, shape, low, high, solid, pattern, first, second, scale):
     """Append a shape with bounds ``low``, ``high`` (3,) and a material: the new count."""
-    if count >= MAX_OBJECTS:
+    if count >= len(objects):
         return count
     row = objects[count]
     row[0] = shape
@@ -48,7 +51,7 @@ def add_object(objects, count, shape, low, high, solid, pattern, first, second, 
 
 
 @compiled
-def _add_bar(objects, count, axis, line, a, b, z0, z1, trim):
+def add_bar(objects, count, axis, line, a, b, z0, z1, trim):
     """A bar of a door frame from a to b along the wall, sticking 2.5 cm out on either side."""
     low, high = np.empty(3), np.empty(3)
     low[axis], high[axis] = line * CELL - 0.025, (line + 1) * CELL + 0.025
@@ -63,13 +66,13 @@ def frame_doors(doors, num_doors, trim, objects, count):
     for n in range(num_doors):
         axis, line = doors[n, 0], doors[n, 1]
         a, b = doors[n, 2] * CELL, (doors[n, 2] + doors[n, 3]) * CELL
-        count = _add_bar(
+        count = add_bar(
             objects, count, axis, line, a - 0.09, a + 0.005, 0.0, DOOR_HEIGHT + 0.09, trim
         )
-        count = _add_bar(
+        count = add_bar(
             objects, count, axis, line, b - 0.005, b + 0.09, 0.0, DOOR_HEIGHT + 0.09, trim
         )
-        count = _add_bar(
+        count = add_bar(
             objects, count, axis, line, a, b, DOOR_HEIGHT - 0.005, DOOR_HEIGHT + 0.09, trim
         )
     return count
@@ -89,12 +92,12 @@ def hang_lamp(room, objects, count):
 
 
 @compiled
-def keep_doors_free(doors, num_doors, blocked):
-    """Mark the floor three cells deep on both sides of every doorway."""
+def keep_doors_free(doors, num_doors, reach, blocked):
+    """Mark the floor ``reach`` cells deep on both sides of every doorway."""
     for n in range(num_doors):
         axis, line = doors[n, 0], doors[n, 1]
         for along in range(doors[n, 2] - 1, doors[n, 2] + doors[n, 3] + 1):
-            for across in range(line - 3, line + 4):
+            for across in range(line - reach, line + reach + 1):
                 x, y = (across, along) if axis == 0 else (along, across)
                 if 0 <= x < GRID and 0 <= y < GRID:
                     blocked[y, x] = _KEPT_FREE
@@ -303,9 +306,9 @@ def _admit(
 
 
 @compiled
-def _note_piece(belongs, first, last, kind):
+def note_piece(belongs, first, last, kind):
     """Objects ``first`` to ``last`` are one new piece of this class."""
-    piece = belongs[first - 1, 1] + 1 if first > 0 else 0
+    piece = min(belongs[first - 1, 1] + 1, MOST_PIECES) if first > 0 else 0
     for n in range(first, last):
         belongs[n, 0], belongs[n, 1] = kind, piece
 
@@ -331,18 +334,18 @@ def furnish(
 
     Args:
         items, parts, wishes: see :mod:`mgenv.engine.furniture`.
-        objects: float32 (MAX_OBJECTS, 16), filled.
-        belongs: uint8 (MAX_OBJECTS, 2), filled with the class of each object and the number of the
+        objects: float32 (HOME_OBJECTS, 16), filled.
+        belongs: uint8 (HOME_OBJECTS, 2), filled with the class of each object and the number of the
             piece that it is a part of.
     """
     blocked = np.zeros((GRID, GRID), np.uint8)
-    keep_doors_free(doors, num_doors, blocked)
+    keep_doors_free(doors, num_doors, 3, blocked)
     count = frame_doors(doors, num_doors, trim, objects, 0)
     for n in range(count):
         belongs[n, 0], belongs[n, 1] = DOOR_FRAME, n // _BARS
     for n in range(num_rooms):
         before, count = count, hang_lamp(rooms[n], objects, count)
-        _note_piece(belongs, before, count, CEILING_LAMP)
+        note_piece(belongs, before, count, CEILING_LAMP)
     for n in range(num_rooms):
         count = furnish_room(
             state, n, rects[n], cells, doors, num_doors, blocked, items, parts, wishes, hues[n],
@@ -386,6 +389,6 @@ def furnish_room(
             ):
                 before = count
                 count = _build(state, item, parts, box, side, colours, objects, count)
-                _note_piece(belongs, before, count, FIRST_ITEM + int(wishes[rect[4], w, 0]))
+                note_piece(belongs, before, count, FIRST_ITEM + int(wishes[rect[4], w, 0]))
                 break
     return count

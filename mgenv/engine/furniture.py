@@ -6,10 +6,21 @@ import numpy as np
 
 from mgenv.engine.fittings import FITTINGS
 from mgenv.engine.items import FURNITURE
-from mgenv.engine.layout import BATH, BEDROOM, CORRIDOR, DINING, KITCHEN, LIVING, OFFICE, STORAGE
+from mgenv.engine.layout import (
+    BATH,
+    BEDROOM,
+    CORRIDOR,
+    COURT,
+    DINING,
+    KITCHEN,
+    LIVING,
+    OFFICE,
+    STORAGE,
+)
+from mgenv.engine.outdoors import OUTDOORS
 from mgenv.engine.parts import Item, Part
 
-ITEMS = FURNITURE | FITTINGS
+ITEMS = FURNITURE | FITTINGS | OUTDOORS
 
 ROOMS: dict[int, list[tuple[str, float]]] = {
     CORRIDOR: [
@@ -115,6 +126,23 @@ ROOMS: dict[int, list[tuple[str, float]]] = {
         ("floor lamp", 0.4),
         ("radiator", 0.5),
     ],
+    COURT: [
+        ("tree", 0.8),
+        ("fountain", 0.35),
+        ("well", 0.3),
+        ("bench", 0.8),
+        ("parasol", 0.4),
+        ("hedge", 0.8),
+        ("planter", 0.8),
+        ("tree", 0.5),
+        ("cypress", 0.6),
+        ("cypress", 0.5),
+        ("lantern", 0.7),
+        ("statue", 0.35),
+        ("barrel", 0.4),
+        ("bench", 0.3),
+        ("crates", 0.3),
+    ],
 }
 
 _NAMES = list(ITEMS)
@@ -125,6 +153,7 @@ _CHARACTERS = ("person", "robot", "dog", "bird")
 LABELS = (*_HOUSE, *_NAMES, "stairs", "sky", *_CHARACTERS)
 """What segmentation tells apart: the house itself, every kind of furniture, steps, the sky, and
 characters by their body plan."""
+WINDOW_FRAME = LABELS.index("window")
 DOOR_FRAME, CEILING_LAMP = LABELS.index("door frame"), LABELS.index("ceiling lamp")
 FIRST_CHARACTER = LABELS.index(_CHARACTERS[0])
 FIRST_ITEM = len(_HOUSE)
@@ -156,3 +185,6 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 ITEM_TABLE, PART_TABLE, WISH_TABLE = _tables()
 """float64 (items, 12), (parts, 17), (room kinds, wishes, 2): what the compiled code reads."""
+ESTATE_WISHES = WISH_TABLE.copy()
+"""The same for rooms whose windows are holes in the wall, not things that hang on it."""
+ESTATE_WISHES[WISH_TABLE[..., 0] == _NAMES.index("window"), 1] = 0.0

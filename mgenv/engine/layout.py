@@ -49,7 +49,7 @@ def _footprint(state):
 
 
 @compiled
-def _split(rects, count, i, axis, at, gap):
+def split(rects, count, i, axis, at, gap):
     """Cut rectangle ``i`` at cell ``at``, leaving ``gap`` cells between its halves."""
     for k in range(5):
         rects[count, k] = rects[i, k]
@@ -67,7 +67,7 @@ def _lay_corridor(state, rects):
     if slack < 0 or uniform(state) < 0.3:
         return 1
     at = low + _SMALLEST + below(state, float(slack + 1))
-    _split(rects, 1, 0, axis, at, width + 2)
+    split(rects, 1, 0, axis, at, width + 2)
     for k in range(4):
         rects[2, k] = rects[0, k]
     rects[2, axis], rects[2, 2 + axis] = at + 1, at + 1 + width
@@ -76,31 +76,32 @@ def _lay_corridor(state, rects):
 
 
 @compiled
-def _cut_rooms(state, rects, count):
-    """Halve rooms until every one is 3 to 6 m a side: the room count."""
+def cut_rooms(state, rects, count, most):
+    """Halve rooms, not courts and corridors, until all are 3 to 6 m a side: the room count."""
     i = 0
     while i < count:
         width, depth = rects[i, 2] - rects[i, 0], rects[i, 3] - rects[i, 1]
         axis = 0 if width >= depth else 1
         longest = max(width, depth)
         limit = 17 + below(state, float(_LARGEST + 1 - 17))
-        fits = longest >= 2 * _SMALLEST + 1 and count < MAX_ROOMS
-        if rects[i, 4] == CORRIDOR or longest <= limit or not fits:
+        fits = longest >= 2 * _SMALLEST + 1 and count < most
+        aside = rects[i, 4] == CORRIDOR or rects[i, 4] == COURT
+        if aside or longest <= limit or not fits:
             i += 1
             continue
         spread = longest - 2 * _SMALLEST - 1
         at = rects[i, axis] + _SMALLEST + spread // 4 + below(state, float(spread // 2 + 1))
-        _split(rects, count, i, axis, at, 1)
+        split(rects, count, i, axis, at, 1)
         count += 1
     return count
 
 
 @compiled
-def _name_rooms(state, rects, count):
+def name_rooms(state, rects, count):
     largest, area = -1, 0
     for i in range(count):
         size = (rects[i, 2] - rects[i, 0]) * (rects[i, 3] - rects[i, 1])
-        if rects[i, 4] != CORRIDOR:
+        if rects[i, 4] != CORRIDOR and rects[i, 4] != COURT:
             rects[i, 4] = BEDROOM + below(state, 6.0)
             if size > area:
                 largest, area = i, size
@@ -109,7 +110,7 @@ def _name_rooms(state, rects, count):
 
 
 @compiled
-def _shared_wall(rects, a, b):
+def shared_wall(rects, a, b):
     """(axis, line, first cell, last cell + 1) of the wall between two rooms; axis -1 if none."""
     for axis in range(2):
         other = 1 - axis
@@ -124,7 +125,7 @@ def _shared_wall(rects, a, b):
 
 
 @compiled
-def _root(parents, i):
+def root_of(parents, i):
     while parents[i] != i:
         i = parents[i]
     return i
@@ -148,7 +149,7 @@ def _join_rooms(state, rects, count, doors):
     n = 0
     for a in range(count):
         for b in range(a + 1, count):
-            if _shared_wall(rects, a, b)[0] >= 0:
+            if shared_wall(rects, a, b)[0] >= 0:
                 corridor = rects[a, 4] == CORRIDOR or rects[b, 4] == CORRIDOR
                 pairs[n, 0], pairs[n, 1] = a, b
                 order[n] = uniform(state) - (1.0 if corridor else 0.0)
@@ -161,10 +162,10 @@ def _join_rooms(state, rects, count, doors):
             k = other if order[other] < order[k] else k
         order[k] = 9.0
         a, b = pairs[k, 0], pairs[k, 1]
-        root_a, root_b = _root(parents, a), _root(parents, b)
+        root_a, root_b = root_of(parents, a), root_of(parents, b)
         if (root_a != root_b or uniform(state) < 0.3) and num_doors < MAX_DOORS:
             parents[root_a] = root_b
-            axis, line, low, high = _shared_wall(rects, a, b)
+            axis, line, low, high = shared_wall(rects, a, b)
             _open_door(state, doors, num_doors, axis, line, low, high, a, b)
             num_doors += 1
     return num_doors
@@ -200,15 +201,15 @@ def plan(state, rects, doors, cells):
     rects[:] = 0
     rects[0, 4] = LIVING
     rects[0, 0], rects[0, 1], rects[0, 2], rects[0, 3] = _footprint(state)
-    count = _cut_rooms(state, rects, _lay_corridor(state, rects))
-    _name_rooms(state, rects, count)
+    count = cut_rooms(state, rects, _lay_corridor(state, rects), MAX_ROOMS)
+    name_rooms(state, rects, count)
     num_doors = _join_rooms(state, rects, count, doors)
     fill_cells(rects, count, doors, num_doors, cells)
     return count, num_doors
 
 
 def flat_levels() -> NDArray[np.float32]:
-    """Heights of floor, ceiling and roof of a home on one floor: (256, 3) by the value of a cell."""
+    """Heights of a home's floor, ceiling and roof: (256, 3), by the value of a cell."""
     levels = np.full((256, 3), _ENDLESS, np.float32)
     for room in range(MAX_ROOMS):
         levels[room, :2] = 0.0, WALL_HEIGHT

@@ -51,7 +51,7 @@ TEXEL = 0.125
 """Metres along a side of the floor's light map."""
 
 HIT_FLOOR, HIT_CEILING, HIT_WALL, HIT_LINTEL, HIT_STEP, HIT_SKY = -1, -2, -3, -4, -5, -6
-FIRST_OBJECT, FACES = 1024, 8
+FIRST_OBJECT, FACES, MOST_OBJECTS = 1024, 8, 511
 """Surface numbers: from the first on those of objects, ``FACES`` each; below it a room's."""
 SKY_NUMBER = FIRST_OBJECT - 1
 _TOUCH = f32(1e-4)

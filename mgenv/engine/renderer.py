@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
 from mgenv.engine.compiling import inlined_ray_function, ray_function
-from mgenv.engine.crowd import Crowd, empty
+from mgenv.engine.crowd import Crowd, empty, part_of
 from mgenv.engine.raytrace import View, display
 from mgenv.engine.scenes import SceneBatch, empty_batch
 from mgenv.engine.shading import look
@@ -201,22 +201,21 @@ def _render_cuda(
     from mgenv.engine.cuda_kernels import cuda, current_stream, draw_pixels
 
     index, pose, lens, rgb, depth, surface = tensors
+
+    def on_device(array: Any) -> Any:
+        return cuda.as_cuda_array(torch.as_tensor(array).to(index.device))
+
     with torch.cuda.device(index.device):
         stream = current_stream(index.device)
         scene = batch.to(index.device)
         for a in range(0, len(index), _CUDA_FRAMES):
             part = slice(a, a + _CUDA_FRAMES)
             cut = (index[part], pose[part], lens, rgb[part], depth[part], surface[part])
-            some = None if crowd is None else Crowd(*(array[part] for array in crowd))
-            there = view_of(batch, some, len(cut[0]))._asdict()
+            there = view_of(batch, part_of(crowd, part), len(cut[0]))._asdict()
             there |= {name: scene[name] for name in View._fields[: _OF_SCENE + 1]}
-            view = View(**{name: cuda.as_cuda_array(_on(index.device, a)) for name, a in there.items()})
+            view = View(**{name: on_device(array) for name, array in there.items()})
             frames = [cuda.as_cuda_array(t) for t in cut]
             blocks = (cut[-1].numel() + 127) // 128
             draw_pixels[blocks, 128, stream](view, *frames, 1)
             if supersample > 1:
                 draw_pixels[blocks, 128, stream](view, *frames, supersample)
-
-
-def _on(device: torch.device, array: Any) -> Tensor:
-    return torch.as_tensor(array).to(device)

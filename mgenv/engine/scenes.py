@@ -1,6 +1,7 @@
-"""Worlds from numbers: ``make_scene(world_id)`` is the same furnished home for ever.
+"""Worlds from numbers: ``make_scene(world_id)`` is the same furnished world for ever.
 
-World ids from 1,000,000 up are held out from every training; they are built by the same function.
+Below ``ESTATES`` they are homes on one floor. Homes from 1,000,000 up and estates from 1,000,000
+after the first are held out from every training; they are built by the same functions.
 """
 
 from __future__ import annotations
@@ -14,19 +15,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mgenv.engine import texture_bank
 from mgenv.engine.baking import MAX_ITEMS, TEXELS, bake_floor, list_objects, map_free_cells
-from mgenv.engine.furnish import MAX_OBJECTS, furnish
+from mgenv.engine.estates import build_estate, estate_bank
+from mgenv.engine.furnish import HOME_OBJECTS, MAX_OBJECTS, furnish
 from mgenv.engine.furniture import ITEM_TABLE, PART_TABLE, WISH_TABLE
 from mgenv.engine.layout import GRID, MAX_DOORS, MAX_ROOMS, flat_levels, plan
 from mgenv.engine.palette import draw_house, paint_rooms
 from mgenv.engine.raytrace import ROOM_SIZE, SKY_SIZE
 from mgenv.engine.shapes import OBJECT_SIZE
 from mgenv.engine.stream import new_stream
-from mgenv.engine import texture_bank
 from mgenv.errors import InvalidOptionError
 
 HELD_OUT = 1_000_000
 """The first world id that no training ever sees."""
+
+ESTATES = 1_000_000_000
+"""The first world id of estates: houses and courtyards, sun and steps, image textures."""
+FREEDOOM_ESTATES = 2_000_000_000
+"""The first world id of estates with the textures of Freedoom too (extra ``games``)."""
 
 _LAYOUT, _PAINT, _FURNITURE = 1, 2, 3
 
@@ -38,14 +45,14 @@ class Scene(NamedTuple):
         cells: uint8 (64, 64), [y, x], 0.25 m each: 255 solid, else the room, +64 in doorways.
         free: uint8 (64, 64), 1 where a robot standing at the cell's middle touches nothing.
         rooms: float32 (16, 36), see the column names in :mod:`mgenv.engine.raytrace`.
-        objects: float32 (255, 16), shapes with their materials.
-        belongs: uint8 (255, 2), the class of each object, an index into
+        objects: float32 (511, 16), shapes with their materials.
+        belongs: uint8 (511, 2), the class of each object, an index into
             ``mgenv.engine.furniture.LABELS``, and the number of the piece that it is a part of.
         levels: float32 (256, 3), heights [m] of floor, ceiling and roof for each value of a cell.
         ground: float32 (64, 64), the height of each cell's floor [m]; 0 in walls.
         sky: float32 (16,), see the column names in :mod:`mgenv.engine.raytrace`; 0 in homes.
         starts: int32 (4097,), the first entry of each cell in ``items``.
-        items: uint8 (8192,), object numbers, cell by cell.
+        items: uint16 (8192,), object numbers, cell by cell.
         light: uint8 (128, 128), light on the floor, 0.125 m a texel.
         counts: int64 (3,), how many rooms, objects and doors there are.
     """
@@ -59,7 +66,7 @@ class Scene(NamedTuple):
     objects: NDArray[np.float32]
     belongs: NDArray[np.uint8]
     starts: NDArray[np.int32]
-    items: NDArray[np.uint8]
+    items: NDArray[np.uint16]
     light: NDArray[np.uint8]
     counts: NDArray[np.int64]
 
@@ -74,7 +81,7 @@ _SHAPES = {
     "objects": ((MAX_OBJECTS, OBJECT_SIZE), np.float32),
     "belongs": ((MAX_OBJECTS, 2), np.uint8),
     "starts": ((GRID * GRID + 1,), np.int32),
-    "items": ((MAX_ITEMS,), np.uint8),
+    "items": ((MAX_ITEMS,), np.uint16),
     "light": ((TEXELS, TEXELS), np.uint8),
     "counts": ((3,), np.int64),
 }
@@ -118,7 +125,8 @@ class SceneBatch:
     @property
     def texels(self) -> NDArray[np.uint8]:
         """(N, texels, 3), the image textures that these worlds may use."""
-        return _NO_TEXELS
+        last = int(self.world_ids.max(initial=-1))
+        return estate_bank(last >= FREEDOOM_ESTATES).texels if last >= ESTATES else _NO_TEXELS
 
     def to(self, device: str | torch.device) -> dict[str, torch.Tensor]:
         """The arrays as tensors on a device, by name."""
@@ -131,7 +139,15 @@ class SceneBatch:
 
 
 def _build(world_id: int, scene: Scene) -> None:
-    """Fill one scene's arrays, all zero before, stage by stage."""
+    """Fill one scene's arrays, all zero before."""
+    if world_id >= ESTATES:
+        build_estate(world_id, scene, with_freedoom=world_id >= FREEDOOM_ESTATES)
+    else:
+        _build_home(world_id, scene)
+
+
+def _build_home(world_id: int, scene: Scene) -> None:
+    """Fill a home's arrays stage by stage."""
     rects, doors = np.zeros((MAX_ROOMS, 5), np.int64), np.zeros((MAX_DOORS, 6), np.int64)
     house, trim, hues = np.empty(3), np.empty(3), np.empty(MAX_ROOMS)
     rooms, doorways = plan(new_stream(world_id, _LAYOUT), rects, doors, scene.cells)
@@ -140,10 +156,13 @@ def _build(world_id: int, scene: Scene) -> None:
     paint_rooms(paint, rects, rooms, house, scene.rooms, hues)
     count = furnish(
         new_stream(world_id, _FURNITURE), rects, rooms, scene.cells, doors, doorways, scene.rooms,
-        hues, trim, ITEM_TABLE, PART_TABLE, WISH_TABLE, scene.objects, scene.belongs,
+        hues, trim, ITEM_TABLE, PART_TABLE, WISH_TABLE, scene.objects[:HOME_OBJECTS],
+        scene.belongs[:HOME_OBJECTS],
     )  # fmt: skip
     list_objects(scene.objects, count, scene.starts, scene.items)
-    bake_floor(scene.rooms, rects, rooms, scene.objects, count, scene.cells, scene.light)
+    bake_floor(
+        scene.rooms, rects, rooms, scene.levels, scene.objects, count, scene.cells, scene.light
+    )
     map_free_cells(scene.cells, scene.ground, scene.objects, count, scene.free)
     scene.counts[:] = rooms, count, doorways
 

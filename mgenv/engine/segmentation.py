@@ -13,8 +13,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from mgenv.engine.furniture import FIRST_CHARACTER, LABELS
 from mgenv.engine.crowd import Crowd
+from mgenv.engine.furniture import FIRST_CHARACTER, LABELS
 from mgenv.engine.layout import DOORWAY, PARAPET, STAIRS, WINDOW_SILL
 from mgenv.engine.raytrace import FACES, FIRST_OBJECT, SKY_NUMBER
 from mgenv.engine.scenes import SceneBatch
@@ -28,7 +28,7 @@ _FACE_CLASSES = (
 
 
 def class_table(batch: SceneBatch, device: str | torch.device = "cpu") -> Tensor:
-    """The class of every surface number: uint8 (S, 3064), indices into ``LABELS``."""
+    """The class of every surface number: uint8 (S, 5112), indices into ``LABELS``."""
     house = torch.from_numpy(_house_classes()).to(device)
     return _table(house, batch.to(device)["belongs"][..., 0])
 
@@ -46,14 +46,14 @@ def _house_classes() -> NDArray[np.uint8]:
 
 
 def piece_table(batch: SceneBatch, device: str | torch.device = "cpu") -> Tensor:
-    """The piece of every surface number: uint8 (S, 3064), ``HOUSE`` or from 1 on."""
+    """The piece of every surface number: uint8 (S, 5112), ``HOUSE`` or from 1 on."""
     house = torch.full((FIRST_OBJECT,), HOUSE, dtype=torch.uint8, device=device)
     return _table(house, batch.to(device)["belongs"][..., 1] + 1)
 
 
 def _table(house: Tensor, objects: Tensor) -> Tensor:
     rooms = house.expand(len(objects), -1)  # (S, 1024)
-    return torch.cat([rooms, objects.repeat_interleave(FACES, 1)], 1)  # (S, 3064)
+    return torch.cat([rooms, objects.repeat_interleave(FACES, 1)], 1)  # (S, 5112)
 
 
 def classes(
@@ -119,7 +119,7 @@ def piece_names(belongs: np.ndarray, count: int) -> list[str]:
     """The labels of a scene's pieces in order: piece n of :func:`pieces` is entry n - 1.
 
     Args:
-        belongs: uint8 (255, 2) of one scene, of which the first ``count`` rows are there.
+        belongs: uint8 (511, 2) of one scene, of which the first ``count`` rows are there.
     """
     _, first = np.unique(belongs[:count, 1], return_index=True)
     return [LABELS[kind] for kind in belongs[first, 0]]

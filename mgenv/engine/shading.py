@@ -1,4 +1,4 @@
-"""What a ray sees: materials, lamps, sky and sun. Scalars and arrays only, on CPU and CUDA alike."""
+"""What a ray sees: materials, lamps, sky and sun. Runs on CPU and CUDA alike."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from mgenv.engine.compiling import inlined_ray_function, ray_function
 from mgenv.engine.layout import COURT, DOORWAY, GRID, PARAPET, ROOM_MASK, WALL_HEIGHT
 from mgenv.engine.raytrace import (
     CEILING_MATERIAL,
+    FACES,
+    FIRST_OBJECT,
     FLOOR,
     FLOOR_MATERIAL,
     HIT_CEILING,
     HIT_FLOOR,
     HIT_SKY,
     HIT_STEP,
-    HIT_WALL,
     HORIZON,
     KIND,
     LAMP,
     LAMP_COLOUR,
     LAMP_HEIGHT,
+    MOST_OBJECTS,
     SKY_NUMBER,
     SUN,
     SUN_COLOUR,
@@ -44,6 +46,7 @@ from mgenv.engine.textures import (
     material,
     mix_of,
     mottle,
+    smooth,
     wave,
     whole,
 )
@@ -54,7 +57,7 @@ SKY_DEPTH = f32(60.0)
 """Depth of the sky and of all that is farther [m]."""
 SUNLIT = 1 << 20
 """Flag of surface numbers: the sun shines there, so that shadows have smooth edges."""
-FIRST_PART = 3064
+FIRST_PART = FIRST_OBJECT + MOST_OBJECTS * FACES
 """Surface numbers from here on are of characters' parts."""
 PARTS = 24
 """Parts of a character at most."""
@@ -199,15 +202,24 @@ def standing_on(counts, spheres, f, x, y, z):
 
 
 @ray_function
+def drift(u, v):
+    """Slow waves that run in three directions, in [0, 1]."""
+    a = wave(f32(0.61) * u + f32(0.23) * v + f32(0.35) * wave(f32(0.4) * v))
+    b = wave(f32(0.52) * v - f32(0.31) * u + f32(0.35) * wave(f32(0.37) * u + f32(0.2)))
+    c = wave(f32(0.33) * u - f32(0.57) * v + f32(0.4))
+    return (a + b + c) * f32(1.0 / 3.0)
+
+
+@ray_function
 def sky_colour(sky, s, dx, dy, dz):
     """The sky in a direction: from the horizon to the zenith, with clouds and a glow at the sun."""
     scale = f32(1.0) / math.sqrt(dx * dx + dy * dy + dz * dz)
     x, y, z = dx * scale, dy * scale, max(dz * scale, f32(0.0))
     up = math.sqrt(z)
-    u, v = x / (z + f32(0.15)), y / (z + f32(0.15))
-    cloud = wave(f32(0.21) * u + f32(0.13) * v + f32(0.2) * wave(f32(0.31) * v))
-    cloud = cloud * wave(f32(0.27) * v - f32(0.11) * u + f32(0.3) * wave(f32(0.23) * u))
-    cloud = clamp01(f32(2.0) * cloud - f32(0.5)) * up * f32(0.6)
+    u, v = x / (z + f32(0.25)), y / (z + f32(0.25))
+    cloud = drift(u, v) + f32(0.5) * drift(f32(2.3) * v + f32(3.1), f32(1.9) * u)
+    cloud = cloud + f32(0.25) * drift(f32(4.1) * u + f32(1.7), f32(4.7) * v)
+    cloud = smooth(f32(2.4) * cloud - f32(1.9)) * clamp01(f32(3.0) * z) * f32(0.75)
     glow = clamp01(x * sky[s, SUN] + y * sky[s, SUN + 1] + z * sky[s, SUN + 2])
     glow = glow * glow
     glow = glow * glow
@@ -264,7 +276,7 @@ def look(view, s, f, ox, oy, oz, dx, dy, dz, pixel):
     x, y, z, flat = ox + t * dx, oy + t * dy, oz + t * dz, room & ROOM_MASK
     if who >= 0:
         face, code = side, 0
-        number = FIRST_PART + ((who % view.counts.shape[1]) * PARTS + part) * 8 + face
+        number = FIRST_PART + ((who % view.counts.shape[1]) * PARTS + part) * FACES + face
         u, v, su, sv, fu, fv = on_object(view.parts, who, part, face, t, pixel, x, y, z, dx, dy, dz)
         kind, r, g, b = painted(
             view.parts, view.texels, who, part, OBJECT_MATERIAL, u, v, su, sv, fu, fv

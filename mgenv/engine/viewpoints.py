@@ -59,9 +59,7 @@ def random_views(
             x, y = (cell % GRID + 0.5) * CELL, (cell // GRID + 0.5) * CELL
             yaw = between(state, -math.pi, math.pi)
             floor = height_at(ground[s], x, y)
-            mean, least = openness(
-                cells, levels, objects, starts, items, s, x, y, floor + 0.9, yaw
-            )
+            mean, least = openness(cells, levels, objects, starts, items, s, x, y, floor + 0.9, yaw)
             score = min(mean, 3.0) + min(least, 1.0)
             if score > best:
                 best = score

@@ -70,7 +70,10 @@ def test_a_body_does_not_squeeze_through_a_narrow_gap(gap):
     scene, aside, position = batch[0], np.empty(2), np.array([5.9, 6.02, 1.0])
     for _ in range(20):
         position, _ = push(batch, position, (0.25, 0.0, 0.0))
-        assert overlap(scene.cells, scene.ground, scene.objects, 2, *position, ROBOT_RADIUS, aside) < 2e-3
+        assert (
+            overlap(scene.cells, scene.ground, scene.objects, 2, *position, ROBOT_RADIUS, aside)
+            < 2e-3
+        )
     assert position[0] < 6.3
 
 
@@ -101,7 +104,15 @@ def test_no_walk_ends_inside_anything(homes, walks):
             x, y, z = pose[:3, 3].astype(float)
             count = int(homes.arrays.counts[n, 1])
             depth = overlap(
-                homes[n].cells, homes[n].ground, homes[n].objects, count, x, y, z, ROBOT_RADIUS, aside
+                homes[n].cells,
+                homes[n].ground,
+                homes[n].objects,
+                count,
+                x,
+                y,
+                z,
+                ROBOT_RADIUS,
+                aside,
             )
             assert depth < 0.01
 

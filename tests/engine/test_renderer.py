@@ -78,7 +78,9 @@ def test_cell_by_cell_tracing_finds_what_trying_everything_finds(homes):
             origin = np.array([x, y, 1.0], np.float32)
             direction = rng.normal(size=3).astype(np.float32)
             direction[2] *= 0.4
-            t, _, _, _ = trace(a.cells, a.levels, a.objects, a.starts, a.items, s, *origin, *direction)
+            t, _, _, _ = trace(
+                a.cells, a.levels, a.objects, a.starts, a.items, s, *origin, *direction
+            )
             assert t == pytest.approx(_try_everything(homes[s], origin, direction), abs=2e-3)
 
 

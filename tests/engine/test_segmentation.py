@@ -129,7 +129,9 @@ def test_every_piece_is_whole_and_as_large_as_its_kind(homes):
 
 
 def test_labels_name_every_class_once(homes):
-    assert len(set(LABELS)) == len(LABELS) < 256 and LABELS[FIRST_ITEM : FIRST_ITEM + len(ITEMS)] == tuple(ITEMS)
+    assert len(set(LABELS)) == len(LABELS) < 256 and LABELS[
+        FIRST_ITEM : FIRST_ITEM + len(ITEMS)
+    ] == tuple(ITEMS)
     used = homes.arrays.belongs[..., 0]
     assert used.max() < len(LABELS)
 

@@ -11,14 +11,26 @@ from mgenv.data.episode import Episode
 from mgenv.data.motions import motions_of
 from mgenv.data.sources.base import SourceOptions
 from mgenv.engine import navigation
-from mgenv.engine.furniture import LABELS
+from mgenv.engine.crowd import Crowd, empty, place, stroll
+from mgenv.engine.furniture import FIRST_CHARACTER, LABELS
 from mgenv.engine.renderer import render_surfaces
-from mgenv.engine.scenes import HELD_OUT, SceneBatch, make_scenes
+from mgenv.engine.scenes import ESTATES, FREEDOOM_ESTATES, HELD_OUT, SceneBatch, make_scenes
 from mgenv.engine.segmentation import classes, pieces
 from mgenv.errors import ClosedError, InvalidOptionError, UnknownNameError
 
-VARIANTS = {"": 0, "training": 0, "held_out": HELD_OUT}
+VARIANTS = {
+    "": 0,
+    "training": 0,
+    "held_out": HELD_OUT,
+    "estates": ESTATES,
+    "estates_held_out": ESTATES + HELD_OUT,
+    "freedoom": FREEDOOM_ESTATES,
+    "freedoom_held_out": FREEDOOM_ESTATES + HELD_OUT,
+}
 """The first world id of each; every variant has ``HELD_OUT`` worlds."""
+MOST_CHARACTERS = 4
+"""Who walks about an estate at most."""
+_CHARACTERS = 7
 _STRIDE = 618_033
 """Shares no factor with the number of worlds, so none comes twice before all came once."""
 
@@ -30,10 +42,13 @@ class EngineSource:
     asked for, motions what walls and furniture let happen.
 
     Args:
-        options: ``variant`` is "" or "training" for worlds that trainings may see, "held_out" for
-            worlds that none ever sees.
+        options: ``variant`` is "" or "training" for homes that trainings may see, "estates" for
+            estates in which characters walk about, "freedoom" for those with the textures of
+            Freedoom too (extra ``games``); "held_out", "estates_held_out" and "freedoom_held_out"
+            for worlds that no training ever sees.
 
     Raises:
+        MissingExtraError: Freedoom's textures without the extra ``games``.
         UnknownNameError: another variant.
         InvalidOptionError: sizes below 1, or a negative seed.
 
@@ -79,11 +94,27 @@ class EngineSource:
         batch = make_scenes([world_id], workers=1)
         many = navigation.explore_many(batch, self._options.episode_frames, [seed], workers=1)
         walk = navigation.Walk(*(array[0] for array in many))
-        return self._record_walk(batch, walk, f"world_{world_id}_walk_{number}").check()
+        crowd = self._crowd(batch, walk, number)
+        return self._record_walk(batch, walk, crowd, f"world_{world_id}_walk_{number}").check()
 
-    def _record_walk(self, batch: SceneBatch, walk: navigation.Walk, name: str) -> Episode:
+    def _crowd(self, batch: SceneBatch, walk: navigation.Walk, number: int) -> Crowd:
+        """Who walks about the world during a walk: nobody in homes."""
+        if batch.world_ids[0] < ESTATES:
+            return empty(len(walk.pose))
+        drawn = np.random.SeedSequence((self._options.seed, number, _CHARACTERS))
+        count, *seeds = drawn.generate_state(1 + MOST_CHARACTERS, np.uint64).tolist()
+        seeds = seeds[: count % (MOST_CHARACTERS + 1)]
+        scene = batch[0]
+        paths = stroll(scene.free, scene.ground, walk.pose[:, :3, 3], seeds)
+        return place(paths, seeds, scene.ground)
+
+    def _record_walk(
+        self, batch: SceneBatch, walk: navigation.Walk, crowd: Crowd, name: str
+    ) -> Episode:
         scene = np.zeros(len(walk.pose), np.int64)
-        rgb, depth, surface = render_surfaces(batch, scene, walk.pose, self._options.image_size)
+        rgb, depth, surface = render_surfaces(
+            batch, scene, walk.pose, self._options.image_size, crowd=crowd
+        )
         episode = Episode(
             rgb=rgb.numpy(),
             pose=walk.pose,
@@ -95,11 +126,12 @@ class EngineSource:
             source=self.name,
             name=name,
             depth=depth.numpy(),
-            segmentation=classes(batch, scene, surface).numpy(),
+            segmentation=classes(batch, scene, surface, crowd).numpy(),
             labels=LABELS,
         )
-        shown = pieces(batch, scene, surface).numpy()
-        episode.captions = describe(episode, batch[0], shown)
+        shown = pieces(batch, scene, surface, crowd).numpy()
+        who = [LABELS[FIRST_CHARACTER + kind] for kind in crowd.kinds[0]]
+        episode.captions = describe(episode, batch[0], shown, who)
         return episode
 
     def close(self) -> None:
