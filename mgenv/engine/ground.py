@@ -12,6 +12,9 @@ STEP = 0.15
 CLIMB = 0.2
 """No body climbs or drops further than this at once [m]."""
 _REACH = 0.2
+"""Half the span under a body whose height counts [m]."""
+_LEDGE = 2.5 * STEP
+"""What is higher or lower by more is no part of the floor [m]."""
 
 
 @compiled
@@ -23,6 +26,13 @@ def cell_height(ground, x, y):
 
 
 @compiled
+def _shared(cell, middle):
+    """How much of the span under a body, along one axis, lies in a cell [m]."""
+    low, high = max(cell * CELL, middle - _REACH), min((cell + 1) * CELL, middle + _REACH)
+    return max(high - low, 0.0)
+
+
+@compiled
 def height_at(ground, x, y):
     """The height on which a body stands: the mean floor under it, so that steps are ramps.
 
@@ -30,10 +40,13 @@ def height_at(ground, x, y):
         ground: float32 (64, 64), [y, x], the height of each cell's floor [m].
         x, y: the middle of the body [m].
     """
-    here = float(cell_height(ground, x, y))
-    total = 0.0
-    for b in range(-1, 2):
-        for a in range(-1, 2):
-            there = float(cell_height(ground, x + a * _REACH, y + b * _REACH))
-            total += there - here if abs(there - here) <= 2.5 * STEP else 0.0
-    return here + total / 9.0
+    here, total = float(cell_height(ground, x, y)), 0.0
+    for j in range(int(math.floor((y - _REACH) / CELL)), int(math.floor((y + _REACH) / CELL)) + 1):
+        for i in range(
+            int(math.floor((x - _REACH) / CELL)), int(math.floor((x + _REACH) / CELL)) + 1
+        ):
+            if 0 <= i < GRID and 0 <= j < GRID:
+                rise = float(ground[j, i]) - here
+                if abs(rise) <= _LEDGE:
+                    total += rise * _shared(i, x) * _shared(j, y)
+    return here + total / (4.0 * _REACH * _REACH)
