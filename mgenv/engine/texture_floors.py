@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from mgenv.engine.texture_colours import (
+    beside,
     cloth_colour,
     hsv,
     lit,
     mixed,
+    muted,
     paint_colour,
     stone_colour,
     wood_colour,
@@ -118,7 +120,7 @@ def tile(d: Draws) -> Recipe:
     return Recipe(
         size=max(0.6, max(form["columns"], form["rows"]) * d.between(0.16, 0.34)),
         colours={"base": base, "second": second,
-                 "joint": hsv(0.1, 0.06, d.pick(0.4, 0.6, 0.75, 0.88)), "motif": dark,
+                 "joint": hsv(0.1, 0.06, d.pick(0.4, 0.6, 0.75, 0.88)), "motif": beside(base, dark),
                  "accent": dark, "vein": lit(base, 0.75)}, layout=GRID, **form,
         tint=d.between(0.01, 0.06), blend=d.between(0.3, 1.0), accent=d.pick(0.0, 0.0, 0.0, 0.12),
         grain=d.between(0.0, 0.025), grain_x=2, grain_y=2, mottle=d.between(0.0, 0.04),
@@ -154,10 +156,9 @@ def mosaic(d: Draws) -> Recipe:
 
 def marble(d: Draws) -> Recipe:
     """Polished slabs with veins and clouds."""
-    value = d.spread(2, 0.35, 0.93)
-    base = hsv(
-        d.pick(0.02, 0.08, 0.12, 0.4, 0.6) + d.between(-0.02, 0.02), d.spread(1, 0.02, 0.26), value
-    )
+    value = d.spread(2, 0.35, 0.9)
+    hue = d.pick(0.02, 0.06, 0.09, 0.12, 0.4, 0.6) + d.between(-0.02, 0.02)
+    base = hsv(hue, muted(hue, d.spread(1, 0.02, 0.3)) * (1.3 - 0.6 * value), value)
     vein = (
         lit(base, d.between(0.55, 0.8))
         if value > 0.6 or d.chance(0.3)
@@ -216,7 +217,7 @@ def carpet(d: Draws) -> Recipe:
     other = hsv(d.between(0, 1), d.between(0.1, 0.4), d.between(0.35, 0.8))
     return Recipe(
         size=d.between(0.7, 1.6),
-        colours={"base": base, "motif": mixed(base, other, d.between(0.35, 0.8)),
+        colours={"base": base, "motif": beside(base, mixed(base, other, d.between(0.35, 0.8))),
                  "stroke": lit(base, 0.7), "stroke_2": mixed(lit(base, 1.3), other, 0.2)},
         layout=GRID, **_carpet_motif(d), grain=d.between(0.05, 0.12), grain_x=d.pick(0, 1, 4),
         grain_y=d.pick(0, 1, 1), mottle=d.between(0.03, 0.08), blot=d.between(3, 9), speckle=0.05,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mgenv.engine.texture_colours import (
+    beside,
     cloth_colour,
     hsv,
     lit,
@@ -86,7 +87,7 @@ def wallpaper(d: Draws) -> Recipe:
     if d.chance(0.3):
         tone = mixed(base, hsv(d.between(0.0, 1.0), 0.35, d.between(0.4, 0.85)), 0.5)
     return Recipe(
-        size=d.between(0.9, 1.7), colours={"base": base, "motif": tone}, layout=GRID,
+        size=d.between(0.9, 1.7), colours={"base": base, "motif": beside(base, tone)}, layout=GRID,
         **_paper_motif(d), grain=d.between(0.0, 0.03), grain_x=0, grain_y=d.pick(0, 5),
         mottle=d.between(0.0, 0.03), blot=10, speckle=0.01, soften=0.25,
     )  # fmt: skip
@@ -192,7 +193,7 @@ def rubble(d: Draws) -> Recipe:
 
 def concrete(d: Draws) -> Recipe:
     """Cast in slabs with tie holes, or in one piece; streaked and stained."""
-    base = hsv(d.pick(0.08, 0.12, 0.3, 0.6), d.spread(0, 0.01, 0.14), d.spread(2, 0.42, 0.8))
+    base = hsv(d.pick(0.07, 0.1, 0.13, 0.6), d.spread(0, 0.01, 0.13), d.spread(2, 0.42, 0.8))
     slabs, count = d.chance(0.55), d.pick(2, 2, 3)
     form = {"layout": GRID, "columns": count, "rows": d.pick(1, 2, count),
             "joint": d.between(0.8, 1.4), "shift": d.pick(0.0, 0.5), "motif": DOT,
@@ -274,8 +275,8 @@ def fabric(d: Draws) -> Recipe:
     detail = {PLAID: d.between(0.3, 0.8), FLOWER: d.whole(4, 7)}.get(kind, 0.0)
     return Recipe(
         size=d.between(0.6, 1.2),
-        colours={"base": base, "motif": mixed(base, other, d.between(0.4, 0.8))}, layout=GRID,
-        columns=count, rows=count + count % 2 * (kind != PLAID),
+        colours={"base": base, "motif": beside(base, mixed(base, other, d.between(0.4, 0.8)))},
+        layout=GRID, columns=count, rows=count + count % 2 * (kind != PLAID),
         shift=0.5 if kind in (DOT, FLOWER, DAMASK) else 0.0, motif=kind, motif_size=size,
         motif_detail=detail, grain=d.between(0.03, 0.08), grain_x=d.pick(0, 3),
         grain_y=d.pick(0, 3), mottle=d.between(0.02, 0.06), blot=d.between(4, 10), speckle=0.03,
