@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mgenv.engine import texture_floors, texture_ground, texture_walls
 from mgenv.engine.compiling import compiled, inlined_ray_function, ray_function
-from mgenv.engine.stream import new_stream, uniform
+from mgenv.engine.texture_drawing import NUM_FIELDS, draw
+from mgenv.engine.texture_recipe import Draws, Recipe, pack
 from mgenv.engine.textures import clamp01, whole
 
 f32 = np.float32
@@ -61,21 +63,39 @@ class Bank(NamedTuple):
 @functools.cache
 def procedural() -> Bank:
     """The 2,048 textures that are drawn, not loaded: for ever the same."""
+    drawn = [
+        recipe_of(name, index) for name, every in CATEGORIES.items() for index in range(len(every))
+    ]
     texels = np.empty((NUM_TEXTURES, TEXELS, 3), np.uint8)
-    for number in range(NUM_TEXTURES):
-        picture = np.empty((SIDE, SIDE, 3))
-        _draft(new_stream(number, 77), picture)
-        fill_chain(picture, texels[number])
-    return Bank(texels, np.full(NUM_TEXTURES, 1.5, np.float32), CATEGORIES)
+    _draw_all(*pack(drawn), texels)
+    return Bank(texels, np.array([recipe.size for recipe in drawn], np.float32), CATEGORIES)
+
+
+def recipe_of(category: str, index: int) -> Recipe:
+    """How a category's texture is made."""
+    modules = (texture_walls, texture_floors, texture_ground)
+    draw_recipe = next(getattr(m, category) for m in modules if hasattr(m, category))
+    return draw_recipe(Draws(list(CATEGORIES).index(category), index))
+
+
+def contact_sheet(bank: Bank, each: int = 12) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) to look at: a row of up to ``each`` textures from every category."""
+    rows = []
+    for numbers in bank.categories.values():
+        chosen = np.linspace(numbers.start, numbers.stop - 1, each).astype(int)
+        tiles = bank.texels[chosen, : SIDE * SIDE].reshape(each, SIDE, SIDE, 3)[:, ::-1]
+        framed = np.pad(tiles, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (each, S, S, 3)
+        rows.append(np.concatenate(list(framed), axis=1))
+    return np.concatenate(rows)
 
 
 @compiled
-def _draft(state, picture):
-    for k in range(3):
-        base = 0.3 + 0.5 * uniform(state)
-        for i in range(SIDE):
-            for j in range(SIDE):
-                picture[i, j, k] = base + (0.1 if (i // 8 + j // 8) % 2 else 0.0)
+def _draw_all(recipes, colours, texels):
+    fields, spare = np.zeros((NUM_FIELDS, SIDE, SIDE)), np.empty((SIDE, SIDE))
+    scratch, picture = np.empty(SIDE), np.empty((SIDE, SIDE, 3))
+    for number in range(len(recipes)):
+        draw(recipes, colours, number, fields, spare, scratch, picture)
+        fill_chain(picture, texels[number])
 
 
 @compiled

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
+from mgenv.engine.wad import read_lumps
 from mgenv.errors import DataError
 
 MAP_NAME = re.compile(r"MAP\d\d|E\dM\d")
@@ -28,11 +28,7 @@ class Wad:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path}: expected a Doom WAD, got {error.strerror}") from error
-        lumps = list(_lumps(data, path))
+        lumps = read_lumps(path)
         self.places: dict[str, list[tuple[int, int]]] = {}
         for (name, _), (following, things) in zip(lumps, lumps[1:], strict=False):
             if MAP_NAME.fullmatch(name) and following == "THINGS":
@@ -46,17 +42,3 @@ def _places(things: bytes) -> list[tuple[int, int]]:
     whole = len(things) // THING.size * THING.size
     found = THING.iter_unpack(things[:whole])
     return [(x, y) for x, y, _, kind, _ in found if kind in STANDING]
-
-
-def _lumps(data: bytes, path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of an archive's parts."""
-    if data[:4] not in (b"IWAD", b"PWAD") or len(data) < 12:
-        raise DataError(f"{path}: expected a Doom WAD, which begins with IWAD or PWAD")
-    count, directory = struct.unpack_from("<ii", data, 4)
-    if count < 0 or directory < 0 or directory + 16 * count > len(data):
-        raise DataError(f"{path}: expected {count} directory entries, but the file is cut off")
-    for index in range(count):
-        start, size, name = struct.unpack_from("<ii8s", data, directory + 16 * index)
-        if start < 0 or size < 0 or start + size > len(data):
-            raise DataError(f"{path}: lump {index} lies outside the file")
-        yield name.rstrip(b"\0").decode("ascii", "replace"), data[start : start + size]
