@@ -1,4 +1,4 @@
-"""``mgenv bench data``: scenes, frames and recorded frames a second."""
+"""``mgenv bench data``: recorded frames a second."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--frames", type=positive, default=5000, help="to collect of each source")
     parser.add_argument("--sources", nargs="*", default=list(data.SOURCES))
     parser.add_argument("--workers", type=positive, default=2)
-    parser.add_argument("--device", default="cpu", help="of the renderer")
     parser.add_argument("--json", metavar="FILE", help="write all as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="write a results file")
     options = parser.parse_args(argv)
     check_outputs(options.json, options.markdown)
     for source in options.sources:
-        check_source(source)
-    report = data.run(options.frames, options.sources, options.workers, options.device, print)
+        check_source(source.partition(":")[0])
+    report = data.run(options.frames, options.sources, options.workers, print)
     return finish(report, options)

@@ -129,3 +129,15 @@ def part_of(crowd: Crowd | None, frames: slice) -> Crowd | None:
         return None
     parts, counts, spheres, kinds = crowd
     return Crowd(parts[frames], counts[frames], spheres[frames], kinds[frames])
+
+
+def join(crowds: Sequence[Crowd]) -> Crowd:
+    """The frames of several crowds, one crowd after another."""
+    shapes = [crowd.counts.shape for crowd in crowds]
+    whole = empty(sum(frames for frames, _ in shapes), max(most for _, most in shapes))
+    first = 0
+    for crowd, (frames, most) in zip(crowds, shapes, strict=True):
+        for all_of_them, some in zip(whole, crowd, strict=True):
+            all_of_them[first : first + frames, :most] = some
+        first += frames
+    return whole

@@ -8,12 +8,12 @@ from mgenv.cli.main import main
 
 
 def test_bench_data(tmp_path, capsys):
-    arguments = ["--frames", "24", "--workers", "1", "--sources", "engine", "panorama"]
+    arguments = ["--frames", "24", "--workers", "1", "--sources", "engine:estates", "panorama"]
     assert main(["bench", "data", *arguments, "--json", str(tmp_path / "data.json")]) == 0
     rows = json.loads((tmp_path / "data.json").read_text())["rows"]
-    assert [row["what"].split(",")[0] for row in rows] == ["build", "render", *["collect"] * 2]
+    assert len(rows) == 2
     assert all(row["a second"] > 1 for row in rows)
-    assert all(row["least PSNR [dB]"] > 35 for row in rows[2:])
+    assert all(row["least PSNR [dB]"] > 35 for row in rows)
     assert "engine" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["bench", "data", "--frames", "0"])
