@@ -68,6 +68,7 @@ def stroll(
     Returns:
         float32 (T, K, 4): x, y [m], heading [rad], phase of the stride [turns].
     """
+    assert free.any(), "no cell is free"
     numbers = _checked(seeds)
     paths = np.zeros((len(camera), len(numbers), 4), np.float32)
     if paths.size:
