@@ -95,7 +95,8 @@ def place_all(paths, choices, ground, heights, gaits, tops, bottoms, parts, coun
     """Fill a crowd's arrays (F, K, …), all zero before; ``choices`` int64 (K, choices)."""
     for f in range(len(paths)):
         for k in range(len(choices)):
-            x, y, heading, phase = paths[f, k]
+            x, y = float(paths[f, k, 0]), float(paths[f, k, 1])
+            heading, phase = float(paths[f, k, 2]), float(paths[f, k, 3])
             rows = parts[f, k]
             count = build(choices[k], heights, gaits, tops, bottoms, phase, rows)
             _put(rows, count, x, y, height_at(ground, x, y), heading)

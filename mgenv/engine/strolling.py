@@ -26,7 +26,7 @@ _QUICKEST = 3.5
 _OPTIONS = 20
 _AHEAD = 1.0
 """How far a walker looks ahead [s]."""
-_UNSAFE = np.array([15.0, 40.0])
+_UNSAFE = np.array([30.0, 130.0])
 """What it costs to leave the safe cells of each distance of ``CLEAR``."""
 _EDGE = 1e-4
 """How near to the edge of the free cells nobody walks, lest rounding puts them beyond it [m]."""
@@ -92,7 +92,7 @@ def _camera_cost(walkers, k, world, t, vx, vy):
         gap = math.hypot(x + vx * j / world.fps - camera_x, y + vy * j / world.fps - camera_y)
         cost += max(1.3 - gap, 0.0) * 10.0 / world.fps
         if j <= world.beat and gap < CAMERA_APART:
-            cost += 60.0 * (CAMERA_APART + 0.1 - gap)
+            cost += 150.0 * (CAMERA_APART + 0.1 - gap)
     n, span = min(t // world.beat + 1, len(world.safe) - 1), world.beat / world.fps
     for level in range(len(_UNSAFE)):
         if not is_safe(world.safe[n, level], x + vx * span, y + vy * span):
@@ -111,7 +111,7 @@ def _others_cost(walkers, k, vx, vy):
             dy = there[1] - here[1] + 0.2 * j * (pace[1] - vy)
             gap = math.hypot(dx, dy)
             cost += max(1.0 - gap, 0.0)
-            cost += 12.0 * (APART + 0.1 - gap) if gap < APART + 0.05 else 0.0
+            cost += 30.0 * (APART + 0.1 - gap) if gap < APART + 0.05 else 0.0
     return cost
 
 

@@ -70,7 +70,7 @@ def test_they_make_way_for_the_camera(homes):
     _, cameras, ways = homes
     gaps = np.linalg.norm(ways[..., :2] - cameras[:, :, None, :2], axis=-1)  # (W, T, K)
     assert (gaps[:, 0] > 1.5).all(), "starts"
-    assert (gaps < 0.5).mean() < 0.001 and (gaps < 0.75).mean() < 0.005
+    assert (gaps < 0.5).mean() < 0.0002 and (gaps < 0.75).mean() < 0.001
     assert (gaps < 5.0).mean() > 0.5, "they are where the camera is"
 
 
