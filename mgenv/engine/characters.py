@@ -59,11 +59,11 @@ _HEIGHTS = np.array([1.65, 1.3, 0.7, 0.6])
 _GAITS = np.array(
     [
         [0.17, 0.06, 0.02, 0.10],  # walks
-        [0.15, 0.13, 0.03, 0.14],  # marches
+        [0.15, 0.10, 0.03, 0.12],  # marches
         [0.10, 0.02, 0.01, 0.03],  # shuffles
-        [0.12, 0.05, 0.10, 0.06],  # hops
-        [0.21, 0.08, 0.05, 0.09],  # strides
-        [0.13, 0.04, 0.06, 0.13],  # sways
+        [0.12, 0.05, 0.06, 0.06],  # hops
+        [0.20, 0.07, 0.03, 0.09],  # strides
+        [0.13, 0.04, 0.04, 0.13],  # sways
     ]
 )
 """How far feet swing, feet lift, the body bounces and hands swing, in shares of the height."""

@@ -68,6 +68,7 @@ def stroll(
     Returns:
         float32 (T, K, 4): x, y [m], heading [rad], phase of the stride [turns].
     """
+    assert free.any(), "no cell is free"
     numbers = _checked(seeds)
     paths = np.zeros((len(camera), len(numbers), 4), np.float32)
     if paths.size:
@@ -94,7 +95,8 @@ def place_all(paths, choices, ground, heights, gaits, tops, bottoms, parts, coun
     """Fill a crowd's arrays (F, K, …), all zero before; ``choices`` int64 (K, choices)."""
     for f in range(len(paths)):
         for k in range(len(choices)):
-            x, y, heading, phase = paths[f, k]
+            x, y = float(paths[f, k, 0]), float(paths[f, k, 1])
+            heading, phase = float(paths[f, k, 2]), float(paths[f, k, 3])
             rows = parts[f, k]
             count = build(choices[k], heights, gaits, tops, bottoms, phase, rows)
             _put(rows, count, x, y, height_at(ground, x, y), heading)

@@ -28,7 +28,7 @@ def dye(material, pattern, number, scale):
     """Colour ``number`` of 48: sixteen hues, each light, vivid and dark."""
     hue, tone = (number % 16) / 16.0, number // 16
     material[0], material[7] = pattern, scale
-    saturation, value = (0.3, 0.92) if tone == 0 else (0.85, 0.78) if tone == 1 else (0.65, 0.36)
+    saturation, value = (0.25, 1.0) if tone == 0 else (0.9, 0.85) if tone == 1 else (0.6, 0.28)
     set_colour(material[1:4], hue, saturation, value)
     set_colour(material[4:7], hue + 0.08, 0.4, 0.45 if tone == 0 else 0.95)
 

@@ -21,9 +21,15 @@ from mgenv.engine.walkers import APART, CAMERA_APART, World, camera_at, consider
 
 _TURN_RATE = 3.0
 """How fast a walker turns [rad/s]."""
+_QUICKEST = 3.5
+"""Nobody takes more strides a second, but slides [Hz]."""
 _OPTIONS = 20
 _AHEAD = 1.0
 """How far a walker looks ahead [s]."""
+_UNSAFE = np.array([30.0, 130.0])
+"""What it costs to leave the safe cells of each distance of ``CLEAR``."""
+_EDGE = 1e-4
+"""How near to the edge of the free cells nobody walks, lest rounding puts them beyond it [m]."""
 
 
 @compiled
@@ -68,11 +74,12 @@ def _comfort(walkers, k, vx, vy, want_x, want_y, turn):
 
 @compiled
 def _leaves_floor(walkers, k, world, vx, vy):
-    """Whether the next beat at a velocity leads out of the free cells."""
+    """Whether the next beat at a velocity leads out of the free cells, or to their very edge."""
     for j in range(1, world.beat + 1):
         x, y = walkers.place[k, 0] + vx * j / world.fps, walkers.place[k, 1] + vy * j / world.fps
-        if not world.cells[int(math.floor(y / CELL)), int(math.floor(x / CELL))]:
-            return True
+        for edge in (-_EDGE, _EDGE):
+            if not world.cells[int((y + edge) / CELL), int((x + edge) / CELL)]:
+                return True
     return False
 
 
@@ -83,36 +90,28 @@ def _camera_cost(walkers, k, world, t, vx, vy):
     for j in range(1, int(_AHEAD * world.fps) + 1):
         camera_x, camera_y = camera_at(world, t + j)
         gap = math.hypot(x + vx * j / world.fps - camera_x, y + vy * j / world.fps - camera_y)
-        cost += 1.0 * max(1.3 - gap, 0.0) * 10.0 / world.fps
+        cost += max(1.3 - gap, 0.0) * 10.0 / world.fps
         if j <= world.beat and gap < CAMERA_APART:
-            cost += 60.0 * (CAMERA_APART + 0.1 - gap)
+            cost += 150.0 * (CAMERA_APART + 0.1 - gap)
     n, span = min(t // world.beat + 1, len(world.safe) - 1), world.beat / world.fps
-    for level in range(2):
-        cost += (
-            0.0
-            if is_safe(world.safe[n, level], x + vx * span, y + vy * span)
-            else 15.0 + 25.0 * level
-        )
+    for level in range(len(_UNSAFE)):
+        if not is_safe(world.safe[n, level], x + vx * span, y + vy * span):
+            cost += _UNSAFE[level]
     return cost
 
 
 @compiled
 def _others_cost(walkers, k, vx, vy):
     """How near a velocity leads to other walkers within a second."""
-    cost = 0.0
+    cost, here = 0.0, walkers.place[k]
     for other in range(len(walkers.place)):
-        if other == k:
-            continue
-        dx, dy = (
-            walkers.place[other][0] - walkers.place[k, 0],
-            walkers.place[other, 1] - walkers.place[k, 1],
-        )
-        wx, wy = walkers.velocity[other, 0] - vx, walkers.velocity[other, 1] - vy
-        for j in range(1, 6):
-            gap = math.hypot(dx + 0.2 * j * wx, dy + 0.2 * j * wy)
-            cost += max(1.0 - gap, 0.0) + (
-                12.0 * (APART + 0.1 - gap) if gap < APART + 0.05 else 0.0
-            )
+        there, pace = walkers.place[other], walkers.velocity[other]
+        for j in range(1, 6 if other != k else 1):
+            dx = there[0] - here[0] + 0.2 * j * (pace[0] - vx)
+            dy = there[1] - here[1] + 0.2 * j * (pace[1] - vy)
+            gap = math.hypot(dx, dy)
+            cost += max(1.0 - gap, 0.0)
+            cost += 30.0 * (APART + 0.1 - gap) if gap < APART + 0.05 else 0.0
     return cost
 
 
@@ -154,7 +153,7 @@ def _advance(walkers, k, heading, fps):
     if speed < 0.01 and abs(turn) < 0.01:  # put the lifted foot down
         place[3] += min(0.5 / fps, math.ceil(2.0 * place[3] - 1e-6) / 2.0 - place[3])
     else:
-        place[3] += step / walkers.stride[k]
+        place[3] += min(max(step / walkers.stride[k], -_QUICKEST / fps), _QUICKEST / fps)
     place[3] -= math.floor(place[3])
 
 

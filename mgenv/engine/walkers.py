@@ -171,5 +171,5 @@ def consider(walkers, k, world, t, queue):
         _choose_goal(walkers, k, world, t, queue)
         if not lost and uniform(state) < 0.6:
             patience[0] = int(between(state, 0.5, 3.0) * world.fps / world.beat)
-    elif patience[0] <= 0 and uniform(state) < 0.02 * world.beat * 5.0 / world.fps:
+    elif patience[0] <= 0 and uniform(state) < 0.1 * world.beat / world.fps:
         patience[0] = int(between(state, 0.5, 2.0) * world.fps / world.beat)
