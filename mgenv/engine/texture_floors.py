@@ -110,7 +110,7 @@ def tile(d: Draws) -> Recipe:
     base = paint_colour(d, 0.5, 0.92) if d.chance(0.65) else stone_colour(d, 0.5, 0.85)
     second = lit(base, d.between(0.82, 1.08))
     dark = mixed(
-        hsv(d.between(0, 1), 0.4, d.between(0.25, 0.55)), lit(base, 0.55), d.between(0.0, 0.7)
+        hsv(d.between(0, 1), 0.4, d.between(0.3, 0.6)), lit(base, 0.55), d.between(0.0, 0.7)
     )
     form: dict[str, float] = {"joint": d.between(0.9, 1.5)} | _tile_form(d)
     if form.get("motif") == FLOWER:
@@ -143,7 +143,7 @@ def mosaic(d: Draws) -> Recipe:
                 "uneven": d.between(0.4, 0.8)}  # fmt: skip
     second = mixed(lit(base, d.between(0.6, 1.1)), hsv(hue, 0.4, 0.6), d.between(0, 0.6))
     hue += d.between(-0.1, 0.1)
-    accent = hsv(hue, d.between(0.15, 0.42), d.between(0.35, 0.75))
+    accent = mixed(hsv(hue, d.between(0.15, 0.42), d.between(0.4, 0.75)), base, 0.15)
     return Recipe(
         size=count * d.between(0.08, 0.15),
         colours={"base": base, "second": second, "accent": accent,
