@@ -163,7 +163,7 @@ def place(recipe, fields, origin, x, y):
         up += recipe.warp * fields[WARP, (y + 32) & LAST, (x + 32) & LAST]
     if recipe.upright > 0.0:
         across, up = up, across
-    if recipe.diagonal > 0.0:
+    if recipe.askew > 0.0:
         across, up = across + up, across - up
     return across % 64.0, up % 64.0
 
@@ -171,9 +171,9 @@ def place(recipe, fields, origin, x, y):
 @compiled
 def paint(recipe, colours, state, seed, fields, picture):
     """Draw all cells of a picture (64, 64, 3)."""
-    scale = 0.7071 if recipe.diagonal > 0.0 else 1.0
+    scale = 0.7071 if recipe.askew > 0.0 else 1.0
     scale = scale / math.sqrt(1.0 + recipe.chevron * recipe.chevron)
-    slanted = recipe.diagonal > 0.0 or recipe.chevron != 0.0
+    slanted = recipe.askew > 0.0 or recipe.chevron != 0.0
     wide, soft = recipe.joint, recipe.joint_soft + (0.7 if slanted else 0.0)
     wide += 0.5 if slanted and wide > 0.0 else 0.0
     origin = hashed(-1.0, -1.0, seed + 3.0)

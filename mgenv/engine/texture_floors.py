@@ -58,18 +58,18 @@ def _parquet_form(d: Draws) -> dict[str, float]:
     if kind == 0:
         blocks, columns = d.pick((2, 8), (3, 6), (3, 12), (4, 8), (5, 10))
         return {"layout": HERRINGBONE, "blocks": blocks, "columns": columns,
-                "diagonal": d.pick(0, 0, 1)}  # fmt: skip
+                "askew": d.pick(0, 0, 1)}  # fmt: skip
     if kind == 1:
         columns = d.pick(2, 4)
         return {"layout": BASKET, "blocks": d.pick(3, 4, 5) if columns == 2 else d.pick(2, 3),
-                "columns": columns, "diagonal": d.pick(0, 0, 1)}  # fmt: skip
+                "columns": columns, "askew": d.pick(0, 0, 1)}  # fmt: skip
     if kind == 2:
         return {"layout": GRID, "columns": d.pick(2, 4), "rows": d.pick(6, 8, 10),
                 "chevron": d.pick(-1, 1) * d.between(0.6, 1.0)}  # fmt: skip
     count = d.pick(3, 4)
     return {"layout": GRID, "columns": count, "rows": count, "motif": FRAME,
             "motif_size": d.between(0.65, 0.85), "motif_detail": d.between(0.06, 0.12),
-            "diagonal": d.pick(0, 1)}  # fmt: skip
+            "askew": d.pick(0, 1)}  # fmt: skip
 
 
 def parquet(d: Draws) -> Recipe:
@@ -96,13 +96,12 @@ def _tile_form(d: Draws) -> dict[str, float]:
         return {"columns": count, "rows": count, "cut": 64 / count * d.between(0.22, 0.32)}
     if kind == 2:  # checks
         return {"columns": max(even, 2), "rows": max(even, 2), "motif": QUARTERS, "joint": 0.0,
-                "diagonal": d.pick(0, 1)}  # fmt: skip
+                "askew": d.pick(0, 1)}  # fmt: skip
     if kind == 3:  # painted
         return {"columns": min(count, 4), "rows": min(count, 4),
                 "motif": d.pick(ROSETTE, ROSETTE, FLOWER, RING), "motif_size": 0.85,
                 "motif_detail": 0.0, "motif_share": d.pick(1.0, 1.0, 0.4)}  # fmt: skip
-    return {"columns": count, "rows": count, "diagonal": d.pick(0, 0, 1),
-            "bevel": d.between(0, 0.1)}  # fmt: skip
+    return {"columns": count, "rows": count, "askew": d.pick(0, 0, 1), "bevel": d.between(0, 0.1)}
 
 
 def tile(d: Draws) -> Recipe:
@@ -110,7 +109,7 @@ def tile(d: Draws) -> Recipe:
     base = paint_colour(d, 0.5, 0.92) if d.chance(0.65) else stone_colour(d, 0.5, 0.85)
     second = lit(base, d.between(0.82, 1.08))
     dark = mixed(
-        hsv(d.between(0, 1), 0.4, d.between(0.25, 0.55)), lit(base, 0.55), d.between(0.0, 0.7)
+        hsv(d.between(0, 1), 0.4, d.between(0.3, 0.6)), lit(base, 0.55), d.between(0.0, 0.7)
     )
     form: dict[str, float] = {"joint": d.between(0.9, 1.5)} | _tile_form(d)
     if form.get("motif") == FLOWER:
@@ -137,13 +136,13 @@ def mosaic(d: Draws) -> Recipe:
         form = {"layout": POINTS, "columns": count, "rows": {6: 6, 8: 10, 10: 12}[count],
                 "shift": 0.5}  # fmt: skip
     elif kind == 1:
-        form = {"layout": GRID, "columns": count, "rows": count, "diagonal": d.pick(0, 0, 1)}
+        form = {"layout": GRID, "columns": count, "rows": count, "askew": d.pick(0, 0, 1)}
     else:
         form = {"layout": POINTS, "columns": count, "rows": count, "shift": 0.5,
                 "uneven": d.between(0.4, 0.8)}  # fmt: skip
     second = mixed(lit(base, d.between(0.6, 1.1)), hsv(hue, 0.4, 0.6), d.between(0, 0.6))
     hue += d.between(-0.1, 0.1)
-    accent = hsv(hue, d.between(0.15, 0.42), d.between(0.35, 0.75))
+    accent = mixed(hsv(hue, d.between(0.15, 0.42), d.between(0.4, 0.75)), base, 0.15)
     return Recipe(
         size=count * d.between(0.08, 0.15),
         colours={"base": base, "second": second, "accent": accent,
@@ -167,7 +166,7 @@ def marble(d: Draws) -> Recipe:
     count = d.pick(1, 1, 2, 2, 3)
     radius = d.between(4, 12)
     slabs = {"layout": GRID, "columns": count, "rows": count, "joint": 0.9, "tint": 0.04,
-             "diagonal": d.pick(0, 0, 1)}  # fmt: skip
+             "askew": d.pick(0, 0, 1)}  # fmt: skip
     return Recipe(
         size=d.between(0.8, 1.8),
         colours={"base": base, "stain": mixed(lit(base, d.between(0.75, 1.15)), vein, 0.35),

@@ -28,14 +28,13 @@ def paving(d: Draws) -> Recipe:
     count, kind = d.pick(2, 3, 4, 5), d.whole(0, 3)
     if kind == 0:
         blocks, columns = d.pick((2, 8), (3, 6), (2, 4))
-        form = {"layout": HERRINGBONE, "blocks": blocks, "columns": columns,
-                "diagonal": d.pick(0, 1)}  # fmt: skip
+        form = {"layout": HERRINGBONE, "blocks": blocks, "columns": columns, "askew": d.pick(0, 1)}
     elif kind == 1:
         form = {"layout": BASKET, "blocks": 2, "columns": d.pick(2, 4)}
     else:
         form = {"layout": GRID, "columns": count, "rows": count + d.pick(0, 1, 2),
                 "shift": d.pick(0, 0.5, -1), "uneven": d.pick(0.0, 0.4),
-                "uneven_rows": d.pick(0.0, 0.35), "diagonal": d.pick(0, 0, 0, 1)}  # fmt: skip
+                "uneven_rows": d.pick(0.0, 0.35), "askew": d.pick(0, 0, 0, 1)}  # fmt: skip
     moss = d.chance(0.35)
     return Recipe(
         size=d.between(1.0, 2.2),

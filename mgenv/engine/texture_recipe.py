@@ -37,7 +37,7 @@ class Recipe:
         shift: cells by which each row lies to the right of the one below; below 0, by chance.
         uneven, uneven_rows: how far joints across and between the rows stray, in cells.
         upright: 1 to lay the rows up instead of across.
-        diagonal: 1 to turn the cells by 45° (and make them smaller by √2).
+        askew: 1 to turn the cells by 45° (and make them smaller by √2).
         chevron: how steeply neighbouring columns fall and rise.
         overlap: 1 for rows that lie on the one below, as shingles do; ``rounding`` of their ends.
         cut: length of the corners that make cells of their own.
@@ -69,7 +69,7 @@ class Recipe:
     uneven: float = 0
     uneven_rows: float = 0
     upright: float = 0
-    diagonal: float = 0
+    askew: float = 0
     chevron: float = 0
     overlap: float = 0
     rounding: float = 0
@@ -107,17 +107,17 @@ class Recipe:
     soften: float = 0.25
 
 
-NUMBERS = tuple(f.name for f in fields(Recipe) if f.name != "colours")
+NUMBERS = tuple(f.name for f in fields(Recipe) if f.name not in ("size", "colours"))
 RECORD = np.dtype([(name, np.float64) for name in NUMBERS])
 
 
-def pack(recipes: list[Recipe]) -> tuple[NDArray[np.void], NDArray[np.float64]]:
+def pack(recipes: list[Recipe]) -> tuple[np.recarray, NDArray[np.float64]]:
     """Recipes as compiled code reads them: (N,) ``RECORD``, and colours (N, 9, 3)."""
     numbers = [tuple(float(getattr(recipe, name)) for name in NUMBERS) for recipe in recipes]
     colours = [
         [recipe.colours.get(name, recipe.colours["base"]) for name in COLOURS] for recipe in recipes
     ]
-    return np.array(numbers, RECORD), np.array(colours)
+    return np.array(numbers, RECORD).view(np.recarray), np.array(colours)
 
 
 class Draws:
