@@ -27,7 +27,7 @@ from mgenv.engine.figures import (
     reach_of,
 )
 from mgenv.engine.limbs import SWING
-from mgenv.engine.raytrace import OBJECT_SIZE
+from mgenv.engine.shapes import OBJECT_SIZE
 from mgenv.engine.stream import below, new_stream
 from mgenv.engine.textures import CHECKER, FABRIC, LEAVES, PLAIN, STRIPES
 

@@ -19,7 +19,7 @@ from mgenv.engine.limbs import (
     put_shoe,
     step_of,
 )
-from mgenv.engine.raytrace import CYLINDER, ELLIPSOID
+from mgenv.engine.shapes import CYLINDER, ELLIPSOID
 from mgenv.engine.textures import GLOW
 
 CHOICES = {

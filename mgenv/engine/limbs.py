@@ -6,7 +6,7 @@ import math
 
 from mgenv.engine.compiling import compiled
 from mgenv.engine.palette import set_colour
-from mgenv.engine.raytrace import CYLINDER, ELLIPSOID
+from mgenv.engine.shapes import CYLINDER, ELLIPSOID
 from mgenv.engine.textures import PLAIN
 
 SWING, LIFT, BOUNCE, ARMS = range(4)

@@ -15,15 +15,7 @@ import numpy as np
 
 from mgenv.engine.compiling import ray_function
 from mgenv.engine.layout import BARRED, BEYOND, CELL, DOORWAY, GRID
-from mgenv.engine.shapes import (  # noqa: F401
-    BOX,
-    CYLINDER,
-    ELLIPSOID,
-    FAR,
-    OBJECT_MATERIAL,
-    OBJECT_SIZE,
-    hit_object,
-)
+from mgenv.engine.shapes import FAR, hit_object
 from mgenv.engine.textures import whole
 
 f32 = np.float32

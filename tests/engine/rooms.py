@@ -6,8 +6,8 @@ import numpy as np
 
 from mgenv.engine.baking import list_objects, map_free_cells
 from mgenv.engine.layout import WALL
-from mgenv.engine.raytrace import BOX
 from mgenv.engine.scenes import SceneBatch, empty_batch
+from mgenv.engine.shapes import BOX
 
 LOW, HIGH = 4.0, 8.0
 """The room's walls stand at x, y = 4 m and 8 m."""

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mgenv.camera import CAMERA_HEIGHT
-from mgenv.engine.baking import list_objects
-from mgenv.engine.characters import CHOICES, character, choices_of
+from mgenv.engine.characters import CHOICES, bounding_sphere, character, choices_of
+from mgenv.engine.crowd import empty
 from mgenv.engine.explorer import write_pose
 from mgenv.engine.raytrace import (
     BOUNDS,
@@ -43,13 +43,12 @@ def _grey_hall() -> SceneBatch:
 
 def picture(rows: NDArray[np.float32], size: int = 64) -> NDArray[np.float64]:
     """What a camera sees (size, size, 3) of a character at (8, 8) from ``AWAY`` metres."""
-    batch = _grey_hall()
-    scene = batch[0]
-    scene.objects[: len(rows)] = rows
-    list_objects(scene.objects, len(rows), scene.starts, scene.items)
+    crowd = empty(1, 1)
+    crowd.parts[0, 0, : len(rows)], crowd.counts[0, 0] = rows, len(rows)
+    crowd.spheres[0, 0] = np.append(*bounding_sphere(rows))
     pose = np.empty((1, 4, 4), np.float32)
     write_pose(pose[0], 8.0 - AWAY, 8.0, CAMERA_HEIGHT, 0.0, -0.15)
-    return render(batch, [0], pose, size)[0][0].numpy().astype(np.float64)
+    return render(_grey_hall(), [0], pose, size, crowd=crowd)[0][0].numpy().astype(np.float64)
 
 
 def _difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -13,8 +13,8 @@ from mgenv.engine.giving_way import CLEAR, beat_of, is_safe, passable, safe_cell
 from mgenv.engine.ground import CLIMB, height_at
 from mgenv.engine.layout import CELL, GRID
 from mgenv.engine.navigation import explore_many
-from mgenv.engine.raytrace import CYLINDER
 from mgenv.engine.scenes import make_scenes
+from mgenv.engine.shapes import CYLINDER
 
 WORLDS, TICKS, PEOPLE = 20, 200, 4
 FLAT = np.zeros((GRID, GRID), np.float32)

@@ -15,9 +15,9 @@ from mgenv.engine import navigation
 from mgenv.engine.baking import ROBOT_RADIUS, overlap
 from mgenv.engine.layout import CELL, GRID, ROOM_MASK
 from mgenv.engine.paths import UNREACHED, distances
-from mgenv.engine.raytrace import CYLINDER
 from mgenv.engine.renderer import render
 from mgenv.engine.scenes import make_scene, make_scenes
+from mgenv.engine.shapes import CYLINDER
 from mgenv.errors import UnknownNameError
 from tests.engine.rooms import HIGH, box_room
 

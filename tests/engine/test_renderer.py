@@ -14,9 +14,10 @@ import torch
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose
 from mgenv.engine import navigation, renderer
 from mgenv.engine.layout import CELL, DOOR_HEIGHT, DOORWAY, WALL, WALL_HEIGHT
-from mgenv.engine.raytrace import BOX, CYLINDER, ELLIPSOID, hit_object, trace
+from mgenv.engine.raytrace import trace
 from mgenv.engine.renderer import render, render_surfaces
 from mgenv.engine.scenes import make_scenes
+from mgenv.engine.shapes import BOX, CYLINDER, ELLIPSOID, hit_object
 from tests.engine.rooms import HIGH, box_room, level_pose
 
 SIZE = 32
