@@ -198,24 +198,18 @@ def _render_cpu(
 def _render_cuda(
     batch: SceneBatch, crowd: Crowd | None, tensors: tuple[Tensor, ...], supersample: int
 ) -> None:
-    from mgenv.engine.cuda_kernels import cuda, current_stream, draw_pixels
+    from mgenv.engine.cuda_kernels import cuda, draw
 
-    index, pose, lens, rgb, depth, surface = tensors
+    index, pose, lens, *drawn = tensors
 
     def on_device(array: Any) -> Any:
         return cuda.as_cuda_array(torch.as_tensor(array).to(index.device))
 
     with torch.cuda.device(index.device):
-        stream = current_stream(index.device)
         scene = batch.to(index.device)
-        for a in range(0, len(index), _CUDA_FRAMES):
-            part = slice(a, a + _CUDA_FRAMES)
-            cut = (index[part], pose[part], lens, rgb[part], depth[part], surface[part])
+        for first in range(0, len(index), _CUDA_FRAMES):
+            part = slice(first, first + _CUDA_FRAMES)
+            cut = (index[part], pose[part], lens, *(tensor[part] for tensor in drawn))
             there = view_of(batch, part_of(crowd, part), len(cut[0]))._asdict()
             there |= {name: scene[name] for name in View._fields[: _OF_SCENE + 1]}
-            view = View(**{name: on_device(array) for name, array in there.items()})
-            frames = [cuda.as_cuda_array(t) for t in cut]
-            blocks = (cut[-1].numel() + 127) // 128
-            draw_pixels[blocks, 128, stream](view, *frames, 1)
-            if supersample > 1:
-                draw_pixels[blocks, 128, stream](view, *frames, supersample)
+            draw(View(**{n: on_device(a) for n, a in there.items()}), cut, supersample)

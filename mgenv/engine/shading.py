@@ -197,7 +197,7 @@ def standing_on(counts, spheres, f, x, y, z):
             dx, dy, radius = x - spheres[f, k, 0], y - spheres[f, k, 1], spheres[f, k, 3]
             if abs(spheres[f, k, 2] - radius - z) < f32(0.5):
                 near = math.sqrt(dx * dx + dy * dy)
-                light *= f32(1.0) - f32(0.55) * falloff(near, f32(0.55) * radius)
+                light *= f32(1.0) - f32(0.55) * falloff(near, f32(0.4) * radius + f32(0.3))
     return light
 
 

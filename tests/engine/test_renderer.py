@@ -20,7 +20,7 @@ from mgenv.engine.scenes import make_scenes
 from mgenv.engine.shapes import BOX, CYLINDER, ELLIPSOID, hit_object
 from tests.engine.rooms import HIGH, box_room, level_pose
 
-SIZE = 32
+SIZE, SIDE = 32, 10
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
@@ -190,24 +190,28 @@ def test_a_camera_inside_a_wall_does_no_harm():
 _CHILD = """
 import sys
 import numpy as np
-from mgenv.engine.cuda_kernels import draw_pixels
+import torch
+from mgenv.engine.cuda_kernels import draw_centres, edges_of, smooth_edges
 from mgenv.engine.raytrace import View
 data = dict(np.load(sys.argv[1]))
 view = View(**{name: data[name] for name in View._fields})
 frames = [data[name] for name in "index pose lens rgb depth surface".split()]
-for rays in (1, 2):
-    draw_pixels[1, 64](view, *frames, rays)
+size = data["depth"].shape[1]
+draw_centres[(-(-size // 16)) * (-(-size // 8)), 128](view, *frames)
+edges = edges_of(torch.from_numpy(data["surface"])).numpy()
+smooth_edges[-(-len(edges) // 128), 128](view, *frames, edges, 2)
 np.savez(sys.argv[2], rgb=data["rgb"], depth=data["depth"], surface=data["surface"])
 """
 
 
 def test_the_cuda_kernel_draws_what_the_cpu_draws(homes, tmp_path: Path):
-    """The kernel's own logic, in Numba's simulator."""
+    """The kernels' own logic, in Numba's simulator, where a block hangs over the picture."""
     pose = navigation.first_pose(homes[0])[None]
-    rgb, depth, surface = render_surfaces(homes, [0], pose, 8)
+    rgb, depth, surface = render_surfaces(homes, [0], pose, SIDE)
     scene = renderer.view_of(homes, None, 1)._asdict()
-    blank = {"rgb": np.zeros((1, 8, 8, 3), np.uint8), "depth": np.zeros((1, 8, 8), np.float32)}
-    blank |= {"surface": np.zeros((1, 8, 8), np.int32), "index": np.zeros(1, np.int64)}
+    shape = (1, SIDE, SIDE)
+    blank = {"rgb": np.zeros((*shape, 3), np.uint8), "depth": np.zeros(shape, np.float32)}
+    blank |= {"surface": np.zeros(shape, np.int32), "index": np.zeros(1, np.int64)}
     np.savez(tmp_path / "in.npz", pose=pose, lens=np.full(4, 0.5, np.float32), **scene, **blank)
     simulated = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
     files = [str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
