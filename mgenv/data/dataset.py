@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mgenv.camera import Intrinsics
 from mgenv.data import lerobot
 from mgenv.data.episode import Captions, Episode
+from mgenv.data.records import adopted, check_files
 from mgenv.data.videos import VideoReader, to_metres
 from mgenv.errors import DataError, InvalidOptionError
 
@@ -54,12 +55,13 @@ class Dataset:
 
     Args:
         root: its folder.
+        check: read all files and compare them with their checksums; sizes are always compared.
 
     Raises:
         DataError: it is missing, damaged, of another version, or its files do not agree.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, check: bool = False) -> None:
         self.root = Path(root).expanduser()
         self.info: dict[str, Any] = lerobot.read_json(self.root / lerobot.INFO)
         if self.info.get("codebase_version") != lerobot.VERSION:
@@ -67,6 +69,8 @@ class Dataset:
                 f"{self.root / lerobot.INFO}: expected codebase_version {lerobot.VERSION!r}, "
                 f"got {self.info.get('codebase_version')!r}"
             )
+        for summary in adopted(self.root):
+            check_files(self.root, summary, contents=check)
         self.rows = self._read_episodes()
         self._open: OrderedDict[tuple[str, int], Any] = OrderedDict()
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mgenv.data import lerobot
+from mgenv.data.adopting import Adopter
 from mgenv.data.backends import BACKENDS, Job
 from mgenv.data.filters import FilterConfig
-from mgenv.data.shards import STAGING, Adopter, staged
+from mgenv.data.shards import STAGING, staged
 from mgenv.data.sources import SourceOptions, check_source, make_source
 from mgenv.data.videos import LAYOUTS
 from mgenv.errors import DataError, InvalidOptionError, UnknownNameError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from itertools import islice
 
 import numpy as np
@@ -14,6 +15,7 @@ from mgenv.cli.main import main
 from mgenv.data import lerobot
 from mgenv.data.dataset import Dataset
 from mgenv.data.record import CollectConfig, collect
+from mgenv.data.records import RECORDS
 from mgenv.data.videos import VideoReader
 from mgenv.errors import DataError, InvalidOptionError
 from tests.data.fake_source import make_episode
@@ -182,6 +184,7 @@ def test_poses_that_are_not_rigid_are_found(root):
 
     changed = pa.FixedSizeListArray.from_arrays(pa.array(column.ravel()), 16)
     pq.write_table(table.set_column(at, field, changed), file)
+    shutil.rmtree(root / RECORDS)  # which know how long the file was
     with pytest.raises(DataError, match="tick 3"):
         Dataset(root).verify()
 
