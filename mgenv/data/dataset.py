@@ -6,7 +6,6 @@ Pictures are decoded when they are asked for, and only those.
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,13 @@ from numpy.typing import NDArray
 from mgenv.camera import Intrinsics
 from mgenv.data import lerobot
 from mgenv.data.episode import Captions, Episode
+from mgenv.data.open_files import OpenFiles
 from mgenv.data.records import adopted, check_files
 from mgenv.data.videos import VideoReader, to_metres
 from mgenv.errors import DataError, InvalidOptionError
 
-OPEN_FILES = 24
-"""Videos and tables that are kept open."""
+READER_BYTES, READER_FRAMES = 5 << 18, 12
+"""Memory that an open video takes, measured: so many bytes, and so many of its frames."""
 
 
 @dataclass
@@ -56,12 +56,14 @@ class Dataset:
     Args:
         root: its folder.
         check: read all files and compare them with their checksums; sizes are always compared.
+        memory: bytes that open files may take; about 512 MiB by default. Shuffled windows of more
+            shards than fit are slower to read.
 
     Raises:
         DataError: it is missing, damaged, of another version, or its files do not agree.
     """
 
-    def __init__(self, root: str | Path, check: bool = False) -> None:
+    def __init__(self, root: str | Path, check: bool = False, memory: int | None = None) -> None:
         self.root = Path(root).expanduser()
         self.info: dict[str, Any] = lerobot.read_json(self.root / lerobot.INFO)
         if self.info.get("codebase_version") != lerobot.VERSION:
@@ -72,7 +74,7 @@ class Dataset:
         for summary in adopted(self.root):
             check_files(self.root, summary, contents=check)
         self.rows = self._read_episodes()
-        self._open: OrderedDict[tuple[str, int], Any] = OrderedDict()
+        self._open = OpenFiles(memory)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -131,7 +133,7 @@ class Dataset:
         """All that is no picture: (T,) or (T, n) by feature."""
         row = self.rows[self._checked(episode)]
         file = row["data/chunk_index"] * lerobot.CHUNK + row["data/file_index"]
-        table = self._kept("data", file, lambda: self._load_table(file))
+        table = self._open.get(("data", file), lambda: self._load_table(file)).columns
         start = row["dataset_from_index"] - int(table["index"][0])
         part = {name: values[start : start + row["length"]] for name, values in table.items()}
         ticks = np.arange(row["length"]) if start >= 0 else np.empty(0)
@@ -192,10 +194,7 @@ class Dataset:
 
     def close(self) -> None:
         """Close all files."""
-        for reader in self._open.values():
-            if isinstance(reader, VideoReader):
-                reader.close()
-        self._open.clear()
+        self._open.close()
 
     # -- helpers ---------------------------------------------------------------------------------
 
@@ -210,10 +209,6 @@ class Dataset:
             for index in generator.permutation(len(starts)):
                 episode, start = starts[index]
                 yield self._window(episode, start, *wanted, generator)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Other processes open the files for themselves."""
-        return self.__dict__ | {"_open": OrderedDict()}
 
     def _window(
         self,
@@ -277,28 +272,44 @@ class Dataset:
         file = row[f"videos/{key}/chunk_index"] * lerobot.CHUNK + row[f"videos/{key}/file_index"]
         path = self.root / lerobot.place(lerobot.VIDEO, file, key)
         fps = self.info["fps"]
-        reader = self._kept(key, file, lambda: VideoReader(path, fps, layout))
+        height, width, channels = self.features[key]["shape"]
+        frame = height * width * max(channels, 2)
+        video = self._open.get((key, file), lambda: _Video(VideoReader(path, fps, layout), frame))
         start = round(row[f"videos/{key}/from_timestamp"] * fps)
-        return reader.read([start + tick for tick in ticks])
+        return video.reader.read([start + tick for tick in ticks])
 
-    def _load_table(self, file: int) -> dict[str, NDArray]:
+    def _load_table(self, file: int) -> _Table:
         path = self.root / lerobot.place(lerobot.DATA, file)
         table = lerobot.read_table(path)
         missing = set(lerobot.data_schema(self.features).names) - set(table.column_names)
         if missing or table.num_rows == 0:
             raise DataError(f"{path}: expected rows with the columns {sorted(missing)}")
-        return {name: _array(table.column(name)) for name in table.column_names}
+        return _Table({name: _array(table.column(name)) for name in table.column_names})
 
-    def _kept(self, key: str, file: int, make: Any) -> Any:
-        """An open file, from the last few."""
-        if (key, file) not in self._open:
-            self._open[key, file] = make()
-            if len(self._open) > OPEN_FILES:
-                _, oldest = self._open.popitem(last=False)
-                if isinstance(oldest, VideoReader):
-                    oldest.close()
-        self._open.move_to_end((key, file))
-        return self._open[key, file]
+
+class _Table:
+    """Columns in memory, as :class:`mgenv.data.open_files.Openable`."""
+
+    descriptors = 0
+
+    def __init__(self, columns: dict[str, NDArray]) -> None:
+        self.columns = columns
+        self.nbytes = sum(column.nbytes for column in columns.values())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Video:
+    """A video with frames of so many bytes, as :class:`mgenv.data.open_files.Openable`."""
+
+    descriptors = 1
+
+    def __init__(self, reader: VideoReader, frame: int) -> None:
+        self.reader, self.nbytes = reader, READER_BYTES + READER_FRAMES * frame
+
+    def close(self) -> None:
+        self.reader.close()
 
 
 def _array(column: Any) -> NDArray:

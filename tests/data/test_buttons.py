@@ -73,7 +73,7 @@ def test_buttons_of_one_side_each_are_the_same():
     forward, left, turn, _ = episode.action.T
     sides = {"forward": forward, "backward": -forward, "strafe_left": left, "strafe_right": -left}
     sides |= {"turn_left": turn, "turn_right": -turn}
-    action = np.stack([side.clip(0, 1) for side in sides.values()], 1)
+    action = np.stack([np.clip(side, 0, 1) for side in sides.values()], 1)
     sided = replace(episode, action=action, action_names=tuple(sides))
     assert contradiction(sided) == 0
     wrong = replace(sided, action_names=tuple(sides)[:4] + ("turn_right", "turn_left"))
