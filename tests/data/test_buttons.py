@@ -84,7 +84,7 @@ def test_falling_and_bumping_tell_nothing():
     episode = replace(game(), action=CHANGES["backwards"](game().action))
     assert contradiction(episode) > 0.9
     bumped = replace(episode, bumped=np.ones(len(episode), bool))
-    falling = replace(episode, motion=episode.motion - np.float32([0, 0, 0.1, 0, 0]))
+    falling = replace(episode, motion=episode.motion - np.array([0, 0, 0.1, 0, 0], np.float32))
     assert contradiction(bumped) == contradiction(falling) == 0
 
 
