@@ -22,7 +22,7 @@ from mgenv.data import lerobot
 from mgenv.data.episode import Episode
 from mgenv.data.filters import FilterConfig, first_fault
 from mgenv.data.records import Summary, check_same, settle
-from mgenv.data.sources import Source
+from mgenv.data.sources import Source, UnfitError
 from mgenv.data.statistics import add_statistics
 from mgenv.data.videos import VideoWriter, to_millimetres
 from mgenv.errors import DataError, MgenvError, OutputError
@@ -47,7 +47,7 @@ def record_shard(
         part.mkdir(parents=True)
         shard = _Shard(part, Summary(first, last), colours)
         for number in range(first, last):
-            shard.add(number, _recorded(source, number), filters)
+            shard.record(number, source, filters)
         shard.close()
         settle(part, part.iterdir())
         if not final.exists():  # else another process was first, with the same
@@ -79,12 +79,19 @@ class _Shard:
         self._tables: list[pa.Table] = []
         self._dropped: Counter[str] = Counter()
 
-    def add(self, number: int, episode: Episode, filters: FilterConfig) -> None:
-        """Keep an episode, or count why not."""
-        fault = first_fault(episode.check(), filters)
-        if fault is not None:
+    def record(self, number: int, source: Source, filters: FilterConfig) -> None:
+        """Record an episode and keep it, or count why not."""
+        try:
+            episode = _recorded(source, number).check()
+            fault = first_fault(episode, filters)
+        except UnfitError as error:
+            fault = error.fault
+        if fault is None:
+            self._keep(number, episode)
+        else:
             self._dropped[fault] += 1
-            return
+
+    def _keep(self, number: int, episode: Episode) -> None:
         summary, features = self.summary, lerobot.describe_features(episode, self.colours)
         if not summary.episodes:
             summary.features, summary.fps = features, episode.fps

@@ -11,7 +11,7 @@ import torch
 from mgenv.camera import Intrinsics, Pose
 from mgenv.data.episode import Episode
 from mgenv.data.motions import motions_of
-from mgenv.data.proof import prove_poses
+from mgenv.data.proof import Proof, prove_poses
 from mgenv.errors import InvalidOptionError
 from mgenv.training.data import make_walks
 from tests.data.sources.room import draw
@@ -123,3 +123,10 @@ def test_what_cannot_be_proved_is_said(episode):
     stands = np.repeat(episode.pose[:1], len(episode), 0)
     with pytest.raises(InvalidOptionError, match="moves"):
         prove_poses(replace(episode, pose=stands, motion=motions_of(stands)))
+
+
+@pytest.mark.parametrize("wrong", ["late", "early", "lens", "still"])
+def test_any_better_explanation_is_enough_to_fail(wrong):
+    fair = Proof(8, still=0.9, warped=0.1, late=0.2, early=0.2, lens=0.099, coverage=0.8)
+    assert fair.holds
+    assert not replace(fair, **{wrong: 0.088}).holds

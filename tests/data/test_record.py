@@ -290,3 +290,9 @@ def test_ray_makes_the_same_dataset_though_a_worker_is_killed(tmp_path, monkeypa
 def test_errors_of_a_worker_come_through(tmp_path):
     with pytest.raises(DataError, match="No space left"):
         collect(settings(tmp_path, variant="disk", workers=2))
+
+
+def test_unfit_episodes_are_counted_by_workers_too(tmp_path):
+    progress = collect(settings(tmp_path, variant="unfit4", workers=2))
+    assert progress.dropped == {"unfit": 3} and progress.frames == 96
+    assert numbers(tmp_path) == [n for n in range(15) if n % 4 != 3]

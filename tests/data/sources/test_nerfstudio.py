@@ -58,6 +58,59 @@ def test_depth_is_read_in_its_unit(tmp_path, unit):
     check(source.record(0), truth, depth=0.03)
 
 
+@pytest.mark.parametrize(("unit", "kind"), [(1e-3, np.float32), (1.0, np.float64), (2e-3, int)])
+def test_depth_in_arrays_is_read_in_the_same_unit(tmp_path, unit, kind):
+    """As nerfstudio does: what counts of pictures are, numbers of arrays are, too."""
+    truth = walk()
+    write(tmp_path, truth, depth_unit=unit)
+    as_arrays(tmp_path, truth, lambda depth: (depth / unit).astype(kind)[..., None])
+    check(open_source(tmp_path).record(0), truth, depth=0.03)
+
+
+def as_arrays(folder, truth, change):
+    """Depth maps as .npy, whatever they were."""
+    content = json.loads((folder / "transforms.json").read_text())
+    for frame in content["frames"]:
+        tick = int(frame["depth_file_path"].split("/")[1].removesuffix(".png"))
+        frame["depth_file_path"] = f"depth/{tick}.npy"
+        np.save(folder / "depth" / f"{tick}.npy", change(draw(truth[tick])[1]))
+    (folder / "transforms.json").write_text(json.dumps(content))
+
+
+def test_what_arrays_do_not_know_is_0(tmp_path):
+    truth = walk()
+
+    def change(depth):
+        depth[: HEIGHT // 3] = np.nan
+        depth[HEIGHT // 3 : HEIGHT // 2] = np.inf
+        depth[-HEIGHT // 4 :] = -1.0
+        return depth * 1e3
+
+    write(tmp_path, truth, depth_unit=1e-3)
+    as_arrays(tmp_path, truth, change)
+    depth = open_source(tmp_path).record(0).depth
+    assert depth is not None and np.isfinite(depth).all()
+    assert not depth[:, : SIZE // 2 - 1].any() and not depth[:, -SIZE // 4 + 1 :].any()
+    assert (depth[:, SIZE // 2 + 1 : -SIZE // 4 - 1] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\x93NUMPY\x01\x00", "damaged"), (b"PK", "damaged"), (np.zeros((2, 3, 3)), "an array"),
+     (np.array([["a"]]), "an array"), (np.array([[{}]], object), "damaged")],
+)  # fmt: skip
+def test_arrays_that_are_no_depth_are_named(tmp_path, content, said):
+    truth = walk()
+    write(tmp_path, truth, depth_unit=1e-3)
+    as_arrays(tmp_path, truth, lambda depth: depth)
+    if isinstance(content, bytes):
+        (tmp_path / "depth" / "2.npy").write_bytes(content)
+    else:
+        np.save(tmp_path / "depth" / "2.npy", content)
+    with pytest.raises(DataError, match=f"2.npy: expected .*{said}"):
+        open_source(tmp_path).record(0)
+
+
 BENDS = {"barrel": (-0.15, 0.12, 0, 0), "across": (0, 0, 0, 0.03), "down": (0, 0, -0.03, 0)}
 
 
