@@ -42,8 +42,7 @@ class Adopter:
         self._filled: set[int] = set()
         self.next, self.dropped = 0, Counter()
         self.total = Summary(0, 0)
-        self.tasks = lerobot.read_tasks(root)
-        self._index = {task: number for number, task in enumerate(self.tasks)}
+        self._index: dict[str, int] = {}
         for summary in adopted(root):
             check_files(root, summary)
             self._count(summary)
@@ -74,14 +73,21 @@ class Adopter:
                     file.unlink()
 
     def describe(self) -> None:
-        """Write what follows from the records: ``info.json`` and ``stats.json``."""
+        """Write what follows from the records: the tasks, ``info.json`` and ``stats.json``."""
         if self.total.features:
+            lerobot.write_tasks(self.root, list(self._index))
             args = (self.total.features, self.total.fps, self.episodes, self.frames)
-            info = lerobot.describe_dataset(*args, len(self.tasks), self.robot)
+            info = lerobot.describe_dataset(*args, len(self._index), self.robot)
             lerobot.write_json(self.root / lerobot.STATS, statistics(self.total.statistics))
             lerobot.write_json(self.root / lerobot.INFO, info)
 
+    def _number_tasks(self, summary: Summary) -> None:
+        """In the order of their first episodes, so that records alone tell the numbers."""
+        for row in summary.episodes:
+            self._index.setdefault(row["task"], len(self._index))
+
     def _count(self, summary: Summary) -> None:
+        self._number_tasks(summary)
         if summary.episodes:
             self._filled.add(self.shards)
         self.shards += 1
@@ -107,11 +113,8 @@ class Adopter:
     def _place_files(self, folder: Path, summary: Summary) -> list[Path]:
         """Everything but the record; may be done again after it was cut off."""
         root, number = self.root, self.shards
-        for row in summary.episodes:
-            if row["task"] not in self._index:
-                self._index[row["task"]] = len(self.tasks)
-                self.tasks.append(row["task"])
-        lerobot.write_tasks(root, self.tasks)
+        self._number_tasks(summary)
+        lerobot.write_tasks(root, list(self._index))
         files: list[Path] = []
         for key in (name for name, f in summary.features.items() if f["dtype"] == "video"):
             files.append(root / lerobot.place(lerobot.VIDEO, number, key))

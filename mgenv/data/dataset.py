@@ -12,18 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mgenv.camera import Intrinsics
 from mgenv.data import lerobot
 from mgenv.data.episode import Captions, Episode
 from mgenv.data.open_files import OpenFiles
-from mgenv.data.records import adopted, check_files
+from mgenv.data.records import RECORDS, adopted, check_files
 from mgenv.data.videos import VideoReader, to_metres
 from mgenv.errors import DataError, InvalidOptionError
 
 READER_BYTES, READER_FRAMES = 5 << 18, 12
 """Memory that an open video takes, measured: so many bytes, and so many of its frames."""
+
+
+_CAPTIONS = [f"caption/{level}" for level in Captions.__dataclass_fields__]
+_ROW = {"episode_index", "length", "tasks", "dataset_from_index", "source", "recording"}
+_ROW |= {"data/chunk_index", "data/file_index", *_CAPTIONS}
+"""What must be known of an episode."""
 
 
 @dataclass
@@ -65,14 +72,8 @@ class Dataset:
 
     def __init__(self, root: str | Path, check: bool = False, memory: int | None = None) -> None:
         self.root = Path(root).expanduser()
-        self.info: dict[str, Any] = lerobot.read_json(self.root / lerobot.INFO)
-        if self.info.get("codebase_version") != lerobot.VERSION:
-            raise DataError(
-                f"{self.root / lerobot.INFO}: expected codebase_version {lerobot.VERSION!r}, "
-                f"got {self.info.get('codebase_version')!r}"
-            )
-        for summary in adopted(self.root):
-            check_files(self.root, summary, contents=check)
+        self.info = lerobot.read_info(self.root)
+        self._check_records(check)
         self.rows = self._read_episodes()
         self._open = OpenFiles(memory)
 
@@ -113,7 +114,7 @@ class Dataset:
             bumped=table[lerobot.BUMPED],
             intrinsics=Intrinsics(fx=lens[0], fy=lens[1], cx=lens[2], cy=lens[3]),
             fps=self.info["fps"],
-            captions=Captions(*(row[f"caption/{n}"] for n in Captions.__dataclass_fields__)),
+            captions=Captions(*(row[name] for name in _CAPTIONS)),
             source=row["source"],
             name=row["recording"],
         )
@@ -186,7 +187,14 @@ class Dataset:
         Raises:
             DataError: names the first file that does not hold what it should.
         """
+        tasks = lerobot.read_tasks(self.root)
         for number in range(len(self)):
+            named = {tasks[n] for n in set(self.columns(number)["task_index"]) if n < len(tasks)}
+            if named != set(self.rows[number]["tasks"]):
+                raise DataError(
+                    f"{self.root / lerobot.TASKS}: expected the task of episode {number}, "
+                    f"{self.rows[number]['tasks']}; got {named or 'none'}"
+                )
             try:
                 self.episode(number).check()
             except InvalidOptionError as error:
@@ -237,11 +245,26 @@ class Dataset:
             caption=self.rows[episode]["tasks"][0],
         )
 
+    def _check_records(self, contents: bool) -> None:
+        """Prove that all shards are recorded, and their files as they were; others have none."""
+        recorded, total = 0, self.info["total_episodes"]
+        for summary in adopted(self.root):
+            check_files(self.root, summary, contents)
+            recorded += len(summary.episodes)
+        if 0 < recorded < total:
+            raise DataError(
+                f"{self.root / RECORDS}: expected records of {total} episodes, got {recorded}"
+            )
+
     def _read_episodes(self) -> list[dict[str, Any]]:
         """Rows of ``meta/episodes`` that ``info.json`` counts; their numbers must be theirs."""
         rows: list[dict[str, Any]] = []
         for file in sorted((self.root / "meta/episodes").glob("*/*.parquet")):
-            rows += lerobot.read_table(file).to_pylist()
+            table = lerobot.read_table(file)
+            missing = _ROW - set(table.column_names)
+            if missing:
+                raise DataError(f"{file}: expected the columns {sorted(missing)}")
+            rows += table.to_pylist()
         rows = rows[: self.info["total_episodes"]]
         numbers = [row["episode_index"] for row in rows]
         frames = sum(row["length"] for row in rows)
@@ -280,10 +303,14 @@ class Dataset:
 
     def _load_table(self, file: int) -> _Table:
         path = self.root / lerobot.place(lerobot.DATA, file)
-        table = lerobot.read_table(path)
-        missing = set(lerobot.data_schema(self.features).names) - set(table.column_names)
+        table, schema = lerobot.read_table(path), lerobot.data_schema(self.features)
+        missing = set(schema.names) - set(table.column_names)
         if missing or table.num_rows == 0:
             raise DataError(f"{path}: expected rows with the columns {sorted(missing)}")
+        try:
+            table = table.select(schema.names).cast(schema)
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"{path}: expected the kinds of info.json; got: {error}") from error
         return _Table({name: _array(table.column(name)) for name in table.column_names})
 
 

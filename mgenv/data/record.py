@@ -198,7 +198,8 @@ def check(config: CollectConfig) -> None:
             raise UnknownNameError(kind, name, known)
     if config.colours == "yuv420p" and config.image_size % 2:
         raise InvalidOptionError(f"image_size: yuv420p is of even sizes, got {config.image_size}")
-    least = {"workers": 1, "shard_episodes": 1, "episode_frames": 2, "image_size": 8, "frames": 0}
+    least = {"workers": 1, "shard_episodes": 1, "episode_frames": 2, "image_size": 8}
+    least |= {"frames": 0, "seed": 0}
     for name, lowest in least.items():
         if getattr(config, name) < lowest:
             got = getattr(config, name)

@@ -260,6 +260,7 @@ def test_other_settings_are_refused(tmp_path):
         ({"workers": 0}, InvalidOptionError, "workers"),
         ({"image_size": 33, "colours": "yuv420p"}, InvalidOptionError, "even"),
         ({"frames": -1}, InvalidOptionError, "frames"),
+        ({"seed": -1}, InvalidOptionError, "seed"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_before_any_work(tmp_path, change, error, named):

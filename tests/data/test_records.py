@@ -107,6 +107,31 @@ def test_datasets_without_checksums_are_read(root, capsys):
     assert Dataset(root, check=True).frames == 64
 
 
+@pytest.mark.parametrize("file", [lerobot.TASKS, lerobot.INFO, lerobot.STATS])
+@pytest.mark.parametrize("content", [None, b"", b"PAR1"])
+def test_what_follows_from_records_is_made_again(root, file, content):
+    before = (root / file).read_bytes()
+    (root / file).unlink() if content is None else (root / file).write_bytes(content)
+    collect(settings(root))
+    assert (root / file).read_bytes() == before
+    Dataset(root).verify()
+
+
+def test_tasks_that_are_not_those_of_the_episodes_are_named(root):
+    (root / lerobot.TASKS).unlink()
+    with pytest.raises(DataError, match=r"tasks.parquet: expected the task of episode 0"):
+        Dataset(root).verify()
+    lerobot.write_tasks(root, lerobot.read_tasks(root) + ["a", "b", "c", "d"])
+    with pytest.raises(DataError, match=r"tasks.parquet: expected the task of episode 0"):
+        Dataset(root).verify()
+
+
+def test_a_missing_last_record_is_noticed(root):
+    (root / record_of(2)).unlink()
+    with pytest.raises(DataError, match="shards: expected records of 6 episodes, got 4"):
+        Dataset(root)
+
+
 def test_everything_is_on_the_disk_before_its_record(tmp_path, monkeypatch):
     """As it would have to be for a power cut at any moment to lose nothing that is recorded."""
     synced: set[str] = set()

@@ -73,12 +73,14 @@ def _frame(entry: dict[str, Any], folder: Path, where: str) -> PosedFrame:
     if "transform_matrix" not in entry:
         raise DataError(f"{where}: expected the key 'transform_matrix'; it is missing")
     pose = matrix_of(entry["transform_matrix"], where) @ FROM_OPENGL
-    depth = entry.get("depth_file_path")
+    depth = None
+    if entry.get("depth_file_path") is not None:
+        depth = folder / need_key(entry, "depth_file_path", str, where)
     return PosedFrame(
         _picture(folder, entry["file_path"]),
         pose,
         _lens(entry, where),
-        folder / depth if isinstance(depth, str) else None,
+        depth,
     )
 
 

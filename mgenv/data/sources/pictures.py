@@ -18,6 +18,9 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 """What Pillow raises on pictures that are cut short or are none."""
 
+LONGEST = 1000
+"""Focal length over the picture's side, from where on something else was meant."""
+
 SUPERSAMPLES = 4
 """Along a side of each pixel, where distortion is taken out."""
 
@@ -141,6 +144,11 @@ def square(
     )  # fmt: skip
     if not (0 < intrinsics.cx < 1 and 0 < intrinsics.cy < 1):
         raise DataError(f"{where}: expected its optical axis inside the picture; check intrinsics")
+    if not 0 < min(intrinsics.fx, intrinsics.fy) <= max(intrinsics.fx, intrinsics.fy) < LONGEST:
+        raise DataError(
+            f"{where}: expected focal lengths of less than {LONGEST} times the picture's side, "
+            f"got {intrinsics.fx:.4g} and {intrinsics.fy:.4g}"
+        )
     if any(lens.distortion):
         return _straightened(picture, lens, intrinsics, size), intrinsics
     pixels = np.asarray(picture, np.float32)[top : top + side, left : left + side]

@@ -175,6 +175,9 @@ def test_missing_keys_are_named(tmp_path, key):
         ({"fl_x": "wide"}, "'fl_x' to be int or float, got 'wide'"),
         ({"fl_x": -3}, "'fl_x' to be a finite number above 0"),
         ({"k3": 0.1}, "got k3 = 0.1"),
+        ({"w": 10**400}, "'w' to be a finite number above 0"),
+        ({"depth_file_path": 3}, "'depth_file_path' to be str, got 3"),
+        ({"frames": [{"file_path": "a", "transform_matrix": [[10**400] * 4] * 4}]}, "4×4 matrix"),
         ({"frames": [{"transform_matrix": []}]}, "frame 0: expected the key 'file_path'"),
         ({"frames": [{"file_path": "a.png"}]}, "frame 0: expected the key 'transform_matrix'"),
         ({"frames": [{"file_path": "a.png", "transform_matrix": [[1]]}]}, "4×4 matrix"),
@@ -207,3 +210,9 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "transforms.json").write_text("{")
     with pytest.raises(DataError, match="it is not JSON"):
         open_source(tmp_path)
+    (tmp_path / "transforms.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="it is not JSON"):
+        open_source(tmp_path)
+    write(tmp_path, walk(), {**LENS, "fl_x": 1e300})
+    with pytest.raises(DataError, match=r"frame_8.png: expected focal lengths of less than 1000"):
+        open_source(tmp_path).record(0)
