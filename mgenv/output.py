@@ -79,6 +79,8 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())  # else a power cut may leave the name without the content
         os.chmod(beside, 0o644)
         os.replace(beside, file)
     except OSError as error:

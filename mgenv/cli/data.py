@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mgenv.cli.console import make_table, positive
 from mgenv.data.dataset import Dataset
-from mgenv.data.shards import adopted
+from mgenv.data.records import adopted
 from mgenv.data.view import contact_sheet, path_plot
 from mgenv.output import prepare_file
 
@@ -19,6 +19,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("mgenv data", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     info = verbs.add_parser("info", help="what it holds")
+    info.add_argument("--check", action="store_true", help="compare files with their checksums")
     info.add_argument("--verify", action="store_true", help="decode all of it")
     view = verbs.add_parser("view", help="a contact sheet and a plot of the paths, as PNG")
     view.add_argument("--episodes", type=positive, default=8)
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> int:
     for verb in (info, view):
         verb.add_argument("folder", metavar="DIR")
     options = parser.parse_args(argv)
-    dataset = Dataset(options.folder)
+    dataset = Dataset(options.folder, check=getattr(options, "check", False))
     try:
         return _info(dataset, options) if options.verb == "info" else _view(dataset, options)
     finally:
@@ -55,10 +56,20 @@ def _info(dataset: Dataset, options: argparse.Namespace) -> int:
     console.print(make_table("episodes dropped", ("filter", "episodes"), rows))
     if len(dataset):
         console.print(f"first caption: {dataset.rows[0]['tasks'][0]}", soft_wrap=True)
+    if options.check:
+        console.print(_checked(dataset), soft_wrap=True)
     if options.verify:
         dataset.verify()
         console.print("every frame decodes, and every pose is rigid")
     return 0
+
+
+def _checked(dataset: Dataset) -> str:
+    """What the check of checksums, which is behind it, has proved."""
+    counts = [len(summary.files) for summary in adopted(dataset.root)]
+    if not sum(counts):
+        return "no checksums were recorded: nothing to compare"
+    return f"{sum(counts)} files of {len(counts)} shards have their checksums"
 
 
 def _view(dataset: Dataset, options: argparse.Namespace) -> int:

@@ -6,23 +6,31 @@ Pictures are decoded when they are asked for, and only those.
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mgenv.camera import Intrinsics
 from mgenv.data import lerobot
 from mgenv.data.episode import Captions, Episode
+from mgenv.data.open_files import OpenFiles
+from mgenv.data.records import RECORDS, adopted, check_files
 from mgenv.data.videos import VideoReader, to_metres
 from mgenv.errors import DataError, InvalidOptionError
 
-OPEN_FILES = 24
-"""Videos and tables that are kept open."""
+READER_BYTES, READER_FRAMES = 5 << 18, 12
+"""Memory that an open video takes, measured: so many bytes, and so many of its frames."""
+
+
+_CAPTIONS = [f"caption/{level}" for level in Captions.__dataclass_fields__]
+_ROW = {"episode_index", "length", "tasks", "dataset_from_index", "source", "recording"}
+_ROW |= {"data/chunk_index", "data/file_index", *_CAPTIONS}
+"""What must be known of an episode."""
 
 
 @dataclass
@@ -54,21 +62,20 @@ class Dataset:
 
     Args:
         root: its folder.
+        check: read all files and compare them with their checksums; sizes are always compared.
+        memory: bytes that open files may take; about 512 MiB by default. Shuffled windows of more
+            shards than fit are slower to read.
 
     Raises:
         DataError: it is missing, damaged, of another version, or its files do not agree.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, check: bool = False, memory: int | None = None) -> None:
         self.root = Path(root).expanduser()
-        self.info: dict[str, Any] = lerobot.read_json(self.root / lerobot.INFO)
-        if self.info.get("codebase_version") != lerobot.VERSION:
-            raise DataError(
-                f"{self.root / lerobot.INFO}: expected codebase_version {lerobot.VERSION!r}, "
-                f"got {self.info.get('codebase_version')!r}"
-            )
+        self.info = lerobot.read_info(self.root)
+        self._check_records(check)
         self.rows = self._read_episodes()
-        self._open: OrderedDict[tuple[str, int], Any] = OrderedDict()
+        self._open = OpenFiles(memory)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -107,7 +114,7 @@ class Dataset:
             bumped=table[lerobot.BUMPED],
             intrinsics=Intrinsics(fx=lens[0], fy=lens[1], cx=lens[2], cy=lens[3]),
             fps=self.info["fps"],
-            captions=Captions(*(row[f"caption/{n}"] for n in Captions.__dataclass_fields__)),
+            captions=Captions(*(row[name] for name in _CAPTIONS)),
             source=row["source"],
             name=row["recording"],
         )
@@ -127,7 +134,7 @@ class Dataset:
         """All that is no picture: (T,) or (T, n) by feature."""
         row = self.rows[self._checked(episode)]
         file = row["data/chunk_index"] * lerobot.CHUNK + row["data/file_index"]
-        table = self._kept("data", file, lambda: self._load_table(file))
+        table = self._open.get(("data", file), lambda: self._load_table(file)).columns
         start = row["dataset_from_index"] - int(table["index"][0])
         part = {name: values[start : start + row["length"]] for name, values in table.items()}
         ticks = np.arange(row["length"]) if start >= 0 else np.empty(0)
@@ -180,7 +187,14 @@ class Dataset:
         Raises:
             DataError: names the first file that does not hold what it should.
         """
+        tasks = lerobot.read_tasks(self.root)
         for number in range(len(self)):
+            named = {tasks[n] for n in set(self.columns(number)["task_index"]) if n < len(tasks)}
+            if named != set(self.rows[number]["tasks"]):
+                raise DataError(
+                    f"{self.root / lerobot.TASKS}: expected the task of episode {number}, "
+                    f"{self.rows[number]['tasks']}; got {named or 'none'}"
+                )
             try:
                 self.episode(number).check()
             except InvalidOptionError as error:
@@ -188,10 +202,7 @@ class Dataset:
 
     def close(self) -> None:
         """Close all files."""
-        for reader in self._open.values():
-            if isinstance(reader, VideoReader):
-                reader.close()
-        self._open.clear()
+        self._open.close()
 
     # -- helpers ---------------------------------------------------------------------------------
 
@@ -206,10 +217,6 @@ class Dataset:
             for index in generator.permutation(len(starts)):
                 episode, start = starts[index]
                 yield self._window(episode, start, *wanted, generator)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Other processes open the files for themselves."""
-        return self.__dict__ | {"_open": OrderedDict()}
 
     def _window(
         self,
@@ -238,11 +245,26 @@ class Dataset:
             caption=self.rows[episode]["tasks"][0],
         )
 
+    def _check_records(self, contents: bool) -> None:
+        """Prove that all shards are recorded, and their files as they were; others have none."""
+        recorded, total = 0, self.info["total_episodes"]
+        for summary in adopted(self.root):
+            check_files(self.root, summary, contents)
+            recorded += len(summary.episodes)
+        if 0 < recorded < total:
+            raise DataError(
+                f"{self.root / RECORDS}: expected records of {total} episodes, got {recorded}"
+            )
+
     def _read_episodes(self) -> list[dict[str, Any]]:
         """Rows of ``meta/episodes`` that ``info.json`` counts; their numbers must be theirs."""
         rows: list[dict[str, Any]] = []
         for file in sorted((self.root / "meta/episodes").glob("*/*.parquet")):
-            rows += lerobot.read_table(file).to_pylist()
+            table = lerobot.read_table(file)
+            missing = _ROW - set(table.column_names)
+            if missing:
+                raise DataError(f"{file}: expected the columns {sorted(missing)}")
+            rows += table.to_pylist()
         rows = rows[: self.info["total_episodes"]]
         numbers = [row["episode_index"] for row in rows]
         frames = sum(row["length"] for row in rows)
@@ -273,28 +295,48 @@ class Dataset:
         file = row[f"videos/{key}/chunk_index"] * lerobot.CHUNK + row[f"videos/{key}/file_index"]
         path = self.root / lerobot.place(lerobot.VIDEO, file, key)
         fps = self.info["fps"]
-        reader = self._kept(key, file, lambda: VideoReader(path, fps, layout))
+        height, width, channels = self.features[key]["shape"]
+        frame = height * width * max(channels, 2)
+        video = self._open.get((key, file), lambda: _Video(VideoReader(path, fps, layout), frame))
         start = round(row[f"videos/{key}/from_timestamp"] * fps)
-        return reader.read([start + tick for tick in ticks])
+        return video.reader.read([start + tick for tick in ticks])
 
-    def _load_table(self, file: int) -> dict[str, NDArray]:
+    def _load_table(self, file: int) -> _Table:
         path = self.root / lerobot.place(lerobot.DATA, file)
-        table = lerobot.read_table(path)
-        missing = set(lerobot.data_schema(self.features).names) - set(table.column_names)
+        table, schema = lerobot.read_table(path), lerobot.data_schema(self.features)
+        missing = set(schema.names) - set(table.column_names)
         if missing or table.num_rows == 0:
             raise DataError(f"{path}: expected rows with the columns {sorted(missing)}")
-        return {name: _array(table.column(name)) for name in table.column_names}
+        try:
+            table = table.select(schema.names).cast(schema)
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"{path}: expected the kinds of info.json; got: {error}") from error
+        return _Table({name: _array(table.column(name)) for name in table.column_names})
 
-    def _kept(self, key: str, file: int, make: Any) -> Any:
-        """An open file, from the last few."""
-        if (key, file) not in self._open:
-            self._open[key, file] = make()
-            if len(self._open) > OPEN_FILES:
-                _, oldest = self._open.popitem(last=False)
-                if isinstance(oldest, VideoReader):
-                    oldest.close()
-        self._open.move_to_end((key, file))
-        return self._open[key, file]
+
+class _Table:
+    """Columns in memory, as :class:`mgenv.data.open_files.Openable`."""
+
+    descriptors = 0
+
+    def __init__(self, columns: dict[str, NDArray]) -> None:
+        self.columns = columns
+        self.nbytes = sum(column.nbytes for column in columns.values())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Video:
+    """A video with frames of so many bytes, as :class:`mgenv.data.open_files.Openable`."""
+
+    descriptors = 1
+
+    def __init__(self, reader: VideoReader, frame: int) -> None:
+        self.reader, self.nbytes = reader, READER_BYTES + READER_FRAMES * frame
+
+    def close(self) -> None:
+        self.reader.close()
 
 
 def _array(column: Any) -> NDArray:

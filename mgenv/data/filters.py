@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.camera import MOTION_NAMES
+from mgenv.data.buttons import contradiction, has_buttons
 from mgenv.data.episode import Episode
 
 
@@ -21,7 +22,8 @@ class FilterConfig:
         static: share of ticks at which the picture stays the same.
         dark: share of pictures whose mean is below ``darkness`` of 255.
         jump, turn: [m] and [rad] from one tick to the next.
-        disagree: share of ticks at which action and motion differ though nothing was in the way.
+        disagree: share of ticks at which action and motion differ though nothing was in the way;
+            of games, of the ticks that tell.
     """
 
     stuck: float = 0.5
@@ -71,10 +73,11 @@ def is_static(episode: Episode, config: FilterConfig) -> bool:
 def disagrees(episode: Episode, config: FilterConfig) -> bool:
     """What was asked for is not what happened, though nothing was in the way.
 
-    Asked only of actions that are motions: the engine's, and those of robots.
+    Actions that are motions, the engine's and those of robots, must be what happens; games' buttons
+    (:mod:`mgenv.data.buttons`) must not be contradicted by it. Others are not compared.
     """
     if episode.action_names != MOTION_NAMES:
-        return False
+        return has_buttons(episode) and contradiction(episode) > config.disagree
     free = ~episode.bumped[:-1]
     off = np.abs(episode.action[:-1] - episode.motion[:-1]) > (0.05, 0.05, 0.05, 0.05, 0.05)
     return bool((off.any(1) & free).mean() > config.disagree) if len(free) else False

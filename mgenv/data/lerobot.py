@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from mgenv.camera import MOTION_NAMES, MOTION_SIZE
 from mgenv.data.episode import Episode
+from mgenv.data.sources.reading import need_key, need_number
 from mgenv.data.videos import LAYOUTS
 from mgenv.errors import DataError
 from mgenv.output import write_bytes, write_text
@@ -118,7 +119,8 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         DataError: it is missing or damaged; names the file.
     """
     try:
-        return pq.read_table(path, columns=columns)
+        with pq.ParquetFile(path) as file:  # a third of the time of pq.read_table
+            return file.read(columns=columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: expected a Parquet table; got: {error}") from error
 
@@ -136,8 +138,36 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON; got: {error}") from error
+
+
+def read_info(root: Path) -> dict[str, Any]:
+    """What ``info.json`` says, if it describes a dataset of cameras' walks.
+
+    Raises:
+        DataError: it is missing or damaged, of another version, or lacks something.
+    """
+    file = root / INFO
+    if not file.is_file():
+        raise DataError(
+            f"{file}: expected a LeRobotDataset {VERSION}, as `mgenv collect` writes it; there is "
+            "no such file"
+        )
+    info = read_json(file)
+    version = info.get("codebase_version") if isinstance(info, dict) else None
+    if version != VERSION:
+        raise DataError(f"{file}: expected codebase_version {VERSION!r}, got {version!r}")
+    for key in ("total_episodes", "total_frames", "total_tasks"):
+        need_number(info, key, str(file), above=-1)
+    need_number(info, "fps", str(file), above=0)
+    features = need_key(info, "features", dict, str(file))
+    for name in (IMAGE, POSE, LENS, MOTION, BUMPED, ACTION):
+        feature = need_key(features, name, dict, f"{file}, features")
+        for key, kind in (("dtype", str), ("shape", list)):
+            need_key(feature, key, kind, f"{file}, {name}")
+    need_key(features[ACTION], "names", list, f"{file}, {ACTION}")
+    return info
 
 
 def write_tasks(root: Path, tasks: list[str]) -> None:
@@ -161,6 +191,8 @@ def read_tasks(root: Path) -> list[str]:
     if not (root / TASKS).exists():
         return []
     table = read_table(root / TASKS)
+    if "__index_level_0__" not in table.column_names:
+        raise DataError(f"{root / TASKS}: expected texts of tasks, got {table.column_names}")
     return table.column("__index_level_0__").to_pylist()
 
 

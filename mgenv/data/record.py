@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mgenv.data import lerobot
+from mgenv.data.adopting import Adopter
 from mgenv.data.backends import BACKENDS, Job
 from mgenv.data.filters import FilterConfig
-from mgenv.data.shards import STAGING, Adopter, staged
+from mgenv.data.shards import STAGING, staged
 from mgenv.data.sources import SourceOptions, check_source, make_source
 from mgenv.data.videos import LAYOUTS
 from mgenv.errors import DataError, InvalidOptionError, UnknownNameError
@@ -197,7 +198,8 @@ def check(config: CollectConfig) -> None:
             raise UnknownNameError(kind, name, known)
     if config.colours == "yuv420p" and config.image_size % 2:
         raise InvalidOptionError(f"image_size: yuv420p is of even sizes, got {config.image_size}")
-    least = {"workers": 1, "shard_episodes": 1, "episode_frames": 2, "image_size": 8, "frames": 0}
+    least = {"workers": 1, "shard_episodes": 1, "episode_frames": 2, "image_size": 8}
+    least |= {"frames": 0, "seed": 0}
     for name, lowest in least.items():
         if getattr(config, name) < lowest:
             got = getattr(config, name)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mgenv.camera import DEFAULT_INTRINSICS, MOTION_NAMES
 from mgenv.data.episode import Captions, Episode
-from mgenv.data.sources import SourceOptions
+from mgenv.data.sources import SourceOptions, UnfitError
 
 STEP = 0.125
 
@@ -50,7 +50,7 @@ def make_episode(number: int, ticks: int, size: int, dark: bool = False) -> Epis
 class FakeSource:
     """``variant``: ``dark3`` makes every third episode black; ``die`` kills its process once.
 
-    ``finite`` has five episodes.
+    ``unfit4`` has every fourth episode unfit for a dataset; ``finite`` has five episodes.
     """
 
     name = "fake"
@@ -68,6 +68,8 @@ class FakeSource:
                 os.kill(os.getpid(), signal.SIGKILL)
         if variant == "disk" and number == 5:
             raise OSError(28, "No space left on device")
+        if variant == "unfit4" and number % 4 == 3:
+            raise UnfitError("expected another episode", "unfit")
         dark = variant == "black" or (variant == "dark3" and number % 3 == 0)
         return make_episode(number, options.episode_frames, options.image_size, dark)
 

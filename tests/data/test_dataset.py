@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from itertools import islice
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +16,7 @@ from mgenv.cli.main import main
 from mgenv.data import lerobot
 from mgenv.data.dataset import Dataset
 from mgenv.data.record import CollectConfig, collect
+from mgenv.data.records import RECORDS
 from mgenv.data.videos import VideoReader
 from mgenv.errors import DataError, InvalidOptionError
 from tests.data.fake_source import make_episode
@@ -171,6 +174,54 @@ def test_other_versions_are_refused(root):
         Dataset(root)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"features": None}, "'features' to be dict"),
+        ({"features": {}}, "expected the key 'observation.image'"),
+        ({"total_episodes": "6"}, "'total_episodes' to be int"),
+        ({"total_frames": -2}, "'total_frames' to be a finite number above -1"),
+        ({"fps": 0}, "'fps' to be a finite number above 0"),
+    ],
+)
+def test_descriptions_that_mean_nothing_are_named(root, change, said, capsys):
+    info = json.loads((root / "meta/info.json").read_text())
+    (root / "meta/info.json").write_text(json.dumps(info | change))
+    assert main(["data", "info", str(root)]) == 2
+    assert said in capsys.readouterr().err
+    (root / "meta/info.json").write_text("[1]")
+    with pytest.raises(DataError, match="info.json: expected codebase_version"):
+        Dataset(root)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [(lerobot.EPISODES, "columns"), (lerobot.DATA, "columns"), (lerobot.DATA, "kinds")],
+)
+def test_tables_of_another_schema_are_named(root, place, kind):
+    file = root / lerobot.place(place, 1)
+    table, name = pq.read_table(file), "length" if place == lerobot.EPISODES else lerobot.POSE
+    changed = table.drop_columns([name])
+    if kind == "kinds":
+        changed = changed.append_column(name, pa.array([[1.0] * 3] * len(table)))
+    pq.write_table(changed, file)
+    shutil.rmtree(root / RECORDS)
+    with pytest.raises(DataError, match="file-001.parquet: expected .*(columns|kinds)"):
+        Dataset(root).columns(2)
+
+
+def test_tables_of_other_writers_are_read(root):
+    """Lists of any length and numbers of twice the size, as other libraries write them."""
+    file = root / lerobot.place(lerobot.DATA, 1)
+    table, before = pq.read_table(file), Dataset(root).columns(2)
+    at = table.schema.get_field_index(lerobot.POSE)
+    loose = table.column(lerobot.POSE).cast(pa.list_(pa.float64()))
+    pq.write_table(table.set_column(at, lerobot.POSE, loose), file)
+    shutil.rmtree(root / RECORDS)
+    after = Dataset(root).columns(2)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
 def test_poses_that_are_not_rigid_are_found(root):
     file = root / "data/chunk-000/file-000.parquet"
     table = pq.read_table(file)
@@ -178,10 +229,9 @@ def test_poses_that_are_not_rigid_are_found(root):
     column[3, 0] += 0.5
     at = table.schema.get_field_index(lerobot.POSE)
     field = table.schema.field(at)
-    import pyarrow as pa
-
     changed = pa.FixedSizeListArray.from_arrays(pa.array(column.ravel()), 16)
     pq.write_table(table.set_column(at, field, changed), file)
+    shutil.rmtree(root / RECORDS)  # which know how long the file was
     with pytest.raises(DataError, match="tick 3"):
         Dataset(root).verify()
 

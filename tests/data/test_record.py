@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mgenv.data import record, shards
+from mgenv.data import lerobot, record, records, shards
 from mgenv.data.dataset import Dataset
 from mgenv.data.record import CollectConfig, collect
 from mgenv.errors import DataError, InvalidOptionError, OutputError, UnknownNameError
@@ -76,7 +76,7 @@ def test_what_is_dropped_is_counted_and_made_up_for(tmp_path):
     progress = collect(settings(tmp_path, variant="dark3"))
     assert progress.frames >= 96
     assert numbers(tmp_path) == [n for n in range(19) if n % 3][: progress.episodes]
-    dropped = sum(s.dropped.get("too dark", 0) for s in shards.adopted(tmp_path))
+    dropped = sum(s.dropped.get("too dark", 0) for s in records.adopted(tmp_path))
     assert dropped == progress.dropped["too dark"] >= 6
 
 
@@ -119,7 +119,7 @@ def test_killed_at_any_moment_and_begun_again(tmp_path, monkeypatch, step, call)
 
     module = {
         "record_shard": "mgenv.data.backends",
-        "_link": "mgenv.data.shards",
+        "_link": "mgenv.data.adopting",
         "write_table": "mgenv.data.lerobot",
         "write_json": "mgenv.data.lerobot",
         "rmtree": "shutil",
@@ -199,7 +199,7 @@ def test_a_shard_that_was_half_adopted_leaves_nothing(tmp_path, monkeypatch):
     class Killed(BaseException):
         pass
 
-    real = shards.lerobot.write_json
+    real = lerobot.write_json
 
     def dies(path, value):
         if path.name == "shard-000001.json":
@@ -207,7 +207,7 @@ def test_a_shard_that_was_half_adopted_leaves_nothing(tmp_path, monkeypatch):
         real(path, value)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.lerobot, "write_json", dies)
+        patch.setattr(lerobot, "write_json", dies)
         with pytest.raises(Killed):
             collect(settings(tmp_path))
     assert len(list(tmp_path.glob("data/*/*.parquet"))) == 2
@@ -260,6 +260,7 @@ def test_other_settings_are_refused(tmp_path):
         ({"workers": 0}, InvalidOptionError, "workers"),
         ({"image_size": 33, "colours": "yuv420p"}, InvalidOptionError, "even"),
         ({"frames": -1}, InvalidOptionError, "frames"),
+        ({"seed": -1}, InvalidOptionError, "seed"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_before_any_work(tmp_path, change, error, named):
@@ -290,3 +291,9 @@ def test_ray_makes_the_same_dataset_though_a_worker_is_killed(tmp_path, monkeypa
 def test_errors_of_a_worker_come_through(tmp_path):
     with pytest.raises(DataError, match="No space left"):
         collect(settings(tmp_path, variant="disk", workers=2))
+
+
+def test_unfit_episodes_are_counted_by_workers_too(tmp_path):
+    progress = collect(settings(tmp_path, variant="unfit4", workers=2))
+    assert progress.dropped == {"unfit": 3} and progress.frames == 96
+    assert numbers(tmp_path) == [n for n in range(15) if n % 4 != 3]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from mgenv.data.sources.base import Source, SourceOptions
+from mgenv.data.sources.base import Source, SourceOptions, UnfitError
 from mgenv.errors import UnknownNameError
 
 SOURCES = {
@@ -64,4 +64,4 @@ def check_source(name: str) -> None:
         raise UnknownNameError("source", name, SOURCES)
 
 
-__all__ = ["SOURCES", "Source", "SourceOptions", "check_source", "make_source"]
+__all__ = ["SOURCES", "Source", "SourceOptions", "UnfitError", "check_source", "make_source"]

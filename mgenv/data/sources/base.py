@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mgenv.data.episode import Episode
+from mgenv.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,21 @@ class SourceOptions:
     variant: str = ""
 
 
+class UnfitError(DataError):
+    """An episode that cannot be with others of its source; it is counted, and the rest goes on.
+
+    Attributes:
+        fault: what it is counted under.
+    """
+
+    def __init__(self, message: str, fault: str) -> None:
+        super().__init__(message, fault)
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
 class Source(Protocol):
     """Records episodes by number: the same number gives the same episode, in any process.
 
@@ -49,6 +65,7 @@ class Source(Protocol):
         Raises:
             DataError: what it is made from is missing or damaged; names the file and what was
                 expected.
+            UnfitError: it cannot be in one dataset with the others.
         """
         ...
 

@@ -7,7 +7,7 @@ pictures are cropped to the middle square and averaged down, and motions are rea
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mgenv.data.episode import Episode, check_rigid
-from mgenv.data.sources.base import SourceOptions
+from mgenv.data.sources.base import SourceOptions, UnfitError
 from mgenv.data.sources.captioning import make_captioner
 from mgenv.data.sources.pictures import Lens, depth_as, read_depth, read_picture, square
+from mgenv.data.sources.rates import thinned, usual_rate
 from mgenv.errors import ClosedError, DataError, InvalidOptionError
 
 SHORTEST = 2
 """Frames of the shortest episode: one alone has no motion."""
+SLOWER = "slower than the others"
+"""What episodes are counted under that have too few frames a second."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,17 @@ class Recording:
     depth_unit: float = 1e-3
     depth_lens: Lens | None = None
 
-    def pictures(self, indices: range) -> Iterator[Image.Image]:
+    @property
+    def posed(self) -> int:
+        """How many frames have poses."""
+        return sum(frame is not None for frame in self.frames)
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether any frame has."""
+        return any(frame is not None and frame.depth is not None for frame in self.frames)
+
+    def pictures(self, indices: Sequence[int]) -> Iterator[Image.Image]:
         """The pictures of those frames, in order."""
         for index in indices:
             frame = self.frames[index]
@@ -76,6 +89,11 @@ class FootageSource(ABC):
     Footage is cut into pieces of ``episode_frames``, and wherever a pose is missing or the lens
     changes; pieces of a single frame are left out. An episode is named after its recording and the
     number of its first frame.
+
+    Recordings may differ in what a dataset must have in common. Its rate is that of most frames: of
+    faster recordings the nearest frames are taken, and slower ones are not recorded
+    (:class:`mgenv.data.sources.UnfitError`). If any recording has depth, it is 0, unknown, in those
+    that have none.
     """
 
     name = ""
@@ -88,11 +106,12 @@ class FootageSource(ABC):
         self.options = options
         self._caption = make_captioner(options.captions)
         self._closed = False
-        self._pieces: list[tuple[Recording, range]] = []
-        for recording in self.recordings():
+        recordings = list(self.recordings())
+        for recording in recordings:
             _check(recording)
-            pieces = pieces_of(recording.frames, options.episode_frames)
-            self._pieces += [(recording, piece) for piece in pieces]
+        self._rate = usual_rate((r.fps, r.posed) for r in recordings)
+        self._pieces = [(r, p) for r in recordings for p in self._cut(r)]
+        self._has_depth = any(recording.has_depth for recording, _ in self._pieces)
         if not self._pieces:
             raise DataError(
                 f"{options.path}: expected at least {SHORTEST} frames in a row with poses and the "
@@ -113,6 +132,7 @@ class FootageSource(ABC):
 
         Raises:
             DataError: a file is missing or damaged.
+            UnfitError: its recording is slower than the others.
             InvalidOptionError: there is no such episode.
         """
         if self._closed:
@@ -123,13 +143,28 @@ class FootageSource(ABC):
                 f"got {number}"
             )
         recording, piece = self._pieces[number]
+        if recording.fps < self._rate:
+            raise UnfitError(
+                f"{recording.file}: expected at least {self._rate} frames a second, as most of "
+                f"{self.options.path} has, got {recording.fps}",
+                SLOWER,
+            )
         return self._episode(recording, piece)
 
     def close(self) -> None:
         """Record no more."""
         self._closed = True
 
-    def _episode(self, recording: Recording, piece: range) -> Episode:
+    def _cut(self, recording: Recording) -> list[list[int]]:
+        """The frames of each episode of a recording, at the common rate if it is that fast."""
+        kept = list(range(len(recording.frames)))
+        if recording.fps > self._rate:
+            kept = thinned(len(kept), recording.fps, self._rate)
+        frames = [recording.frames[index] for index in kept]
+        pieces = pieces_of(frames, self.options.episode_frames)
+        return [kept[piece.start : piece.stop] for piece in pieces]
+
+    def _episode(self, recording: Recording, piece: list[int]) -> Episode:
         frames = [frame for i in piece if (frame := recording.frames[i]) is not None]
         size = self.options.image_size
         shots = [
@@ -143,18 +178,18 @@ class FootageSource(ABC):
                     f"{frame.image}: expected the shape of the pictures before it, got another"
                 )
         pose = np.stack([frame.pose for frame in frames]).astype(np.float32)
-        depths = _depths(recording, frames)
+        depths = _depths(recording, frames) if self._has_depth else None
         rgb = np.stack([rgb for rgb, _ in shots])
         return Episode.watched(
             rgb,
             pose,
             intrinsics=intrinsics,
             source=self.name,
-            name=f"{recording.name}-{piece.start:06d}",
+            name=f"{recording.name}-{piece[0]:06d}",
             depth=None if depths is None else np.stack([
                 depth_as(depth, lens, intrinsics, size) for depth, lens in depths
             ]),
-            fps=recording.fps,
+            fps=self._rate,
             captions=self._caption(recording.name, rgb),
         )  # fmt: skip
 
@@ -192,10 +227,8 @@ def _check(recording: Recording) -> None:
 
 def _depths(
     recording: Recording, frames: list[PosedFrame]
-) -> list[tuple[NDArray[np.float32], Lens]] | None:
-    """Each frame's depth and the lens that measured it; None if no frame has any."""
-    if all(frame.depth is None for frame in frames):
-        return None
+) -> list[tuple[NDArray[np.float32], Lens]]:
+    """Each frame's depth, 0 where it has none, and the lens that measured it."""
     unknown = np.zeros((1, 1), np.float32)
     unit = recording.depth_unit
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -66,17 +66,19 @@ class FramesSource(FootageSource):
 class VideoRecording(Recording):
     """Footage whose frames all lie in one video."""
 
-    def pictures(self, indices: range) -> Iterator[Image.Image]:
+    def pictures(self, indices: Sequence[int]) -> Iterator[Image.Image]:
         """Decode from the start, which is exact for any codec."""
         video = next(frame.image for frame in self.frames if frame is not None)
+        wanted, end = set(indices), indices[-1] + 1
         count = 0
-        for picture in islice(_decoded(video), indices.start, indices.stop):
+        for picture in islice(_decoded(video), end):
+            if count in wanted:
+                yield picture
             count += 1
-            yield picture
-        if count < len(indices):
+        if count < end:
             raise DataError(
                 f"{video}: expected {len(self.frames)} frames, as {FILE} has poses; "
-                f"it ends after {indices.start + count}"
+                f"it ends after {count}"
             )
 
 

@@ -30,8 +30,8 @@ class NerfstudioSource(FootageSource):
 
         scene/transforms.json       fl_x, fl_y, cx, cy, w, h: of all frames or in each of them
         scene/images/frame_00001.png   as ``file_path`` says; else from images_2, _4 or _8
-        scene/depth/frame_00001.png    as ``depth_file_path`` says, where there is one: 16 bits,
-                                       of ``depth_unit_scale_factor`` metres (default 0.001)
+        scene/depth/frame_00001.png    as ``depth_file_path`` says, where there is one: 16 bits or
+                                       .npy, of ``depth_unit_scale_factor`` metres (default 0.001)
 
     ``transform_matrix`` is camera-to-world in OpenGL's axes; the world's z is up. Frames come in
     the order of their file names. Distortion (k1, k2, p1, p2) is taken out. Scans by structure from
@@ -73,12 +73,14 @@ def _frame(entry: dict[str, Any], folder: Path, where: str) -> PosedFrame:
     if "transform_matrix" not in entry:
         raise DataError(f"{where}: expected the key 'transform_matrix'; it is missing")
     pose = matrix_of(entry["transform_matrix"], where) @ FROM_OPENGL
-    depth = entry.get("depth_file_path")
+    depth = None
+    if entry.get("depth_file_path") is not None:
+        depth = folder / need_key(entry, "depth_file_path", str, where)
     return PosedFrame(
         _picture(folder, entry["file_path"]),
         pose,
         _lens(entry, where),
-        folder / depth if isinstance(depth, str) else None,
+        depth,
     )
 
 

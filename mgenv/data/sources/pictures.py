@@ -18,6 +18,9 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 """What Pillow raises on pictures that are cut short or are none."""
 
+LONGEST = 1000
+"""Focal length over the picture's side, from where on something else was meant."""
+
 SUPERSAMPLES = 4
 """Along a side of each pixel, where distortion is taken out."""
 
@@ -82,24 +85,37 @@ def read_picture(path: Path) -> Image.Image:
 
 
 def read_depth(path: Path, unit: float) -> NDArray[np.float32]:
-    """A 16-bit depth map (H, W) in metres, 0 where unknown.
+    """A depth map (H, W) in metres, 0 where unknown (nothing, not finite, or below 0).
 
     Args:
-        path: of the picture.
+        path: of a picture of 16 bits, or of an array of any numbers, .npy.
         unit: metres of one count.
     """
     need_path(path, "a depth map")
+    array = path.suffix.lower() == ".npy"
     try:
-        with Image.open(path) as picture:
-            counts = np.array(picture)
+        counts = _array_of(path) if array else _counts_of(path)
     except DAMAGE as error:
         raise DataError(f"{path}: expected a whole depth map; it is damaged ({error})") from error
-    if counts.ndim != 2 or counts.dtype.itemsize < 2:
+    if counts.ndim != 2 or counts.dtype.itemsize < 2 or counts.dtype.kind not in "iuf":
+        wanted = "an array (H, W) of numbers" if array else "one channel of 16 bits"
         raise DataError(
-            f"{path}: expected a depth map of one channel of 16 bits, got "
-            f"{counts.dtype} of shape {counts.shape}"
+            f"{path}: expected a depth map of {wanted}, got {counts.dtype} of shape {counts.shape}"
         )
-    return (counts * unit).astype(np.float32)
+    depth = counts.astype(np.float64) * unit
+    return np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
+
+
+def _counts_of(path: Path) -> NDArray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def _array_of(path: Path) -> NDArray:
+    """The array of a .npy file, which is never unpickled; (H, W, 1) as (H, W)."""
+    with open(path, "rb") as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+    return array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
 
 
 def square(
@@ -128,6 +144,11 @@ def square(
     )  # fmt: skip
     if not (0 < intrinsics.cx < 1 and 0 < intrinsics.cy < 1):
         raise DataError(f"{where}: expected its optical axis inside the picture; check intrinsics")
+    if not 0 < min(intrinsics.fx, intrinsics.fy) <= max(intrinsics.fx, intrinsics.fy) < LONGEST:
+        raise DataError(
+            f"{where}: expected focal lengths of less than {LONGEST} times the picture's side, "
+            f"got {intrinsics.fx:.4g} and {intrinsics.fy:.4g}"
+        )
     if any(lens.distortion):
         return _straightened(picture, lens, intrinsics, size), intrinsics
     pixels = np.asarray(picture, np.float32)[top : top + side, left : left + side]

@@ -104,9 +104,10 @@ def read_matrix(path: Path, what: str) -> NDArray[np.float64]:
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """A JSON file whose outermost is an object."""
+    text = read_text(path, what)
     try:
-        content = json.loads(read_text(path, what))
-    except ValueError as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected {what}; it is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object, got {type(content).__name__}")
@@ -130,7 +131,10 @@ def need_number(
     """``content[key]``, if it is a finite number above a limit; ``default`` where it is missing."""
     if default is not None and key not in content:
         return float(default)
-    value = float(need_key(content, key, (int, float), where))
+    try:
+        value = float(need_key(content, key, (int, float), where))
+    except OverflowError:
+        value = math.inf
     if not math.isfinite(value) or value <= above:
         limit = f" above {above:g}" if above > -math.inf else ""
         raise DataError(f"{where}: expected {key!r} to be a finite number{limit}, got {value}")
@@ -141,7 +145,7 @@ def matrix_of(value: object, where: str) -> NDArray[np.float64]:
     """Nested lists as a (4, 4) matrix."""
     try:
         matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}: expected a 4×4 matrix of numbers ({error})") from error
     if matrix.shape != (4, 4):
         raise DataError(f"{where}: expected a 4×4 matrix, got shape {matrix.shape}")

@@ -9,10 +9,13 @@ import av
 import numpy as np
 import pytest
 
-from mgenv.data.sources import SourceOptions, make_source
+from mgenv.data.dataset import Dataset
+from mgenv.data.record import CollectConfig, collect
+from mgenv.data.sources import SourceOptions, UnfitError, make_source
 from mgenv.errors import DataError, InvalidOptionError
 from tests.data.sources.room import CX, CY, FX, FY, HEIGHT, SIZE, WIDTH, check, draw, save, walk
 from tests.data.sources.test_nerfstudio import opengl
+from tests.data.sources.test_nerfstudio import write as write_transforms
 
 PIXELS = {"fx": FX, "fy": FY, "cx": CX, "cy": CY, "width": WIDTH, "height": HEIGHT}
 SHARES = {"fx": FX / WIDTH, "fy": FY / HEIGHT, "cx": CX / WIDTH, "cy": CY / HEIGHT}
@@ -30,7 +33,7 @@ def write(folder, truth, convention="opencv", intrinsics=PIXELS, place="images",
     content = {"intrinsics": intrinsics, "convention": convention, "fps": 12, **more}
     content["poses"] = [pose.tolist() for pose in poses]
     pictures = [draw(pose)[0] for pose in truth]
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     if place.endswith(".mp4"):
         film(folder / place, pictures)
     else:
@@ -77,6 +80,50 @@ def test_a_video_comes_back_as_the_walk_from_any_frame(tmp_path):
     source = open_source(tmp_path / "walk.mp4", episode_frames=4)
     check(source.record(1), truth[4:], noise=4.0)
     check(source.record(0), truth[:4], noise=4.0)
+
+
+@pytest.mark.parametrize("place", ["images", "walk.mp4"])
+def test_faster_recordings_are_thinned_to_the_rate_of_most_frames(tmp_path, place):
+    truth = walk(9)
+    write(tmp_path / "a", truth, fps=12)
+    write(tmp_path / "b", truth[:8], fps=18, place=place)
+    source = open_source(tmp_path, episode_frames=3)
+    episodes = [source.record(number) for number in range(5)]
+    assert {episode.fps for episode in episodes} == {12} and source.count == 5
+    noise = 4.0 if place.endswith(".mp4") else 1.0
+    for episode, frames in zip(episodes[3:], ([0, 2, 3], [4, 6]), strict=False):  # of b
+        check(episode, truth[frames], noise=noise)
+    assert episodes[4].name == "b-000004"
+
+
+def test_slower_recordings_are_counted_and_the_rest_goes_on(tmp_path):
+    write(tmp_path / "in" / "a", walk(7), fps=5)
+    write(tmp_path / "in" / "b", walk(9), fps=12)
+    write(tmp_path / "in" / "c", walk(9), fps=12)
+    with pytest.raises(UnfitError, match=r"a/poses.json: expected at least 12 frames.*got 5"):
+        open_source(tmp_path / "in").record(0)
+    progress = gather(tmp_path)
+    assert progress.dropped == {"slower than the others": 1}
+    assert [row["recording"] for row in Dataset(tmp_path / "out").rows] == ["b-000000", "c-000000"]
+
+
+def test_depth_is_unknown_where_others_have_it(tmp_path):
+    write(tmp_path / "in" / "a", walk(9), fps=30)
+    scans = tmp_path / "in" / "a", tmp_path / "in" / "b"
+    write_transforms(scans[1], walk(6), depth_unit=1e-3)
+    write_transforms(scans[0], walk(6))
+    gather(tmp_path, source="nerfstudio")
+    first, second = (Dataset(tmp_path / "out").depth(number, range(6)) for number in (0, 1))
+    assert first is not None and not first.any() and second is not None and second.all()
+
+
+def gather(folder, source="frames"):
+    return collect(
+        CollectConfig(
+            source=source, path=str(folder / "in"), out=str(folder / "out"), frames=0,
+            image_size=SIZE, shard_episodes=2,
+        )
+    )  # fmt: skip
 
 
 def test_a_pose_of_null_parts_the_recording(tmp_path):

@@ -58,6 +58,59 @@ def test_depth_is_read_in_its_unit(tmp_path, unit):
     check(source.record(0), truth, depth=0.03)
 
 
+@pytest.mark.parametrize(("unit", "kind"), [(1e-3, np.float32), (1.0, np.float64), (2e-3, int)])
+def test_depth_in_arrays_is_read_in_the_same_unit(tmp_path, unit, kind):
+    """As nerfstudio does: what counts of pictures are, numbers of arrays are, too."""
+    truth = walk()
+    write(tmp_path, truth, depth_unit=unit)
+    as_arrays(tmp_path, truth, lambda depth: (depth / unit).astype(kind)[..., None])
+    check(open_source(tmp_path).record(0), truth, depth=0.03)
+
+
+def as_arrays(folder, truth, change):
+    """Depth maps as .npy, whatever they were."""
+    content = json.loads((folder / "transforms.json").read_text())
+    for frame in content["frames"]:
+        tick = int(frame["depth_file_path"].split("/")[1].removesuffix(".png"))
+        frame["depth_file_path"] = f"depth/{tick}.npy"
+        np.save(folder / "depth" / f"{tick}.npy", change(draw(truth[tick])[1]))
+    (folder / "transforms.json").write_text(json.dumps(content))
+
+
+def test_what_arrays_do_not_know_is_0(tmp_path):
+    truth = walk()
+
+    def change(depth):
+        depth[: HEIGHT // 3] = np.nan
+        depth[HEIGHT // 3 : HEIGHT // 2] = np.inf
+        depth[-HEIGHT // 4 :] = -1.0
+        return depth * 1e3
+
+    write(tmp_path, truth, depth_unit=1e-3)
+    as_arrays(tmp_path, truth, change)
+    depth = open_source(tmp_path).record(0).depth
+    assert depth is not None and np.isfinite(depth).all()
+    assert not depth[:, : SIZE // 2 - 1].any() and not depth[:, -SIZE // 4 + 1 :].any()
+    assert (depth[:, SIZE // 2 + 1 : -SIZE // 4 - 1] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\x93NUMPY\x01\x00", "damaged"), (b"PK", "damaged"), (np.zeros((2, 3, 3)), "an array"),
+     (np.array([["a"]]), "an array"), (np.array([[{}]], object), "damaged")],
+)  # fmt: skip
+def test_arrays_that_are_no_depth_are_named(tmp_path, content, said):
+    truth = walk()
+    write(tmp_path, truth, depth_unit=1e-3)
+    as_arrays(tmp_path, truth, lambda depth: depth)
+    if isinstance(content, bytes):
+        (tmp_path / "depth" / "2.npy").write_bytes(content)
+    else:
+        np.save(tmp_path / "depth" / "2.npy", content)
+    with pytest.raises(DataError, match=f"2.npy: expected .*{said}"):
+        open_source(tmp_path).record(0)
+
+
 BENDS = {"barrel": (-0.15, 0.12, 0, 0), "across": (0, 0, 0, 0.03), "down": (0, 0, -0.03, 0)}
 
 
@@ -122,6 +175,9 @@ def test_missing_keys_are_named(tmp_path, key):
         ({"fl_x": "wide"}, "'fl_x' to be int or float, got 'wide'"),
         ({"fl_x": -3}, "'fl_x' to be a finite number above 0"),
         ({"k3": 0.1}, "got k3 = 0.1"),
+        ({"w": 10**400}, "'w' to be a finite number above 0"),
+        ({"depth_file_path": 3}, "'depth_file_path' to be str, got 3"),
+        ({"frames": [{"file_path": "a", "transform_matrix": [[10**400] * 4] * 4}]}, "4×4 matrix"),
         ({"frames": [{"transform_matrix": []}]}, "frame 0: expected the key 'file_path'"),
         ({"frames": [{"file_path": "a.png"}]}, "frame 0: expected the key 'transform_matrix'"),
         ({"frames": [{"file_path": "a.png", "transform_matrix": [[1]]}]}, "4×4 matrix"),
@@ -154,3 +210,9 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "transforms.json").write_text("{")
     with pytest.raises(DataError, match="it is not JSON"):
         open_source(tmp_path)
+    (tmp_path / "transforms.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="it is not JSON"):
+        open_source(tmp_path)
+    write(tmp_path, walk(), {**LENS, "fl_x": 1e300})
+    with pytest.raises(DataError, match=r"frame_8.png: expected focal lengths of less than 1000"):
+        open_source(tmp_path).record(0)
