@@ -43,13 +43,15 @@ class Layout:
 
 
 _SEEKABLE = {"g": str(KEY_EVERY)}
-_H264 = _SEEKABLE | {"preset": "veryfast", "tune": "fastdecode", "bf": "0"}
-"""Made for fast decoding, which also doubles the speed of encoding, for 7 % more bytes."""
+_H264 = _SEEKABLE | {"preset": "ultrafast", "tune": "fastdecode", "bf": "0"}
+"""Made for speed: at the same ``crf`` files are 1.7 times those of ``veryfast``, and 4 dB nearer."""
+_FFV1 = _SEEKABLE | {"slices": "1"}
+"""Small pictures are stored in fewer bytes as one piece."""
 LAYOUTS = {
     "rgb": Layout("libx264rgb", "rgb24", "rgb24", _H264 | {"crf": "12"}),
     "yuv420p": Layout("libx264", "yuv420p", "rgb24", _H264 | {"crf": "12"}),
-    "depth": Layout("ffv1", "gray16le", "gray16le", _SEEKABLE),
-    "labels": Layout("ffv1", "gray", "gray", _SEEKABLE),
+    "depth": Layout("ffv1", "gray16le", "gray16le", _FFV1),
+    "labels": Layout("ffv1", "gray", "gray", _FFV1),
 }
 """``yuv420p`` is for players that know nothing else: colours have half the resolution."""
 

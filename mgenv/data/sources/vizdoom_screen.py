@@ -83,7 +83,7 @@ class Screen:
         game.set_available_game_variables([variables[name] for name in VARIABLES])
         for part in ("hud", "weapon", "crosshair", "messages", "screen_flashes"):
             getattr(game, f"set_render_{part}")(False)
-        game.set_automap_render_textures(False)  # for which every map would get new nodes at its start
+        game.set_automap_render_textures(False)  # they would get every map new nodes
         game.set_window_visible(False)
 
     def read(self, state: Any) -> Observation:
