@@ -55,9 +55,20 @@ def close_source() -> None:
         _held.popitem()[1].close()
 
 
-def _begin_worker(parent: int) -> None:
+def _context() -> Any:
+    """Begins workers from a process that has imported what they need, once for all pools.
+
+    It ends with this process.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _begin_worker() -> None:
     """Close the source at the end, and end with the process that began this one."""
     Finalize(None, close_source, exitpriority=10)
+    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -126,9 +137,8 @@ class LocalBackend:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self.workers,
-                mp_context=multiprocessing.get_context("spawn"),
+                mp_context=_context(),
                 initializer=_begin_worker,
-                initargs=(os.getpid(),),
             )
         try:
             return self._pool, self._pool.submit(run_job, job, self._threads)
