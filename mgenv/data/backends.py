@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from mgenv.errors import DataError, MgenvError
 
 TRIES = 3
 """How often a shard is begun before its worker's death is an error."""
+ENDING = 2.0
+"""Seconds that a worker may take to close its source once nobody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,16 @@ def _context() -> Any:
 
 
 def _begin_worker() -> None:
-    """Close the source at the end, and end with the process that began this one."""
+    """Close the source at the end, and end with the process that asked for this one."""
     Finalize(None, close_source, exitpriority=10)
-    parent = os.getppid()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
+        parent.join()
+        closing = threading.Thread(target=close_source, daemon=True)
+        closing.start()
+        closing.join(ENDING)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
