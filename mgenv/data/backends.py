@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,8 +23,8 @@ from mgenv.errors import DataError, MgenvError
 
 TRIES = 3
 """How often a shard is begun before its worker's death is an error."""
-ENDING = 2.0
-"""Seconds that a worker may take to close its source once nobody waits for it."""
+ENDING = 20
+"""Seconds that a worker may take to finish its shard and close once nobody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Job:
 
 _held: dict[tuple[str, SourceOptions], Source] = {}
 """A worker keeps its source from shard to shard."""
+_recording = threading.Lock()
 
 
 def _source(name: str, options: SourceOptions) -> Source:
@@ -74,9 +76,9 @@ def _begin_worker() -> None:
 
     def watch() -> None:
         parent.join()
-        closing = threading.Thread(target=close_source, daemon=True)
-        closing.start()
-        closing.join(ENDING)
+        signal.alarm(ENDING)
+        with _recording:
+            close_source()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -91,8 +93,9 @@ def run_job(job: Job, threads: int | None = None) -> None:
     if staged(Path(job.root), job.first, job.last).exists():
         return
     try:
-        source = _source(job.source, job.options)
-        record_shard(Path(job.root), source, job.first, job.last, job.filters, job.colours)
+        with _recording:
+            source = _source(job.source, job.options)
+            record_shard(Path(job.root), source, job.first, job.last, job.filters, job.colours)
     except (MgenvError, ModuleNotFoundError):
         raise
     except Exception as error:  # noqa: BLE001 - of whatever kind, it must reach other processes
