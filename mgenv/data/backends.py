@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
-import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ from mgenv.errors import DataError, MgenvError
 
 TRIES = 3
 """How often a shard is begun before its worker's death is an error."""
+ENDING = 20
+"""Seconds that a worker may take to finish its shard and close once nobody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Job:
 
 _held: dict[tuple[str, SourceOptions], Source] = {}
 """A worker keeps its source from shard to shard."""
+_recording = threading.Lock()
 
 
 def _source(name: str, options: SourceOptions) -> Source:
@@ -55,13 +58,27 @@ def close_source() -> None:
         _held.popitem()[1].close()
 
 
-def _begin_worker(parent: int) -> None:
-    """Close the source at the end, and end with the process that began this one."""
+def _context() -> Any:
+    """Begins workers from a process that has imported what they need, once for all pools.
+
+    It ends with this process.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _begin_worker() -> None:
+    """Close the source at the end, and end with the process that asked for this one."""
     Finalize(None, close_source, exitpriority=10)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
+        parent.join()
+        signal.alarm(ENDING)
+        with _recording:
+            close_source()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -76,8 +93,9 @@ def run_job(job: Job, threads: int | None = None) -> None:
     if staged(Path(job.root), job.first, job.last).exists():
         return
     try:
-        source = _source(job.source, job.options)
-        record_shard(Path(job.root), source, job.first, job.last, job.filters, job.colours)
+        with _recording:
+            source = _source(job.source, job.options)
+            record_shard(Path(job.root), source, job.first, job.last, job.filters, job.colours)
     except (MgenvError, ModuleNotFoundError):
         raise
     except Exception as error:  # noqa: BLE001 - of whatever kind, it must reach other processes
@@ -126,9 +144,8 @@ class LocalBackend:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self.workers,
-                mp_context=multiprocessing.get_context("spawn"),
+                mp_context=_context(),
                 initializer=_begin_worker,
-                initargs=(os.getpid(),),
             )
         try:
             return self._pool, self._pool.submit(run_job, job, self._threads)

@@ -7,6 +7,7 @@ their hue. Frame n lies at n / fps seconds; every ``KEY_EVERY``-th can be reache
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -43,19 +44,21 @@ class Layout:
 
 
 _SEEKABLE = {"g": str(KEY_EVERY)}
-_H264 = _SEEKABLE | {"preset": "veryfast", "tune": "fastdecode", "bf": "0"}
-"""Made for fast decoding, which also doubles the speed of encoding, for 7 % more bytes."""
+_H264 = _SEEKABLE | {"preset": "ultrafast", "tune": "fastdecode", "bf": "0"}
+"""Made for speed: at one ``crf`` files are 1.7 times those of ``veryfast``, and 4 dB better."""
+_FFV1 = _SEEKABLE | {"slices": "1"}
+"""Small pictures are stored in fewer bytes as one piece."""
 LAYOUTS = {
     "rgb": Layout("libx264rgb", "rgb24", "rgb24", _H264 | {"crf": "12"}),
     "yuv420p": Layout("libx264", "yuv420p", "rgb24", _H264 | {"crf": "12"}),
-    "depth": Layout("ffv1", "gray16le", "gray16le", _SEEKABLE),
-    "labels": Layout("ffv1", "gray", "gray", _SEEKABLE),
+    "depth": Layout("ffv1", "gray16le", "gray16le", _FFV1),
+    "labels": Layout("ffv1", "gray", "gray", _FFV1),
 }
 """``yuv420p`` is for players that know nothing else: colours have half the resolution."""
 
 
 class VideoWriter:
-    """Writes one file, frame after frame.
+    """Writes one file, frame after frame, in a thread beside its caller.
 
     Args:
         size: height and width.
@@ -74,9 +77,37 @@ class VideoWriter:
         self._stream.time_base = Fraction(1, fps)
         self._stream.codec_context.thread_count = 1
         self._stream.options = dict(self.layout.options)
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def write(self, frames: NDArray) -> None:
-        """Append frames (T, H, W, 3) or (T, H, W)."""
+        """Append frames (T, H, W, 3) or (T, H, W), once those before are; they must not change.
+
+        Raises:
+            OutputError: those before could not be written.
+        """
+        self._wait()
+        self._writing = self._thread.submit(self._append, frames)
+
+    def close(self) -> None:
+        """Finish the file.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        self._wait()
+        self._thread.shutdown()
+        self._mux(None)
+        try:
+            self._file.close()
+        except OSError as error:
+            raise OutputError(f"Expected to write {self.path}; got: {error}.") from error
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+
+    def _append(self, frames: NDArray) -> None:
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(frame), format=self.layout.array
@@ -84,14 +115,6 @@ class VideoWriter:
             picture.pts = self.count
             self._mux(picture)
             self.count += 1
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._mux(None)
-        try:
-            self._file.close()
-        except OSError as error:
-            raise OutputError(f"Expected to write {self.path}; got: {error}.") from error
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
         try:

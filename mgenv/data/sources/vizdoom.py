@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import signal
 import tempfile
-import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +39,6 @@ SLACK = 0.04
 """Map units a tick that a motion may lack without anything being in the way."""
 WAKING_TICKS, SETTLING_TICKS = 8, 8
 """Ticks before a player listens, and before the view comes to rest."""
-ENDING = 0.05
-"""Seconds that a game's process takes to end once it is told to."""
 BATCH = 32
 """Generated levels a file."""
 ARGUMENTS = "-nomonsters +movebob 0 +sv_cheats 1 +cl_showsecretmessage 0"
@@ -131,10 +131,11 @@ class VizdoomGame:
         self._scratch.cleanup()
 
     def _end_processes(self) -> None:
+        """Kill the games first: they have nothing to save, and some crash when they are told."""
+        for process in _children(self._scratch.name):
+            os.kill(process, signal.SIGKILL)
         for game in self._processes.values():
             game.close()
-        if self._processes:
-            time.sleep(ENDING)
         self._processes.clear()
 
     def _wait(self, ticks: int) -> None:
@@ -187,6 +188,15 @@ class VizdoomGame:
         ) as error:
             raise DataError(f"{wad}.wad: expected ViZDoom to start, got: {error}") from error
         return game
+
+
+def _children(argument: str) -> Iterator[int]:
+    """Processes that this one began with ``argument`` in their command line, where /proc tells."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and argument in (folder / "cmdline").read_text():
+                yield int(folder.name)
 
 
 def _shortened(

@@ -64,8 +64,10 @@ class Screen:
         nearest = (np.arange(size) + 0.5) / size
         rows = (nearest * self._height).astype(int)
         columns = self._left + (nearest * self._width * CROP).astype(int)
-        self._read = np.ix_(rows, columns)
-        self._flat = np.where(rows >= self._height // 2, 1, 2)[:, None]  # floor, ceiling: (H, 1)
+        self._pixels = rows[:, None] * self._width + columns  # (H, W)
+        below = np.where(rows >= self._height // 2, *map(STRUCTURE.index, ("floor", "ceiling")))
+        self._flats = below[:, None].astype(np.uint8)  # (H, 1)
+        self._depths = np.stack([_metres(UPRIGHT_OFFSET, SLOPE), _metres(FLAT_OFFSET)])
         self._index = {name: len(STRUCTURE) + n for n, name in enumerate(THINGS)}
 
     def configure(self, game: Any) -> None:
@@ -81,22 +83,20 @@ class Screen:
         game.set_available_game_variables([variables[name] for name in VARIABLES])
         for part in ("hud", "weapon", "crosshair", "messages", "screen_flashes"):
             getattr(game, f"set_render_{part}")(False)
+        game.set_automap_render_textures(False)  # they would get every map new nodes
         game.set_window_visible(False)
 
     def read(self, state: Any) -> Observation:
         """What a ``vizdoom.GameState`` shows."""
-        steps = state.depth_buffer[self._read]  # (H, W)
-        values = state.labels_buffer[self._read]  # (H, W)
-        far = steps >= FARTHEST
-        flat = (steps + np.float32(FLAT_OFFSET)) * np.float32(STEP_UNITS / UNITS)
-        upright = (steps + np.float32(UPRIGHT_OFFSET)) * np.float32(STEP_UNITS / UNITS / SLOPE)
-        depth = np.where(values == FLAT, flat, upright)
+        steps = state.depth_buffer.take(self._pixels, mode="clip")  # (H, W)
+        values = state.labels_buffer.take(self._pixels, mode="clip")  # (H, W)
+        depths = self._depths.take(steps + np.uint16(256) * (values == FLAT), mode="clip")
         x, y, z, angle = state.game_variables[:4]
         return Observation(
             rgb=self._picture(state.screen_buffer),
             pose=pose_of((x / UNITS, y / UNITS, z / UNITS), math.radians(angle)),
-            depth=np.where(far, np.float32(0.0), depth),
-            segmentation=self._segmentation(state.labels, values, far),
+            depth=depths,
+            segmentation=self._segmentation(state.labels, values, steps),
         )
 
     def _picture(self, screen: np.ndarray) -> np.ndarray:
@@ -105,11 +105,20 @@ class Screen:
         image = Image.fromarray(screen)
         return np.asarray(image.resize((self._size, self._size), Image.Resampling.BOX, box))
 
-    def _segmentation(self, things: Any, values: np.ndarray, far: np.ndarray) -> np.ndarray:
+    def _segmentation(self, things: Any, values: np.ndarray, steps: np.ndarray) -> np.ndarray:
         names = np.full(256, self._index["other"], np.uint8)
-        names[WALL] = 0
+        names[WALL] = STRUCTURE.index("wall")
         for thing in things:
             kind = thing.object_category.lower()
             names[thing.value] = self._index.get(kind, self._index["other"])
-        flat, wall = values == FLAT, values == WALL
-        return np.where(flat, self._flat, np.where(wall & far, 3, names[values])).astype(np.uint8)
+        shown = names.take(values, mode="clip")  # (H, W)
+        np.copyto(shown, self._flats, where=values == FLAT)
+        shown[(values == WALL) & (steps >= FARTHEST)] = STRUCTURE.index("far")
+        return shown
+
+
+def _metres(offset: float, slope: float = 1.0) -> np.ndarray:
+    """Depth (256,) [m] of each step of the depth buffer; 0 from the farthest on."""
+    steps = np.arange(256, dtype=np.uint8)
+    depth = (steps + np.float32(offset)) * np.float32(STEP_UNITS / UNITS / slope)
+    return np.where(steps >= FARTHEST, np.float32(0.0), depth)
