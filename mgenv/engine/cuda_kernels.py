@@ -1,26 +1,30 @@
 """The renderer as CUDA kernels; imported only where CUDA is used.
 
-A warp draws 8 × 4 neighbouring pixels, whose rays run alike. Pixels on edges are listed first, so
-that those threads of a warp that look again have no idle neighbours.
+A warp draws 8 × 4 neighbouring pixels, whose rays run alike. Pixels on edges are listed before they
+are looked at again, a thread a ray, so that no thread waits for neighbours that have nothing to do.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
-from numba import cuda
+from numba import config, cuda
 from torch import Tensor
 
 from mgenv.engine.raytrace import View
-from mgenv.engine.renderer import draw_pixel
+from mgenv.engine.renderer import draw_pixel, look_through
 
 THREADS = 128
 _WIDE, _HIGH = 16, 8
 """Pixels of a block; two by two warps."""
+_OPTIONS: dict[str, Any] = {"fastmath": True}
+if not config.ENABLE_CUDASIM:  # type: ignore[attr-defined]
+    _OPTIONS["max_registers"] = 64  # with more, fewer warps run at once, which costs a tenth
 
 
-@cuda.jit(fastmath=True)
+@cuda.jit(**_OPTIONS)
 def draw_centres(view, index, pose, lens, rgb, depth, surface):
     """All pixels of all frames, one ray each: a block is a tile of a frame."""
     block, thread = cuda.blockIdx.x, cuda.threadIdx.x
@@ -34,14 +38,16 @@ def draw_centres(view, index, pose, lens, rgb, depth, surface):
         draw_pixel(view, index, pose, lens, rgb, depth, surface, 1, f, i, j)
 
 
-@cuda.jit(fastmath=True)
-def smooth_edges(view, index, pose, lens, rgb, depth, surface, edges, rays):
-    """The pixels numbered ``edges`` once more, with rays² rays each."""
+@cuda.jit(**_OPTIONS)
+def look_again(view, index, pose, lens, size, edges, rays, colours):
+    """Rays² rays through each pixel numbered in ``edges`` (E,): fills ``colours`` (E, rays², 3)."""
     n = cuda.grid(1)  # type: ignore[call-arg]
-    if n < len(edges):
-        size, pixel = depth.shape[1], edges[n]
+    e, k = n // (rays * rays), n % (rays * rays)
+    if e < len(edges):
+        pixel = edges[e]
         f, i, j = pixel // (size * size), (pixel // size) % size, pixel % size
-        draw_pixel(view, index, pose, lens, rgb, depth, surface, rays, f, i, j)
+        r, g, b, _, _ = look_through(view, index, pose, lens, np.float32(size), rays, f, i, j, k)
+        colours[e, k, 0], colours[e, k, 1], colours[e, k, 2] = r, g, b
 
 
 def edges_of(surface: Tensor) -> Tensor:
@@ -62,22 +68,23 @@ def draw(view: View, tensors: tuple[Tensor, ...], supersample: int) -> None:
     Args:
         view: device arrays.
         tensors: index, pose, lens, rgb, depth and surface, see ``renderer.render_frames``.
+        supersample: rays along a side of an edge pixel; 1 for none.
     """
-    *_, depth, surface = tensors
+    *_, rgb, depth, surface = tensors
     stream, frames = current_stream(depth.device), [cuda.as_cuda_array(t) for t in tensors]
     size = depth.shape[1]
-    tiles = -(-size // _WIDE) * -(-size // _HIGH)
-    launch(draw_centres, len(depth) * tiles, stream)(view, *frames)
-    if supersample > 1:
-        edges = edges_of(surface)
-        if len(edges):
-            blocks = -(-len(edges) // THREADS)
-            again = launch(smooth_edges, blocks, stream)
-            again(view, *frames, cuda.as_cuda_array(edges), supersample)
+    blocks = len(depth) * -(-size // _WIDE) * -(-size // _HIGH)
+    _launch(draw_centres, blocks, stream)(view, *frames)
+    edges = edges_of(surface) if supersample > 1 else surface.new_empty(0)
+    if len(edges):
+        colours = torch.empty((len(edges), supersample**2, 3), device=depth.device)
+        blocks = -(-len(edges) * supersample**2 // THREADS)
+        listed, seen = cuda.as_cuda_array(edges), cuda.as_cuda_array(colours)
+        _launch(look_again, blocks, stream)(view, *frames[:3], size, listed, supersample, seen)
+        rgb.view(-1, 3)[edges] = colours.mean(1).add_(0.5).to(torch.uint8)
 
 
-def launch(kernel: Any, blocks: int, stream: Any) -> Any:
-    """A kernel ready to be called."""
+def _launch(kernel: Any, blocks: int, stream: Any) -> Any:
     return kernel[blocks, THREADS, stream]
 
 
