@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mgenv.data.episode import Captions, Episode
 from mgenv.data.phrases import counted, joined, number_word, with_article
 from mgenv.engine import layout, textures
+from mgenv.engine.daylight import SUNRISE, SUNSET
 from mgenv.engine.estates import estate_bank
 from mgenv.engine.raytrace import FLOOR, FLOOR_MATERIAL, HOUR, KIND, LAMP_COLOUR, WALL_MATERIAL
 from mgenv.engine.scenes import Scene
@@ -171,12 +172,14 @@ def style_caption(
     wall, floor = room[WALL_MATERIAL : WALL_MATERIAL + 8], room[FLOOR_MATERIAL : FLOOR_MATERIAL + 8]
     red, green, _ = room[LAMP_COLOUR : LAMP_COLOUR + 3]
     warmth = float(red / green) - 1.0
-    light = "warm light" if warmth > WARM else "cool light" if warmth < -WARM else "white light"
-    if room[KIND] == layout.COURT:
-        light = "daylight"
+    tone = "warm" if warmth > WARM else "cool" if warmth < -WARM else "white"
+    light = f", {tone} light"
+    hour = float(sky[HOUR]) if sky is not None and sky.any() else None
+    if room[KIND] == layout.COURT and hour is not None:
+        light = " daylight" if SUNRISE < hour < SUNSET else " twilight"
     power = "bright" if brightness > BRIGHT else "dim" if brightness < DIM else "soft"
-    when = f" {daytime(float(sky[HOUR]))}" if sky is not None and sky.any() else ""
-    sentence = f"{_walls(wall)}, a floor of {_ground(floor)}, and {power}, {light}{when}"
+    when = "" if hour is None else f" {daytime(hour)}"
+    sentence = f"{_walls(wall)}, a floor of {_ground(floor)}, and {power}{light}{when}"
     return sentence[0].upper() + sentence[1:]
 
 

@@ -11,9 +11,11 @@ from mgenv.engine.raytrace import CEILING_MATERIAL, FLOOR_MATERIAL, WALL_MATERIA
 from mgenv.engine.shapes import BOX, OBJECT_MATERIAL
 from mgenv.engine.stream import below, between, uniform
 from mgenv.engine.texture_bank import Bank
-from mgenv.engine.textures import IMAGE, PLAIN
+from mgenv.engine.textures import IMAGE, LEAVES, PLAIN
 
-INDOOR_FLOOR, WET_FLOOR, OUTDOOR_FLOOR, LAND_FLOOR, INDOOR_WALL, WET_WALL, FACADE, PIECE = range(8)
+(INDOOR_FLOOR, WET_FLOOR, OUTDOOR_FLOOR, LAND_FLOOR, INDOOR_WALL, WET_WALL, FACADE, PIECE, LEAF) = (
+    range(9)
+)
 USES: tuple[tuple[str, ...], ...] = (
     ("boards", "parquet", "carpet", "terrazzo", "marble", "boards", "parquet"),
     ("tile", "mosaic", "terrazzo", "concrete", "tile"),
@@ -23,6 +25,7 @@ USES: tuple[tuple[str, ...], ...] = (
     ("tile", "mosaic", "plaster", "tile"),
     ("brick", "ashlar", "rubble", "plaster", "siding", "brick"),
     ("fabric", "boards", "marble", "metal", "fabric", "panelling"),
+    ("grass",),
 )
 """The categories of texture for each use, in the order of the numbers above."""
 FREEDOOM_USES = (
@@ -34,6 +37,7 @@ FREEDOOM_USES = (
     ("walls",),
     ("walls", "walls", *USES[FACADE]),
     USES[PIECE],
+    USES[LEAF],
 )
 """The same where the textures of Freedoom are used too."""
 
@@ -98,7 +102,19 @@ def cover_pieces(state, table, sizes, objects, belongs, first, last):
             end += 1
         if uniform(state) < 0.45:
             _cover_piece(state, table, sizes, objects, n, end)
+        _cover_leaves(state, table, sizes, objects, n, end)
         n = end
+
+
+@compiled
+def _cover_leaves(state, table, sizes, objects, first, last):
+    """What is cut square and has leaves looks like lawn, in its own green."""
+    number = table[LEAF, 0, 0] + below(state, float(table[LEAF, 0, 1]))
+    for n in range(first, last):
+        row = objects[n]
+        if row[0] == BOX and row[OBJECT_MATERIAL] == LEAVES:
+            row[OBJECT_MATERIAL], row[12], row[15] = IMAGE, 0.5 * sizes[number], number
+            row[9], row[10], row[11] = 0.8, 0.8, 0.8
 
 
 @compiled

@@ -77,3 +77,13 @@ def test_all_filters_have_a_case():
     assert set(FILTERS) == {
         "pose jumps", "too dark", "stuck", "static", "action and pose disagree"
     }  # fmt: skip
+
+
+def test_who_asks_for_no_height_follows_the_floor():
+    """Steps lift a robot that asks for nothing of the kind; a drone that asks gets what it asks."""
+    episode = make_episode(1, 20, 32)
+    episode.motion[:, 2] = 0.1
+    episode.action[:, 2] = 0.0
+    assert first_fault(episode, FilterConfig()) is None
+    episode.action[:, 2] = 0.3
+    assert first_fault(episode, FilterConfig()) == "action and pose disagree"

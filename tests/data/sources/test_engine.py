@@ -17,7 +17,7 @@ from mgenv.data.sources import SourceOptions, make_source
 from mgenv.data.sources.engine import EngineSource
 from mgenv.engine.furniture import LABELS
 from mgenv.engine.renderer import render
-from mgenv.engine.scenes import HELD_OUT, make_scenes
+from mgenv.engine.scenes import ESTATES, FREEDOOM_ESTATES, HELD_OUT, make_scenes
 from mgenv.errors import ClosedError, InvalidOptionError, UnknownNameError
 
 FRAMES, SIZE = 60, 32
@@ -119,3 +119,52 @@ def test_bad_numbers_and_closed_sources_are_named():
     source.close()
     with pytest.raises(ClosedError):
         source.record(0)
+
+
+@pytest.fixture(scope="module")
+def estates():
+    source = make_source("engine", SourceOptions(**{**vars(OPTIONS), "variant": "estates"}))
+    return source, [source.record(number) for number in range(16)]
+
+
+def test_estates_are_complete_and_say_so(estates):
+    source, episodes = estates
+    for number, episode in enumerate(episodes):
+        assert ESTATES <= source.world_of(number)[0] < ESTATES + HELD_OUT
+        assert len(episode.check()) == FRAMES and (episode.depth > 0).all()
+        assert "estate" in episode.captions.scene and "courtyard" in episode.captions.scene
+    faults = [first_fault(episode, FilterConfig()) for episode in episodes]
+    assert faults.count("action and pose disagree") == 0 and faults.count("pose jumps") == 0
+    assert sum(fault is None for fault in faults) >= 13, faults
+
+
+def test_characters_walk_about_estates_and_are_told_of(estates):
+    _, episodes = estates
+    people = [LABELS.index(name) for name in ("person", "robot", "dog", "bird")]
+    told = 0
+    for episode in episodes:
+        shown = np.isin(episode.segmentation, people)
+        large = shown.mean((1, 2)).max() > 0.02
+        words = ("person", "people", "robot", "dog", "bird")
+        assert not large or any(word in episode.captions.objects for word in words)
+        told += large
+    assert told >= 4
+
+
+def test_an_estates_episode_is_the_same_in_another_source(estates):
+    again = make_source("engine", SourceOptions(**{**vars(OPTIONS), "variant": "estates"}))
+    one, other = estates[1][3], again.record(3)
+    for name in ("rgb", "depth", "segmentation", "pose", "action"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_homes_have_nobody(episodes):
+    people = [LABELS.index(name) for name in ("person", "robot", "dog", "bird")]
+    assert not any(np.isin(episode.segmentation, people).any() for episode in episodes)
+
+
+def test_freedooms_textures_make_other_worlds():
+    pytest.importorskip("vizdoom")
+    source = make_source("engine", SourceOptions(**{**vars(OPTIONS), "variant": "freedoom"}))
+    episode = source.record(0)
+    assert source.world_of(0)[0] >= FREEDOOM_ESTATES and len(episode.check()) == FRAMES
