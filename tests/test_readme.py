@@ -26,6 +26,7 @@ SMALL = {
     " --max-episode-steps 5",
     "train": "total_steps=32 env.num_envs=2 ppo.rollout_steps=16 ppo.batch_size=16",
     "evaluate": "--episodes 2 --num-envs 2 --max-episode-steps 5",
+    "bench render": "--worlds 1",
     "bench speed": "--sampling-steps 1 --steps 2 --warmup 0",
     "bench memory": "--worlds 2 --known-frames 8 --path-frames 4 --returns 2",
     "collect": "frames=8 episode_frames=4 shard_episodes=2 image_size=32 workers=1",

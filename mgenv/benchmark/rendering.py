@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,15 @@ PROTOCOL = (
 )
 
 
-def run(device: str = "cpu", report: Callable[[str], None] = lambda text: None) -> Report:
-    """Build on a CPU core, and render on ``device``."""
+def run(
+    device: str = "cpu", worlds: int = WORLDS, report: Callable[[str], None] = lambda text: None
+) -> Report:
+    """Build on a CPU core, and render ``worlds`` of each family on ``device``."""
     rows = []
     for family, first in FAMILIES.items():
         rows.append(build_row(family, first))
         report(_told(rows[-1]))
-        for row in render_rows(family, first, device):
+        for row in render_rows(family, range(first, first + worlds), device):
             rows.append(row)
             report(_told(row))
     return Report(title="Rendering", protocol=PROTOCOL, rows=rows, seeds=[0])
@@ -54,13 +56,13 @@ def build_row(family: str, first: int, count: int = 400) -> Row:
     return _row(f"build, {family}, 1 core", count / (time.perf_counter() - began))
 
 
-def render_rows(family: str, first: int, device: str) -> list[Row]:
+def render_rows(family: str, world_ids: Sequence[int], device: str) -> list[Row]:
     """Frames on one core, or 4,096 a launch on a GPU, beside those of the CPU."""
-    batch = make_scenes(range(first, first + WORLDS))
+    batch = make_scenes(world_ids)
     index, pose, crowd = views(batch)
     sizes = (64, 128)
     if device == "cpu":
-        rates = [_rate(batch, index, pose, crowd, size, 512, device) for size in sizes]
+        rates = [_rate(batch, index, pose, crowd, size, len(index), device) for size in sizes]
         return [
             _row(f"render, {family}, {size}×{size}, 1 core", rate)
             for size, rate in zip(sizes, rates, strict=True)

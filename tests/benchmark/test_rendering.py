@@ -11,10 +11,9 @@ from mgenv.engine.scenes import make_scenes
 
 
 def test_bench_render(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(rendering, "WORLDS", 2)
     monkeypatch.setattr(rendering, "WALK", 4)
     monkeypatch.setattr(rendering, "_rate", lambda *args: 1.0)
-    assert main(["bench", "render", "--json", str(tmp_path / "render.json")]) == 0
+    assert main(["bench", "render", "--worlds", "2", "--json", str(tmp_path / "render.json")]) == 0
     rows = json.loads((tmp_path / "render.json").read_text())["rows"]
     assert len(rows) == 6 and rows[0]["a second"] > 1
     assert "estates" in capsys.readouterr().out
