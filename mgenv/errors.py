@@ -51,3 +51,15 @@ class OutputError(MgenvError, OSError):
 
 class DataError(MgenvError, ValueError):
     """A recording or dataset that is missing, damaged, or not what its format promises."""
+
+
+class MissingExtraError(MgenvError, ModuleNotFoundError):
+    """A part of the package that needs an optional dependency which is not installed."""
+
+    def __init__(self, extra: str, what: str) -> None:
+        super().__init__(f"{what} need the extra {extra!r}: pip install 'mgenv[{extra}]'")
+        self._arguments = (extra, what)
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        """For the way from one process to another."""
+        return type(self), self._arguments

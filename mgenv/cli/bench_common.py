@@ -6,9 +6,9 @@ import argparse
 
 from mgenv.benchmark.report import Report, markdown_table
 from mgenv.cli.console import positive
+from mgenv.engine.world_ids import HELD_OUT, is_held_out
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.world_model import WorldModel
-from mgenv.training.data import HELD_OUT
 from mgenv.worlds import checkpoint_path
 
 
@@ -46,8 +46,10 @@ def held_out_id(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: below those.
     """
-    if not text.isdigit() or int(text) < HELD_OUT:
-        raise argparse.ArgumentTypeError(f"expected a world id from {HELD_OUT} up, got {text!r}")
+    if not text.isdigit() or not is_held_out(int(text)):
+        raise argparse.ArgumentTypeError(
+            f"expected a world id held out from training, from {HELD_OUT} up, got {text!r}"
+        )
     return int(text)
 
 

@@ -16,12 +16,10 @@ from mgenv.cli.evaluate import as_json
 from mgenv.demo.drawing import draw_comparison, draw_walk
 from mgenv.demo.learn import TWIN, Learned, learn
 from mgenv.demo.walk import Likeness, Step, leave_and_return, likeness, path_length, walk_length
+from mgenv.engine.world_ids import HELD_OUT
 from mgenv.output import prepare_folder, write_text
 from mgenv.video import write_video
 from mgenv.worlds import load_world
-
-HELD_OUT = 1_000_000
-"""World ids from here on were never trained on."""
 
 FPS = 10
 HOLD = 3 * FPS

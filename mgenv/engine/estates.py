@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mgenv.engine.baking import bake_floor, list_objects, map_free_cells
@@ -29,24 +30,28 @@ from mgenv.engine.furniture import (
 )
 from mgenv.engine.ground import STEP
 from mgenv.engine.grounds import (
+    HEAD,
     MAX_WINDOWS,
     ROOM_HEIGHT,
+    SILL,
     fill_ground,
     fill_levels,
     plan_estate,
 )
-from mgenv.engine.layout import COURT, GRID, LAND, MAX_DOORS, MAX_ROOMS
+from mgenv.engine.layout import CELL, COURT, GRID, LAND, MAX_DOORS, MAX_ROOMS
 from mgenv.engine.palette import draw_house, paint_room, place_lamp
-from mgenv.engine.raytrace import KIND, LAMP_COLOUR, LAMP_HEIGHT
+from mgenv.engine.raytrace import BANK, KIND, LAMP_COLOUR, LAMP_HEIGHT
 from mgenv.engine.stream import new_stream
 from mgenv.engine.surfacing import FREEDOOM_USES, USES, choices, cover_pieces, cover_room
-from mgenv.engine.texture_bank import Bank, procedural
+from mgenv.engine.texture_bank import TEXELS, Bank, procedural
+from mgenv.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from mgenv.engine.scenes import Scene
 
 _PLAN, _PAINT, _FURNITURE, _SKY, _TEXTURES = 61, 62, 63, 64, 65
 _LAND = MAX_ROOMS - 1
+_OWN, _WITH_FREEDOOM = 1, 2
 
 
 @functools.cache
@@ -61,13 +66,24 @@ def estate_bank(with_freedoom: bool) -> Bank:
         return own
     from mgenv.engine.freedoom import freedoom
 
-    game, first = freedoom(), len(own.size)
+    try:
+        game, first = freedoom(), len(own.size)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("games", "worlds with the textures of Freedoom") from error
     moved = {k: range(r.start + first, r.stop + first) for k, r in game.categories.items()}
     return Bank(
         np.concatenate([own.texels, game.texels]),
         np.concatenate([own.size, game.size]),
         own.categories | moved,
     )
+
+
+@functools.cache
+def texels_on(bank: int, device: str) -> torch.Tensor:
+    """uint8 (N, texels, 3) of a bank by its number in a scene's sky, once a device."""
+    if bank == 0:
+        return torch.zeros((1, TEXELS, 3), dtype=torch.uint8, device=device)
+    return torch.from_numpy(estate_bank(bank == _WITH_FREEDOOM).texels).to(device)
 
 
 @functools.cache
@@ -102,8 +118,8 @@ def _frame_windows(windows, num_windows, level, trim, objects, belongs, count):
     """Sill, head, sides and a bar in the middle of every window: the new object count."""
     for n in range(num_windows):
         axis, line, floor = windows[n, 0], windows[n, 1], STEP * level[windows[n, 4]]
-        a, b = windows[n, 2] * 0.25, (windows[n, 2] + windows[n, 3]) * 0.25
-        low, high, first = floor + 0.85, floor + 2.1, count
+        a, b = windows[n, 2] * CELL, (windows[n, 2] + windows[n, 3]) * CELL
+        low, high, first = floor + SILL, floor + HEAD, count
         count = add_bar(objects, count, axis, line, a - 0.06, b + 0.06, low - 0.05, low, trim)
         count = add_bar(objects, count, axis, line, a - 0.06, b + 0.06, high, high + 0.07, trim)
         count = add_bar(objects, count, axis, line, a - 0.06, a, low, high, trim)
@@ -169,6 +185,7 @@ def build_estate(world_id: int, scene: Scene, with_freedoom: bool = False) -> No
     fill_levels(state, rects, rooms, level, scene.levels)
     fill_ground(scene.cells, scene.levels, scene.ground)
     fill_sky(new_stream(world_id, _SKY), scene.sky)
+    scene.sky[BANK] = _WITH_FREEDOOM if with_freedoom else _OWN
     paint = new_stream(world_id, _PAINT)
     draw_house(paint, house, trim)
     _paint(paint, textures, rects, rooms, house, table, sizes, scene.sky, scene.rooms, hues)

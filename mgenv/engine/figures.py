@@ -20,6 +20,7 @@ from mgenv.engine.limbs import (
     step_of,
 )
 from mgenv.engine.shapes import CYLINDER, ELLIPSOID
+from mgenv.engine.shapes import MAX_PARTS as MAX_PARTS
 from mgenv.engine.textures import GLOW
 
 CHOICES = {
@@ -28,7 +29,6 @@ CHOICES = {
 }  # fmt: skip
 """What is chosen, and from how many."""
 PERSON, ROBOT, DOG, BIRD = range(4)
-MAX_PARTS = 24
 
 (PLAN, HEIGHT, BUILD, HEAD, LEGS, SKIN, TOP, TOP_PATTERN, BOTTOM, BOTTOM_PATTERN, HAT,
  HELD, BACK, GAIT) = range(len(CHOICES))  # fmt: skip

@@ -35,7 +35,8 @@ ROOM_HEIGHT = 2.9
 HIGHEST_LEVEL = 4
 """Steps from the lowest floor to the highest; a stair has at most three cells before its door."""
 MAX_WINDOWS = 48
-_SILL, _HEAD = 0.85, 2.1
+SILL, HEAD = 0.85, 2.1
+"""Of a window, above its floor [m]."""
 _MOST = MAX_ROOMS - 1
 """Rooms of an estate at most: the last number is the land's."""
 _SMALLEST = 11
@@ -266,7 +267,7 @@ def fill_levels(state, rects, count, level, levels):
             row[0], row[1], row[2] = floor + STEP * step, ceiling, top
         door, sill = levels[n | DOORWAY], levels[n | WINDOW_SILL]
         door[0], door[1], door[2] = floor, floor + DOOR_HEIGHT, roof
-        sill[0], sill[1], sill[2] = floor + _SILL, floor + _HEAD, roof
+        sill[0], sill[1], sill[2] = floor + SILL, floor + HEAD, roof
         levels[n | PARAPET, 0] = floor + between(state, 0.9, 2.0)
 
 

@@ -35,8 +35,9 @@ ROOM_SIZE = 36
 FLOOR, CEILING, TOP = 0, 1, 2
 OPEN = 1e6
 """The ceiling of a cell under the sky."""
-# Columns of the sky: direction to the sun, colours of sun, zenith and horizon, hour of the day.
-SUN, SUN_COLOUR, ZENITH, HORIZON, HOUR = 0, 3, 6, 9, 12
+# Columns of the sky: direction to the sun, colours of sun, zenith and horizon, hour of the day,
+# and which bank of image textures the world uses: none, the engine's own, Freedoom's too.
+SUN, SUN_COLOUR, ZENITH, HORIZON, HOUR, BANK = 0, 3, 6, 9, 12, 13
 SKY_SIZE = 16
 LAMP_HEIGHT = 2.3
 TEXEL = 0.125

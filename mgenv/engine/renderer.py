@@ -25,8 +25,8 @@ from mgenv.engine.shading import look
 
 f32 = np.float32
 
-_CUDA_FRAMES = 16384
-"""Frames a launch at most."""
+_CUDA_PIXELS = 2**27
+"""Pixels a launch at most, which bounds the memory for rays through edges to a gigabyte."""
 _OF_SCENE = View._fields.index("texels")
 """The fields of a view before it are a scene's."""
 
@@ -177,7 +177,9 @@ def view_of(batch: SceneBatch, crowd: Crowd | None, frames: int) -> View:
     who = empty(frames) if crowd is None else crowd
     parts = who.parts.reshape(-1, *who.parts.shape[2:])
     scene = {name: getattr(batch.arrays, name) for name in View._fields[:_OF_SCENE]}
-    return View(**scene, texels=batch.texels, parts=parts, counts=who.counts, spheres=who.spheres)
+    return View(
+        **scene, texels=batch.texels().numpy(), parts=parts, counts=who.counts, spheres=who.spheres
+    )
 
 
 @functools.cache
@@ -213,15 +215,18 @@ def _render_cuda(
     from mgenv.engine.cuda_kernels import cuda, draw
 
     index, pose, lens, *drawn = tensors
+    depth = drawn[1]
 
     def on_device(array: Any) -> Any:
         return cuda.as_cuda_array(torch.as_tensor(array).to(index.device))
 
     with torch.cuda.device(index.device):
-        scene = batch.to(index.device)
-        for first in range(0, len(index), _CUDA_FRAMES):
-            part = slice(first, first + _CUDA_FRAMES)
+        scene, texels = batch.to(index.device), batch.texels(index.device)
+        frames = max(_CUDA_PIXELS // depth[0].numel(), 1)
+        for first in range(0, len(index), frames):
+            part = slice(first, first + frames)
             cut = (index[part], pose[part], lens, *(tensor[part] for tensor in drawn))
             there = view_of(batch, part_of(crowd, part), len(cut[0]))._asdict()
-            there |= {name: scene[name] for name in View._fields[: _OF_SCENE + 1]}
+            there |= {name: scene[name] for name in View._fields[:_OF_SCENE]}
+            there["texels"] = texels
             draw(View(**{n: on_device(a) for n, a in there.items()}), cut, supersample)

@@ -1,7 +1,6 @@
 """Worlds from numbers: ``make_scene(world_id)`` is the same furnished world for ever.
 
-Below ``ESTATES`` they are homes on one floor. Homes from 1,000,000 up and estates from 1,000,000
-after the first are held out from every training; they are built by the same functions.
+Below ``ESTATES`` they are homes on one floor. Those held out from training are built alike.
 """
 
 from __future__ import annotations
@@ -15,25 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mgenv.engine import texture_bank
 from mgenv.engine.baking import MAX_ITEMS, TEXELS, bake_floor, list_objects, map_free_cells
-from mgenv.engine.estates import build_estate, estate_bank
+from mgenv.engine.estates import build_estate, estate_bank, texels_on
 from mgenv.engine.furnish import HOME_OBJECTS, MAX_OBJECTS, furnish
 from mgenv.engine.furniture import ITEM_TABLE, PART_TABLE, WISH_TABLE
 from mgenv.engine.layout import GRID, MAX_DOORS, MAX_ROOMS, flat_levels, plan
 from mgenv.engine.palette import draw_house, paint_rooms
-from mgenv.engine.raytrace import ROOM_SIZE, SKY_SIZE
+from mgenv.engine.raytrace import BANK, ROOM_SIZE, SKY_SIZE
 from mgenv.engine.shapes import OBJECT_SIZE
 from mgenv.engine.stream import new_stream
+from mgenv.engine.world_ids import ESTATES, FREEDOOM_ESTATES
+from mgenv.engine.world_ids import HELD_OUT as HELD_OUT
 from mgenv.errors import InvalidOptionError
-
-HELD_OUT = 1_000_000
-"""The first world id that no training ever sees."""
-
-ESTATES = 1_000_000_000
-"""The first world id of estates: houses and courtyards, sun and steps, image textures."""
-FREEDOOM_ESTATES = 2_000_000_000
-"""The first world id of estates with the textures of Freedoom too (extra ``games``)."""
 
 _LAYOUT, _PAINT, _FURNITURE = 1, 2, 3
 
@@ -87,9 +79,6 @@ _SHAPES = {
 }
 
 
-_NO_TEXELS = np.zeros((1, texture_bank.TEXELS, 3), np.uint8)
-
-
 class SceneBatch:
     """Worlds stacked along a leading axis S, with copies on other devices made once.
 
@@ -115,26 +104,28 @@ class SceneBatch:
         world_ids: Sequence[int],
         scenes: Sequence[Scene],
     ) -> SceneBatch:
-        """A batch with other scenes in some rows. On the CPU the arrays are changed in place."""
+        """A batch with other scenes in some rows, in the same arrays and copies."""
         for row, world_id, scene in zip(rows, world_ids, scenes, strict=True):
             self.world_ids[row] = world_id
             for whole, one in zip(self.arrays, scene, strict=True):
                 whole[row] = one
-        return SceneBatch(self.arrays, self.world_ids)
+        batch, changed = SceneBatch(self.arrays, self.world_ids), np.asarray(rows, np.int64)
+        for device, copies in self._copies.items():
+            for name, whole in self.arrays._asdict().items():
+                copies[name][changed] = torch.from_numpy(whole[changed]).to(device)
+            batch._copies[device] = copies
+        return batch
 
-    @property
-    def texels(self) -> NDArray[np.uint8]:
-        """(N, texels, 3), the image textures that these worlds may use."""
-        last = int(self.world_ids.max(initial=-1))
-        return estate_bank(last >= FREEDOOM_ESTATES).texels if last >= ESTATES else _NO_TEXELS
+    def texels(self, device: str | torch.device = "cpu") -> torch.Tensor:
+        """uint8 (N, texels, 3), the image textures that these worlds may use."""
+        return texels_on(int(self.arrays.sky[:, BANK].max(initial=0.0)), str(device))
 
     def to(self, device: str | torch.device) -> dict[str, torch.Tensor]:
         """The arrays as tensors on a device, by name."""
         key = str(device)
         if key not in self._copies:
             named = self.arrays._asdict().items()
-            copies = {name: torch.from_numpy(a).to(device) for name, a in named}
-            self._copies[key] = copies | {"texels": torch.from_numpy(self.texels).to(device)}
+            self._copies[key] = {name: torch.from_numpy(a).to(device) for name, a in named}
         return self._copies[key]
 
 
@@ -177,9 +168,12 @@ def make_scenes(
         workers: threads; as many as torch uses by default.
 
     Raises:
-        InvalidOptionError: a world id is negative or not a whole number.
+        InvalidOptionError: a world id is not a whole number from 0 to 2**63 - 1.
+        MissingExtraError: worlds with Freedoom's textures without the extra ``games``.
     """
     ids = _checked(world_ids)
+    if (ids >= ESTATES).any():
+        estate_bank(bool((ids >= FREEDOOM_ESTATES).any()))  # once, not once a thread
     arrays = empty_batch(len(ids)).arrays
     workers = max(1, min(workers or torch.get_num_threads(), len(ids)))
     batch = SceneBatch(arrays, ids)
@@ -224,8 +218,9 @@ def stack(scenes: Sequence[Scene], world_ids: Sequence[int] | None = None) -> Sc
 
 def _checked(world_ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     ids = np.asarray(world_ids)
-    if ids.ndim != 1 or len(ids) == 0 or ids.dtype.kind not in "iu" or (ids < 0).any():
+    numbers = ids.ndim == 1 and len(ids) > 0 and ids.dtype.kind in "iu"
+    if not numbers or (ids < 0).any() or (ids > np.iinfo(np.int64).max).any():
         raise InvalidOptionError(
-            f"World ids are non-negative whole numbers in a list; got {world_ids!r}."
+            f"World ids are whole numbers from 0 to 2**63 - 1 in a list; got {world_ids!r}."
         )
     return ids.astype(np.int64)

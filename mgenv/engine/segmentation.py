@@ -18,7 +18,8 @@ from mgenv.engine.furniture import FIRST_CHARACTER, LABELS
 from mgenv.engine.layout import DOORWAY, PARAPET, STAIRS, WINDOW_SILL
 from mgenv.engine.raytrace import FACES, FIRST_OBJECT, SKY_NUMBER
 from mgenv.engine.scenes import SceneBatch
-from mgenv.engine.shading import FIRST_PART, PARTS, SUNLIT
+from mgenv.engine.shading import FIRST_PART, SUNLIT
+from mgenv.engine.shapes import MAX_PARTS
 
 HOUSE = 0
 """The piece of what belongs to the house itself: floors, ceilings and walls."""
@@ -110,7 +111,7 @@ def _looked_up(table: Tensor, scene_index: ArrayLike | Tensor, surface: Tensor) 
 
 def _with_characters(found: Tensor, surface: Tensor, values: Tensor) -> Tensor:
     """``values`` (F, K) where a frame shows the character of that number."""
-    who = ((surface & (SUNLIT - 1)) - FIRST_PART) // (PARTS * FACES)  # (F, H, W)
+    who = ((surface & (SUNLIT - 1)) - FIRST_PART) // (MAX_PARTS * FACES)  # (F, H, W)
     shown = values.gather(1, who.clamp(min=0).flatten(1).long()).view_as(found)
     return torch.where(who >= 0, shown, found)
 

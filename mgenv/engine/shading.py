@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from mgenv.engine.compiling import inlined_ray_function, ray_function
-from mgenv.engine.layout import COURT, DOORWAY, GRID, PARAPET, ROOM_MASK, WALL_HEIGHT
+from mgenv.engine.layout import CELL, COURT, DOORWAY, GRID, PARAPET, ROOM_MASK, WALL
 from mgenv.engine.raytrace import (
+    CEILING,
     CEILING_MATERIAL,
     FACES,
     FIRST_OBJECT,
@@ -35,7 +36,7 @@ from mgenv.engine.raytrace import (
     surface_number,
     trace,
 )
-from mgenv.engine.shapes import OBJECT_MATERIAL
+from mgenv.engine.shapes import MAX_PARTS, OBJECT_MATERIAL
 from mgenv.engine.texture_bank import sample
 from mgenv.engine.textures import (
     GLOW,
@@ -59,8 +60,6 @@ SUNLIT = 1 << 20
 """Flag of surface numbers: the sun shines there, so that shadows have smooth edges."""
 FIRST_PART = FIRST_OBJECT + MOST_OBJECTS * FACES
 """Surface numbers from here on are of characters' parts."""
-PARTS = 24
-"""Parts of a character at most."""
 
 
 @ray_function
@@ -165,11 +164,11 @@ def on_object(objects, s, i, face, t, pixel, x, y, z, dx, dy, dz):
 
 
 @ray_function
-def occlusion(rooms, light, s, code, face, flat, x, y, z):
+def occlusion(rooms, light, s, code, face, flat, ceiling, x, y, z):
     """How much light reaches a point, for what is near it: corners, the floor, baked shadows.
 
     Args:
-        z: above the room's floor [m].
+        ceiling, z: above the room's floor [m].
     """
     if code == HIT_FLOOR or (code >= 0 and z < f32(0.04)):
         return floor_light(light, s, x, y)
@@ -177,7 +176,7 @@ def occlusion(rooms, light, s, code, face, flat, x, y, z):
         return f32(1.0) - f32(0.3) * falloff(z, f32(0.25))
     if code != HIT_CEILING and face != 2:
         beside = edge_distance(rooms, s, flat, y if face == 0 else x, 1 - face)
-        low, high = falloff(z, f32(0.4)), falloff(f32(WALL_HEIGHT) - z, f32(0.5))
+        low, high = falloff(z, f32(0.4)), falloff(ceiling - z, f32(0.5))
         if rooms[s, flat, KIND] >= f32(COURT):
             return f32(1.0) - f32(0.3) * low
         return f32(1.0) - f32(0.3) * low - f32(0.2) * high - f32(0.25) * falloff(beside, f32(0.5))
@@ -251,6 +250,38 @@ def painted(table, texels, s, i, at, u, v, su, sv, fu, fv):
     return kind, (r + (r2 - r) * m) * shade, (g + (g2 - g) * m) * shade, (b + (b2 - b) * m) * shade
 
 
+@ray_function
+def room_at(cells, s, x, y, otherwise):
+    """The room of the cell at a point [m] of the map; another where that is a wall."""
+    i, j = int(whole(x / f32(CELL))), int(whole(y / f32(CELL)))
+    cell = int(cells[s, min(max(j, 0), GRID - 1), min(max(i, 0), GRID - 1)])
+    return otherwise if cell == WALL else cell & ROOM_MASK
+
+
+@inlined_ray_function
+def light_at(view, s, f, code, face, flat, x, y, z, nx, ny, nz):
+    """Light of lamps, sky and sun on a point with this normal.
+
+    Returns:
+        Linear r, g, b; whether the sun shines there.
+    """
+    floor = view.levels[s, flat, FLOOR]
+    height, ceiling = z - floor, view.levels[s, flat, CEILING] - floor
+    e = irradiance(view.rooms, s, flat, x, y, height, nx, ny, nz)
+    e = e * occlusion(view.rooms, view.light, s, code, face, flat, ceiling, x, y, height)
+    if code == HIT_FLOOR and view.counts.shape[1] > 0:
+        e = e * standing_on(view.counts, view.spheres, f, x, y, z)
+    red = e * view.rooms[s, flat, LAMP_COLOUR]
+    green = e * view.rooms[s, flat, LAMP_COLOUR + 1]
+    blue = e * view.rooms[s, flat, LAMP_COLOUR + 2]
+    sun = sunlit(view, s, f, x, y, z, nx, ny, nz)
+    if sun > f32(0.0):
+        red += sun * view.sky[s, SUN_COLOUR]
+        green += sun * view.sky[s, SUN_COLOUR + 1]
+        blue += sun * view.sky[s, SUN_COLOUR + 2]
+    return red, green, blue, sun > f32(0.0)
+
+
 @inlined_ray_function
 def look(view, s, f, ox, oy, oz, dx, dy, dz, pixel):
     """The colour of a ray of frame ``f`` in scene ``s``.
@@ -275,8 +306,8 @@ def look(view, s, f, ox, oy, oz, dx, dy, dz, pixel):
         return r, g, b, SKY_DEPTH, SKY_NUMBER
     x, y, z, flat = ox + t * dx, oy + t * dy, oz + t * dz, room & ROOM_MASK
     if who >= 0:
-        face, code = side, 0
-        number = FIRST_PART + ((who % view.counts.shape[1]) * PARTS + part) * FACES + face
+        face, code, flat = side, 0, room_at(view.cells, s, x, y, flat)
+        number = FIRST_PART + ((who % view.counts.shape[1]) * MAX_PARTS + part) * FACES + face
         u, v, su, sv, fu, fv = on_object(view.parts, who, part, face, t, pixel, x, y, z, dx, dy, dz)
         kind, r, g, b = painted(
             view.parts, view.texels, who, part, OBJECT_MATERIAL, u, v, su, sv, fu, fv
@@ -296,18 +327,7 @@ def look(view, s, f, ox, oy, oz, dx, dy, dz, pixel):
         at, u, v, su, sv, fu, fv = on_room(code, face, room, t, pixel, x, y, z, dx, dy, dz)
         kind, r, g, b = painted(view.rooms, view.texels, s, flat, at, u, v, su, sv, fu, fv)
         nx, ny, nz = normal_of(view.objects, s, code, face, x, y, z, dx, dy, dz)
-    height = z - view.levels[s, flat, FLOOR]
-    e = irradiance(view.rooms, s, flat, x, y, height, nx, ny, nz)
-    e = e * occlusion(view.rooms, view.light, s, code, face, flat, x, y, height)
-    if code == HIT_FLOOR and view.counts.shape[1] > 0:
-        e = e * standing_on(view.counts, view.spheres, f, x, y, z)
-    red = e * view.rooms[s, flat, LAMP_COLOUR]
-    green = e * view.rooms[s, flat, LAMP_COLOUR + 1]
-    blue = e * view.rooms[s, flat, LAMP_COLOUR + 2]
-    sun = sunlit(view, s, f, x, y, z, nx, ny, nz)
-    if sun > f32(0.0):
+    red, green, blue, sunny = light_at(view, s, f, code, face, flat, x, y, z, nx, ny, nz)
+    if sunny:
         number |= SUNLIT
-        red += sun * view.sky[s, SUN_COLOUR]
-        green += sun * view.sky[s, SUN_COLOUR + 1]
-        blue += sun * view.sky[s, SUN_COLOUR + 2]
     return r * red, g * green, b * blue, min(t, SKY_DEPTH), number

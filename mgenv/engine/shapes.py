@@ -17,6 +17,8 @@ BOX, CYLINDER, ELLIPSOID = 0, 1, 2
 # Columns of the object table: shape, centre, half size, solidity, then a material.
 SHAPE, CENTRE, HALF, SOLID, OBJECT_MATERIAL = 0, 1, 4, 7, 8
 OBJECT_SIZE = 16
+MAX_PARTS = 24
+"""Objects that a character is made of at most."""
 FAR = f32(1e9)
 
 

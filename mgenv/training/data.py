@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mgenv.engine.world_ids import HELD_OUT
 from mgenv.memory.retrieval import surface_points
-
-HELD_OUT = 1_000_000
-"""World ids from here on are never trained on."""
 
 
 @dataclass

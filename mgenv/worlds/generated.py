@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
+from mgenv.engine.world_ids import ESTATES
 from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
@@ -26,6 +28,11 @@ from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import to_float, to_uint8
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
+
+_FLAT = (
+    f"Worlds from {ESTATES} have floors of several heights; a generated world keeps a robot at the "
+    "height at which it began."
+)
 
 
 class GeneratedWorld:
@@ -194,8 +201,14 @@ class GeneratedWorld:
     def enter(
         self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
     ) -> None:
-        """Move slots into worlds without looking; see :class:`mgenv.worlds.base.World`."""
+        """Move slots into worlds without looking; see :class:`mgenv.worlds.base.World`.
+
+        Warns:
+            UserWarning: of estates, whose steps lift a robot in the engine but not here.
+        """
         rows = self._rows(slots, begun=False)
+        if any(world_id >= ESTATES for world_id in world_ids):
+            warnings.warn(_FLAT, stacklevel=2)
         if memory not in ("keep", "clear"):
             self.memory.load(memory, rows)
         self.memory.enter(rows, world_ids)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
-from mgenv.camera import CAMERA_HEIGHT
+from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS, Pose
 from mgenv.engine import navigation
 from mgenv.engine.baking import ROBOT_RADIUS, overlap
+from mgenv.engine.crowd import place
 from mgenv.engine.daylight import fill_sky
+from mgenv.engine.estates import estate_bank
+from mgenv.engine.freedoom import freedoom
 from mgenv.engine.furniture import LABELS
 from mgenv.engine.ground import CLIMB, STEP, height_at
 from mgenv.engine.grounds import ROOM_HEIGHT
@@ -28,24 +33,30 @@ from mgenv.engine.layout import (
 )
 from mgenv.engine.raytrace import (
     FLOOR_MATERIAL,
+    HIT_SKY,
     HOUR,
     KIND,
+    LAMP_COLOUR,
     SKY_SIZE,
     SUN,
     SUN_COLOUR,
     WALL_MATERIAL,
+    trace,
 )
 from mgenv.engine.renderer import render, render_surfaces
-from mgenv.engine.scenes import ESTATES, HELD_OUT, make_scene, make_scenes
+from mgenv.engine.scenes import empty_batch, make_scene, make_scenes
 from mgenv.engine.segmentation import classes
-from mgenv.engine.shading import SKY_DEPTH, SUNLIT
+from mgenv.engine.shading import FIRST_PART, SKY_DEPTH, SUNLIT
 from mgenv.engine.stream import new_stream
 from mgenv.engine.texture_bank import NUM_TEXTURES
 from mgenv.engine.textures import IMAGE
-from tests.engine.rooms import level_pose
+from mgenv.engine.world_ids import ESTATES, FREEDOOM_ESTATES, HELD_OUT, is_held_out
+from mgenv.errors import MissingExtraError
+from mgenv.worlds.engine import EngineWorld
+from mgenv.worlds.sources import engine_view
+from tests.engine.rooms import box_room, level_pose
 
 COUNT, FRAMES, SIZE = 24, 60, 32
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -173,14 +184,95 @@ def _sunny(estates) -> int:
     return int(np.argmax(a.sky[:, SUN_COLOUR] * (a.sky[:, SUN + 2] > 0.5)))
 
 
-def test_the_sun_casts_shadows(estates, shown):
-    """A level floor under a high sun: lit where a ray towards it meets nothing."""
+def test_the_sun_casts_shadows(estates, walks):
+    """Lit is what faces the sun and sees it: each point against rays of its own."""
     s = _sunny(estates)
-    _, _, surface = shown
-    lit = (surface.view(COUNT, FRAMES, -1)[s] & SUNLIT) > 0
-    assert 0.02 < lit.float().mean() < 0.9
+    a, sun = estates.arrays, estates[s].sky[SUN : SUN + 3]
+    poses = walks.pose[s, ::6]
+    _, depth, surface = render_surfaces(estates, np.full(len(poses), s), poses, SIZE)
+    points = Pose(torch.from_numpy(poses)).do(
+        DEFAULT_INTRINSICS.unproject(depth).reshape(len(poses), -1, 3)
+    )
+    flat = (surface & (SUNLIT - 1)).flatten(1)
+    lit, found = (surface & SUNLIT).flatten(1) > 0, [0, 0]
+    for f, n in np.argwhere((flat % 8 == 0).numpy() & (flat < 1024).numpy())[::2]:
+        start = points[f, n].numpy().astype(np.float32) + np.float32([0, 0, 0.01])
+        code = trace(a.cells, a.levels, a.objects, a.starts, a.items, s, *start, *sun)[1]
+        assert bool(lit[f, n]) == (code == HIT_SKY)
+        found[int(lit[f, n])] += 1
+    assert min(found) > 20
+
+
+def test_no_sun_no_shadows(estates, shown):
     dark = np.flatnonzero(estates.arrays.sky[:, SUN_COLOUR] == 0)
-    assert len(dark) and not (surface.view(COUNT, -1)[dark] & SUNLIT).any()
+    assert len(dark) and not (shown[2].view(COUNT, -1)[dark] & SUNLIT).any()
+
+
+def test_characters_cast_shadows_too(estates):
+    s = _sunny(estates)
+    scene = estates[s]
+    court = next(room for room in rooms_of(scene) if scene.rooms[room, KIND] == COURT)
+    spots = np.argwhere((scene.cells == court) & (scene.free > 0))
+    y, x = (spots[len(spots) // 2] + 0.5) * CELL
+    path = np.float32([[[x, y, 0.0, 0.0]]])
+    height = float(scene.levels[court, 0])
+    poses = _looking_down(x, y, height + 3.5)
+    for seed in range(4):
+        crowd = place(path, [seed], scene.ground)
+        _, _, bare = render_surfaces(estates, [s], poses, 64)
+        _, _, surface = render_surfaces(estates, [s], poses, 64, crowd=crowd)
+        floor = (surface & (SUNLIT - 1)) == court * 8
+        darker = floor & ((bare & SUNLIT) > 0) & ((surface & SUNLIT) == 0)
+        lighter = floor & ((bare & SUNLIT) == 0) & ((surface & SUNLIT) > 0)
+        assert darker.sum() > 5 and not lighter.any()
+
+
+def test_a_character_is_lit_by_the_room_it_stands_in(estates):
+    """Whatever is behind it: the same part is as bright before a dark court as before a room."""
+    batch = box_room()
+    scene = batch[0]
+    scene.cells[16:32, 26:32] = 1
+    scene.rooms[1] = scene.rooms[0]
+    scene.rooms[1, LAMP_COLOUR : LAMP_COLOUR + 3] = 0.05
+    crowd = place(np.float32([[[6.2, 6.0, 0.0, 0.0]]]), [3], np.zeros((GRID, GRID), np.float32))
+    view = level_pose(4.6, 6.0, 0.0)
+    dim, _, surface = render_surfaces(batch, [0], view, SIZE, 1, crowd=crowd)
+    scene.rooms[1, LAMP_COLOUR : LAMP_COLOUR + 3] = 1.0
+    bright, _, _ = render_surfaces(batch, [0], view, SIZE, 1, crowd=crowd)
+    on_it = (surface & (SUNLIT - 1)) >= FIRST_PART
+    assert on_it.any() and torch.equal(dim[on_it], bright[on_it])
+    assert (bright[~on_it].float().mean() - dim[~on_it].float().mean()) > 10
+
+
+@pytest.mark.parametrize("world_id", [7, ESTATES + 3])
+def test_a_generated_worlds_first_frame_is_the_engines(world_id):
+    rgb, depth, pose = engine_view(world_id, SIZE)
+    frame = EngineWorld(num_envs=1, image_size=SIZE).begin([0], [world_id])
+    np.testing.assert_array_equal(rgb, frame.rgb[0])
+    np.testing.assert_array_equal(depth, frame.depth[0])
+    np.testing.assert_array_equal(pose, frame.pose[0])
+
+
+def test_freedoms_estates_need_their_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vizdoom", None)
+    freedoom.cache_clear()
+    estate_bank.cache_clear()
+    with pytest.raises(MissingExtraError, match="games"):
+        make_scenes([FREEDOOM_ESTATES])
+
+
+def test_held_out_are_the_last_of_each_family():
+    assert not is_held_out(HELD_OUT - 1) and is_held_out(HELD_OUT) and is_held_out(ESTATES - 1)
+    assert not is_held_out(ESTATES) and is_held_out(ESTATES + HELD_OUT)
+    assert not is_held_out(FREEDOOM_ESTATES + HELD_OUT - 1)
+
+
+def test_worlds_of_all_families_share_a_batch(estates):
+    batch = empty_batch(3).replaced([0, 2], [7, ESTATES + 5], [make_scene(7), estates[5]])
+    pose = navigation.first_pose(estates[5])[None]
+    one, _ = render(batch, [2], pose, SIZE)
+    other, _ = render(estates, [5], pose, SIZE)
+    assert torch.equal(one, other)
 
 
 def test_what_is_in_the_sun_is_brighter(estates):
@@ -256,11 +348,11 @@ def test_a_frame_does_not_depend_on_its_batch(estates, walks):
     assert torch.equal(rgb[6], one[0]) and torch.equal(depth[6], near[0])
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_every_device_renders_the_same(estates, walks, device):
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
+def test_a_gpu_renders_the_same(estates, walks):
     index, poses = np.repeat(np.arange(COUNT), 4), walks.pose[:, :4].reshape(-1, 4, 4)
     rgb, _ = render(estates, index, poses, SIZE)
-    other, _ = render(estates, index, poses, SIZE, device=device)
+    other, _ = render(estates, index, poses, SIZE, device="cuda")
     apart = (rgb.int() - other.cpu().int()).abs().amax(-1)
     assert (apart <= 2).float().mean() > 0.99
 
@@ -268,6 +360,6 @@ def test_every_device_renders_the_same(estates, walks, device):
 def test_homes_have_neither_sky_nor_steps():
     homes = make_scenes([1, 2, HELD_OUT + 1], workers=1)
     assert not homes.arrays.sky.any() and not homes.arrays.ground.any()
-    assert homes.texels.shape[0] == 1
+    assert homes.texels().shape[0] == 1
     _, depth = render(homes, [0], level_pose(8.0, 8.0, 0.0), SIZE)
     assert (depth < 25).all()

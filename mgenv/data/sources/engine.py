@@ -12,10 +12,12 @@ from mgenv.data.motions import motions_of
 from mgenv.data.sources.base import SourceOptions
 from mgenv.engine import navigation
 from mgenv.engine.crowd import Crowd, empty, place, stroll
+from mgenv.engine.estates import estate_bank
 from mgenv.engine.furniture import FIRST_CHARACTER, LABELS
 from mgenv.engine.renderer import render_surfaces
-from mgenv.engine.scenes import ESTATES, FREEDOOM_ESTATES, HELD_OUT, SceneBatch, make_scenes
+from mgenv.engine.scenes import SceneBatch, make_scenes
 from mgenv.engine.segmentation import classes, pieces
+from mgenv.engine.world_ids import ESTATES, FREEDOOM_ESTATES, HELD_OUT
 from mgenv.errors import ClosedError, InvalidOptionError, UnknownNameError
 
 VARIANTS = {
@@ -68,6 +70,8 @@ class EngineSource:
             value = getattr(options, name)
             if value < least:
                 raise InvalidOptionError(f"{name}: expected at least {least}, got {value!r}")
+        if options.variant.startswith("freedoom"):
+            estate_bank(with_freedoom=True)
         self._options = options
         self._closed = False
 
