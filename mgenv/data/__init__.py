@@ -1,4 +1,4 @@
-"""Recorded video with poses, actions and captions: made, written, read."""
+"""Recorded video with poses, actions and captions: made, written, read. On Unix only."""
 
 from mgenv.data.dataset import Dataset, Window
 from mgenv.data.episode import Captions, Episode

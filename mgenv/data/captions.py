@@ -60,9 +60,13 @@ LAID = {
 """What a floor with an image texture is of, where that is not the category's name."""
 FIXED = ("door frame", "ceiling lamp", "window")
 """Labels of what is no furniture."""
+STEPS = "stairs"
+"""The label of steps, which are floor and no pieces."""
+FIRST_LIGHT, LAST_LIGHT = 5.5, 19.5
+"""Before and after these hours there is no twilight."""
 DAYTIMES = (
-    (5.5, "before dawn"), (7.5, "at sunrise"), (11.0, "in the morning"), (13.0, "at noon"),
-    (16.5, "in the afternoon"), (18.3, "at sunset"), (19.5, "at dusk"), (24.0, "at night"),
+    (FIRST_LIGHT, "before dawn"), (7.5, "at sunrise"), (11.0, "in the morning"), (13.0, "at noon"),
+    (16.5, "in the afternoon"), (18.3, "at sunset"), (LAST_LIGHT, "at dusk"), (24.0, "at night"),
 )  # fmt: skip
 """Times of day, each up to its hour."""
 LEAST_SHARE = 0.005
@@ -89,11 +93,13 @@ def describe(
         characters: the labels of those who walk about.
     """
     rooms = rooms_at(scene, episode.pose)
+    main = scene.rooms[main_room(rooms)]
     names = piece_names(scene.belongs, int(scene.counts[1]))
+    things = seen(names, pieces, characters) | steps_seen(episode)
     return Captions(
         scene=scene_caption(scene, rooms),
-        style=style_caption(scene.rooms[main_room(rooms)], float(episode.rgb.mean()), scene.sky),
-        objects=objects_caption(seen(names, pieces, characters)),
+        style=style_caption(main, float(episode.rgb.mean()), scene.sky),
+        objects=objects_caption(things, outdoors=int(main[KIND]) == layout.COURT),
         motion=motion_caption(episode.motion, episode.bumped, episode.fps),
     )
 
@@ -173,14 +179,21 @@ def style_caption(
     red, green, _ = room[LAMP_COLOUR : LAMP_COLOUR + 3]
     warmth = float(red / green) - 1.0
     tone = "warm" if warmth > WARM else "cool" if warmth < -WARM else "white"
-    light = f", {tone} light"
-    hour = float(sky[HOUR]) if sky is not None and sky.any() else None
-    if room[KIND] == layout.COURT and hour is not None:
-        light = " daylight" if SUNRISE < hour < SUNSET else " twilight"
     power = "bright" if brightness > BRIGHT else "dim" if brightness < DIM else "soft"
-    when = "" if hour is None else f" {daytime(hour)}"
-    sentence = f"{_walls(wall)}, a floor of {_ground(floor)}, and {power}{light}{when}"
+    light = f"{power}, {tone} light"
+    hour = float(sky[HOUR]) if sky is not None and sky.any() else None
+    if hour is not None:
+        indoors = room[KIND] != layout.COURT
+        light = f"{light if indoors else _open_light(hour, power)} {daytime(hour)}"
+    sentence = f"{_walls(wall)}, a floor of {_ground(floor)}, and {light}"
     return sentence[0].upper() + sentence[1:]
+
+
+def _open_light(hour: float, power: str) -> str:
+    """The light under the sky; at night it is faint, however bright the rooms beside it are."""
+    if SUNRISE < hour < SUNSET:
+        return f"{power} daylight"
+    return f"{power} twilight" if FIRST_LIGHT < hour <= LAST_LIGHT else "faint light"
 
 
 def _walls(material: NDArray[np.float32]) -> str:
@@ -264,10 +277,18 @@ def seen(
     return dict(Counter(called[piece] for piece in sorted(shown, key=rank)))
 
 
-def objects_caption(counts: Mapping[str, int]) -> str:
-    """What is seen, in the order given."""
+def steps_seen(episode: Episode) -> dict[str, int]:
+    """A flight of steps, if steps fill enough of some picture; flights are not told apart."""
+    if episode.segmentation is None or STEPS not in episode.labels:
+        return {}
+    share = (episode.segmentation == episode.labels.index(STEPS)).mean((1, 2))
+    return {STEPS: 1} if share.max() >= LEAST_SHARE else {}
+
+
+def objects_caption(counts: Mapping[str, int], outdoors: bool = False) -> str:
+    """What is seen, in the order given; of nothing, what is there in a room or ``outdoors``."""
     if not counts:
-        return "Nothing but walls, floor and ceiling is seen"
+        return f"Nothing but walls, {'ground and sky' if outdoors else 'floor and ceiling'} is seen"
     things = [counted(label, count) for label, count in counts.items()]
     verb = "is" if len(things) == 1 and next(iter(counts.values())) == 1 else "are"
     sentence = f"{joined(things)} {verb} seen"

@@ -12,6 +12,10 @@ from mgenv.camera import MOTION_NAMES
 from mgenv.data.buttons import contradiction, has_buttons
 from mgenv.data.episode import Episode
 
+SLACK = np.array([0.05, 0.05, 0.05 + 0.16, 0.05, 0.05], np.float32)
+"""How much of a motion [m, m, m, rad, rad] nobody need have asked for. Steps lift and lower a level
+robot by up to 0.156 m a tick, and whoever asks for height too."""
+
 
 @dataclass(kw_only=True)
 class FilterConfig:
@@ -73,15 +77,14 @@ def is_static(episode: Episode, config: FilterConfig) -> bool:
 def disagrees(episode: Episode, config: FilterConfig) -> bool:
     """What was asked for is not what happened, though nothing was in the way.
 
-    Actions that are motions, the engine's and those of robots, must be what happens, except that
-    who asks for no change of height follows the floor; games' buttons (:mod:`mgenv.data.buttons`)
-    must not be contradicted by it. Others are not compared.
+    Actions that are motions, the engine's and those of robots, must be what happens up to
+    ``SLACK``; games' buttons (:mod:`mgenv.data.buttons`) must not be contradicted by it. Others are
+    not compared.
     """
     if episode.action_names != MOTION_NAMES:
         return has_buttons(episode) and contradiction(episode) > config.disagree
     free = ~episode.bumped[:-1]
-    off = np.abs(episode.action[:-1] - episode.motion[:-1]) > 0.05
-    off[:, 2] &= episode.action[:-1, 2] != 0.0
+    off = np.abs(episode.action[:-1] - episode.motion[:-1]) > SLACK
     return bool((off.any(1) & free).mean() > config.disagree) if len(free) else False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ MEMORY = 512 * 2**20
 SHARE = 0.5
 """Of the files that the system lets a process open."""
 USUAL_LIMIT = 256
-"""Files that a process may open, where the system does not say."""
+"""Files that a process may open, where the system sets no limit."""
 
 
 class Openable(Protocol):
@@ -74,9 +75,5 @@ class OpenFiles:
 
 
 def _limit() -> int:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return USUAL_LIMIT
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return USUAL_LIMIT if soft == resource.RLIM_INFINITY else min(soft, 1 << 16)

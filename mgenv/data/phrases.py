@@ -23,7 +23,6 @@ _CALLED = {
     "bird": ("large bird that struts about", "large birds that strut about"),
     "bench": ("bench", "benches"),
     "cypress": ("cypress", "cypresses"),
-    "sky": ("open sky", "open skies"),
     "stairs": ("flight of steps", "flights of steps"),
     "rack": ("storage rack", "storage racks"),
 }

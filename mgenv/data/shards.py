@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,10 @@ def record_shard(
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
-        shard = _Shard(part, Summary(first, last), colours)
-        for number in range(first, last):
-            shard.record(number, source, filters)
-        shard.close()
+        with _Shard(part, Summary(first, last), colours) as shard:
+            for number in range(first, last):
+                shard.record(number, source, filters)
+            shard.close()
         settle(part, part.iterdir())
         if not final.exists():  # else another process was first, with the same
             part.rename(final)
@@ -71,13 +72,21 @@ def _recorded(source: Source, number: int) -> Episode:
 
 
 class _Shard:
-    """A shard that is being recorded."""
+    """A shard that is being recorded; a context at whose end no video is left open."""
 
     def __init__(self, folder: Path, summary: Summary, colours: str) -> None:
         self.folder, self.summary, self.colours = folder, summary, colours
         self._videos: dict[str, VideoWriter] = {}
+        self._open = ExitStack()
         self._tables: list[pa.Table] = []
         self._dropped: Counter[str] = Counter()
+
+    def __enter__(self) -> _Shard:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OutputError):  # the shard is given up for another error
+            self._open.close()
 
     def record(self, number: int, source: Source, filters: FilterConfig) -> None:
         """Record an episode and keep it, or count why not."""
@@ -107,8 +116,7 @@ class _Shard:
 
     def close(self) -> None:
         """Finish all files."""
-        for video in self._videos.values():
-            video.close()
+        self._open.close()
         self.summary.dropped = dict(self._dropped)
         if self._tables:
             lerobot.write_table(self.folder / FRAMES, pa.concat_tables(self._tables))
@@ -117,7 +125,9 @@ class _Shard:
     def _open_videos(self, episode: Episode) -> None:
         size = (episode.rgb.shape[1], episode.rgb.shape[2])
         for key, layout in lerobot.video_layouts(episode, self.colours).items():
-            self._videos[key] = VideoWriter(self.folder / f"{key}.mp4", size, episode.fps, layout)
+            path = self.folder / f"{key}.mp4"
+            self._videos[key] = video = VideoWriter(path, size, episode.fps, layout)
+            self._open.callback(video.close)
 
 
 def _pictures(episode: Episode) -> dict[str, np.ndarray]:

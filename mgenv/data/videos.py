@@ -90,22 +90,27 @@ class VideoWriter:
         self._writing = self._thread.submit(self._append, frames)
 
     def close(self) -> None:
-        """Finish the file.
+        """Finish the file; whatever fails, neither file nor thread is left.
 
         Raises:
             OutputError: it could not be written.
         """
-        self._wait()
-        self._thread.shutdown()
-        self._mux(None)
         try:
-            self._file.close()
-        except OSError as error:
-            raise OutputError(f"Expected to write {self.path}; got: {error}.") from error
+            self._wait()
+            self._mux(None)
+        finally:
+            self._thread.shutdown()
+            self._close_file()
 
     def _wait(self) -> None:
         if self._writing is not None:
             self._writing.result()
+
+    def _close_file(self) -> None:
+        try:
+            self._file.close()
+        except (FFmpegError, OSError) as error:
+            raise OutputError(f"Expected to write {self.path}; got: {error}.") from error
 
     def _append(self, frames: NDArray) -> None:
         for frame in frames:

@@ -13,42 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.engine.compiling import compiled
-from mgenv.engine.figures import (
-    BIRD,
-    CHOICES,
-    DOG,
-    GAIT,
-    HEIGHT,
-    MAX_PARTS,
-    PERSON,
-    PLAN,
-    ROBOT,
-    build,
-    reach_of,
-)
+from mgenv.engine.figures import CHOICES, GAIT, HEIGHT, MAX_PARTS, PLAN, build, reach_of
 from mgenv.engine.limbs import SWING
 from mgenv.engine.shapes import OBJECT_SIZE
 from mgenv.engine.stream import below, new_stream
 from mgenv.engine.textures import CHECKER, FABRIC, LEAVES, PLAIN, STRIPES
-
-__all__ = [
-    "BIRD",
-    "CHOICES",
-    "DOG",
-    "MAX_PARTS",
-    "NUM_CHARACTERS",
-    "PERSON",
-    "ROBOT",
-    "TABLES",
-    "body",
-    "bounding_sphere",
-    "build",
-    "character",
-    "choices_of",
-    "draw_choices",
-    "fill_bounding_sphere",
-    "gaits_of",
-]
 
 NUM_CHARACTERS = math.prod(CHOICES.values())
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mgenv.camera import CAMERA_HEIGHT, MAX_PITCH
-from mgenv.engine.collision import HIGHEST, LOWEST, collide
+from mgenv.engine.collision import collide
 from mgenv.engine.compiling import compiled
 from mgenv.engine.ground import height_at
 from mgenv.engine.layout import GRID
@@ -258,6 +258,3 @@ def explore_scenes(
             motion[n],
             bumped[n],
         )
-
-
-HEIGHT_RANGE = (LOWEST, HIGHEST)

@@ -146,7 +146,6 @@ ROOMS: dict[int, list[tuple[str, float]]] = {
 }
 
 _NAMES = list(ITEMS)
-ITEM_SIZE = 12
 
 _HOUSE = ("floor", "ceiling", "wall", "door frame", "ceiling lamp")
 _CHARACTERS = ("person", "robot", "dog", "bird")

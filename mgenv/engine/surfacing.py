@@ -108,11 +108,13 @@ def cover_pieces(state, table, sizes, objects, belongs, first, last):
 
 @compiled
 def _cover_leaves(state, table, sizes, objects, first, last):
-    """What is cut square and has leaves looks like lawn, in its own green."""
-    number = table[LEAF, 0, 0] + below(state, float(table[LEAF, 0, 1]))
+    """What is cut square and has leaves looks like lawn, a little darker, all of it alike."""
+    number = -1
     for n in range(first, last):
         row = objects[n]
         if row[0] == BOX and row[OBJECT_MATERIAL] == LEAVES:
+            if number < 0:
+                number = table[LEAF, 0, 0] + below(state, float(table[LEAF, 0, 1]))
             row[OBJECT_MATERIAL], row[12], row[15] = IMAGE, 0.5 * sizes[number], number
             row[9], row[10], row[11] = 0.8, 0.8, 0.8
 

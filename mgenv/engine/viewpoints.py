@@ -15,7 +15,6 @@ from mgenv.engine.paths import distances, mark_seen, nearest_free, new_seen, way
 from mgenv.engine.raytrace import KIND, trace
 from mgenv.engine.stream import below, between, new_stream
 
-_FIRST_VIEW, _SURVEY = 21, 22
 _SURVEY_TURN = math.radians(20.0)
 _SURVEY_STRIDE = 0.3
 _RAYS = 9

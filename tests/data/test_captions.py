@@ -18,15 +18,16 @@ from mgenv.data.captions import (
     rooms_at,
     scene_caption,
     seen,
+    steps_seen,
     style_caption,
 )
 from mgenv.data.episode import Episode
 from mgenv.data.motions import motions_of
 from mgenv.data.phrases import counted, joined, number_word, with_article
 from mgenv.engine.furniture import LABELS
-from mgenv.engine.layout import BEDROOM, CELL, CORRIDOR, DOORWAY
+from mgenv.engine.layout import BEDROOM, CELL, CORRIDOR, COURT, DOORWAY
 from mgenv.engine.palette import set_colour
-from mgenv.engine.raytrace import KIND, LAMP_COLOUR, WALL_MATERIAL
+from mgenv.engine.raytrace import HOUR, KIND, LAMP_COLOUR, SKY_SIZE, WALL_MATERIAL
 from mgenv.engine.renderer import render_surfaces
 from mgenv.engine.scenes import make_scenes
 from mgenv.engine.segmentation import pieces
@@ -48,6 +49,12 @@ def middle_of(scene, room: int) -> tuple[float, float]:
 def pose_at(*places: tuple[float, float]) -> np.ndarray:
     where = torch.tensor([(x, y, 1.0) for x, y in places], dtype=torch.float32)
     return Pose.create(where, torch.zeros(len(places))).matrix.numpy()
+
+
+def still(pose: np.ndarray) -> Episode:
+    """A recording along ``pose`` of nothing in particular."""
+    grey = np.full((len(pose), 8, 8, 3), 120, np.uint8)
+    return Episode.watched(grey, pose, intrinsics=DEFAULT_INTRINSICS, source="test", name="test")
 
 
 def captioned(homes, s: int, pose: np.ndarray):
@@ -133,6 +140,20 @@ def test_style_is_that_of_the_room(homes):
     assert style_caption(room, 160.0).endswith("bright, cool light")
 
 
+@pytest.mark.parametrize(
+    ("hour", "words"),
+    [
+        (5.2, "and faint light before dawn"), (5.8, "and soft twilight at sunrise"),
+        (12.0, "and soft daylight at noon"), (18.2, "and soft twilight at sunset"),
+        (19.4, "and soft twilight at dusk"), (20.5, "and faint light at night"),
+    ],
+)  # fmt: skip
+def test_light_in_the_open_is_that_of_the_hour(homes, hour, words):
+    room, sky = homes[0].rooms[0].copy(), np.ones(SKY_SIZE, np.float32)
+    room[KIND], sky[HOUR] = COURT, hour
+    assert style_caption(room, 120.0, sky).endswith(words)
+
+
 # -- what is seen ------------------------------------------------------------------------------
 
 
@@ -179,7 +200,30 @@ def test_objects_are_a_sentence():
     assert objects_caption({"armchair": 1, "bookshelf": 2}) == (
         "An armchair and two bookshelves are seen"
     )
-    assert "Nothing but walls" in objects_caption({})
+    assert objects_caption({}) == "Nothing but walls, floor and ceiling is seen"
+
+
+def test_a_courtyard_has_a_sky_and_no_ceiling(homes):
+    """The same empty view, of a room and then of a courtyard."""
+    scene = homes[0]._replace(rooms=homes[0].rooms.copy(), belongs=homes[0].belongs.copy())
+    pose = pose_at(middle_of(scene, 1))
+    empty = np.zeros((1, 8, 8), np.uint8)
+    assert describe(still(pose), scene, empty).objects.endswith("floor and ceiling is seen")
+    scene.rooms[1, KIND] = COURT
+    told = describe(still(pose), scene, empty).objects
+    assert told == "Nothing but walls, ground and sky is seen"
+
+
+def test_steps_are_told_of_if_they_fill_enough_of_a_picture(homes):
+    shown = np.zeros((3, 20, 20), np.uint8)
+    episode = still(pose_at(*[middle_of(homes[0], 0)] * 3))
+    episode.segmentation, episode.labels = shown, ("floor", "stairs")
+    shown[1, 0, 0] = 1  # one of 400 pixels
+    assert steps_seen(episode) == {}
+    shown[1, 0, 1] = 1
+    assert describe(episode, homes[0], np.zeros_like(shown)).objects == (
+        "A flight of steps is seen"
+    )
 
 
 def test_every_label_has_a_plural():

@@ -79,11 +79,13 @@ def test_all_filters_have_a_case():
     }  # fmt: skip
 
 
-def test_who_asks_for_no_height_follows_the_floor():
-    """Steps lift a robot that asks for nothing of the kind; a drone that asks gets what it asks."""
+@pytest.mark.parametrize("asked", [0.0, 0.02, -0.1])
+def test_steps_lift_and_lower_whatever_height_is_asked_for(asked):
     episode = make_episode(1, 20, 32)
-    episode.motion[:, 2] = 0.1
-    episode.action[:, 2] = 0.0
-    assert first_fault(episode, FilterConfig()) is None
-    episode.action[:, 2] = 0.3
-    assert first_fault(episode, FilterConfig()) == "action and pose disagree"
+    episode.action[:, 2] = asked
+    for floor in (0.156, -0.156):
+        episode.motion[:, 2] = asked + floor
+        assert first_fault(episode, FilterConfig()) is None
+    for leap in (0.25, -0.25):
+        episode.motion[:, 2] = asked + leap
+        assert first_fault(episode, FilterConfig()) == "action and pose disagree"

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from mgenv.engine.characters import (
-    CHOICES,
-    MAX_PARTS,
     NUM_CHARACTERS,
     body,
     bounding_sphere,
     character,
     choices_of,
 )
+from mgenv.engine.figures import CHOICES, MAX_PARTS
 from mgenv.engine.shapes import BOX, OBJECT_SIZE
 
 PHASES = (0.0, 0.1, 0.3)

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from mgenv.engine.characters import CHOICES, choices_of
+from mgenv.engine.characters import choices_of
 from mgenv.engine.crowd import Crowd, empty, place, stroll
+from mgenv.engine.figures import CHOICES
 from mgenv.engine.giving_way import CLEAR, beat_of, is_safe, passable, safe_cells
 from mgenv.engine.ground import CLIMB, height_at
 from mgenv.engine.layout import CELL, GRID

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,6 +166,28 @@ def test_levels_beyond_a_file_are_made_anew(game):
     truth = udmf.make_level(BATCH + 1)
     x, y, _, _ = next(t for t in truth.things if t[3] == udmf.PLAYER_START)
     np.testing.assert_allclose(one.pose[:2, 3] * UNITS, (x, y), atol=1)
+
+
+def test_no_game_outlives_its_source():
+    """Not the running one, nor that of the levels before, and none waits to be reaped."""
+    before, game = processes(), VizdoomGame(ROOMS)
+    game.start(0, 0)
+    (first,) = processes() - before
+    game.start(BATCH, 0)
+    (second,) = processes() - before
+    assert first != second and Path(game._scratch.name).exists()
+    game.close()
+    assert processes() == before and not Path(game._scratch.name).exists()
+
+
+def processes() -> set[int]:
+    """Those that this one began and that still are in the system's table."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.add(int(folder.name))
+    return found
 
 
 def test_without_the_package_it_says_so(monkeypatch):
