@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.engine.compiling import compiled
-from mgenv.engine.figures import CHOICES, GAIT, HEIGHT, MAX_PARTS, PLAN, build, reach_of
+from mgenv.engine.figures import CHOICES, GAIT, HEIGHT, PLAN, build, reach_of
 from mgenv.engine.limbs import SWING
-from mgenv.engine.shapes import OBJECT_SIZE
+from mgenv.engine.shapes import MAX_PARTS, OBJECT_SIZE
 from mgenv.engine.stream import below, new_stream
 from mgenv.engine.textures import CHECKER, FABRIC, LEAVES, PLAIN, STRIPES
 

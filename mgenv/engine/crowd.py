@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from mgenv.engine import characters
 from mgenv.engine.characters import fill_bounding_sphere, gaits_of
 from mgenv.engine.compiling import compiled
-from mgenv.engine.figures import MAX_PARTS, build
+from mgenv.engine.figures import build
 from mgenv.engine.ground import height_at
-from mgenv.engine.shapes import OBJECT_SIZE
+from mgenv.engine.shapes import MAX_PARTS, OBJECT_SIZE
 from mgenv.engine.strolling import walk_about
 
 

@@ -20,7 +20,6 @@ from mgenv.engine.limbs import (
     step_of,
 )
 from mgenv.engine.shapes import CYLINDER, ELLIPSOID
-from mgenv.engine.shapes import MAX_PARTS as MAX_PARTS
 from mgenv.engine.textures import GLOW
 
 CHOICES = {

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mgenv.camera import CAMERA_HEIGHT
-from mgenv.engine.characters import CHOICES, bounding_sphere, character, choices_of
+from mgenv.engine.characters import bounding_sphere, character, choices_of
 from mgenv.engine.crowd import empty
 from mgenv.engine.explorer import write_pose
+from mgenv.engine.figures import CHOICES
 from mgenv.engine.raytrace import (
     BOUNDS,
     CEILING_MATERIAL,

@@ -14,8 +14,8 @@ from mgenv.engine.characters import (
     character,
     choices_of,
 )
-from mgenv.engine.figures import CHOICES, MAX_PARTS
-from mgenv.engine.shapes import BOX, OBJECT_SIZE
+from mgenv.engine.figures import CHOICES
+from mgenv.engine.shapes import BOX, MAX_PARTS, OBJECT_SIZE
 
 PHASES = (0.0, 0.1, 0.3)
 SEEDS = [0, 1, 7, 12345, 2**40 + 3, 2**63, 2**64 - 1]
