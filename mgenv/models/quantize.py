@@ -37,7 +37,7 @@ def to_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def int8_product(x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: Tensor) -> Tensor:
     """float32 (M, N) of int8 (M, K) and (N, K) with scales (M, 1) and (N, 1): the plain path."""
-    whole = torch._int_mm(_padded(x), weight.t())[: len(x)]
+    whole = torch.ops.aten._int_mm(_padded(x), weight.t())[: len(x)]
     return whole.float() * x_scale * weight_scale.view(1, -1)
 
 
@@ -51,7 +51,7 @@ def fp8_product(x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: Tensor
     """bfloat16 (M, N), as :func:`int8_product`; exact products by float32 without FP8 hardware."""
     if x.is_cuda:
         scales = (x_scale.view(-1, 1), weight_scale.view(1, -1))
-        return torch._scaled_mm(x, weight.t(), *scales, out_dtype=torch.bfloat16)
+        return torch.ops.aten._scaled_mm(x, weight.t(), *scales, out_dtype=torch.bfloat16)
     return (x.float() @ weight.float().t() * x_scale * weight_scale.view(1, -1)).bfloat16()
 
 
