@@ -59,7 +59,7 @@ class Head(nn.ModuleDict):
 
     def forward(self, x: Tensor, tape: Tape) -> Tensor:
         """(B, inputs, T, H, W) to (B, outputs, T, H, W)."""
-        return self["2"].causal(nn.functional.silu(self["0"](x)), tape)
+        return self["2"](nn.functional.silu(self["0"](x)), tape)
 
 
 def _middle(width: int) -> nn.ModuleList:
@@ -137,7 +137,7 @@ class Encoder(nn.Module):
         self.head = Head(widths[-1], 2 * config.latent_channels)
 
     def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        x = self.conv1.causal(x, tape)
+        x = self.conv1(x, tape)
         for layer in (*self.downsamples, *self.middle, self.head):
             x = layer(x, tape)
         return x
@@ -158,7 +158,7 @@ class Decoder(nn.Module):
         self.head = Head(widths[-1], config.image_channels)
 
     def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        x = self.conv1.causal(x, tape)
+        x = self.conv1(x, tape)
         for layer in (*self.middle, *self.upsamples, self.head):
             x = layer(x, tape)
         return x

@@ -64,7 +64,7 @@ def test_latents_equal_the_public_ones(width: str) -> None:
     video, vae = golden()[f"vae_{width}.video"].float(), public_vae(width)
     latent, expected = vae.encode(video), golden()[f"vae_{width}.latent"]
     noise = typical_error(vae.encode(within_rounding(video)), latent)
-    assert typical_error(latent, expected) < max(1e-4, 1.2 * noise)
+    assert typical_error(latent, expected) < max(1e-4, 2 * noise)
     assert relative_error(latent, expected) < 1e-3
 
 
