@@ -62,6 +62,9 @@ class QuantizedLinear(nn.Module):
         linear: with weights (N, K).
         kind: ``"int8"`` or ``"fp8"``.
 
+    Attributes:
+        compute_dtype: of the weights that it stands for.
+
     Raises:
         UnknownNameError: another kind.
     """
@@ -78,6 +81,7 @@ class QuantizedLinear(nn.Module):
         self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
         self.bias = linear.bias
+        self.compute_dtype = linear.weight.dtype
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, K) to (…, N)."""

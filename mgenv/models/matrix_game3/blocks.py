@@ -76,7 +76,8 @@ class Block(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """In which its matrix products are."""
-        return self.cross_attn.q.weight.dtype
+        layer = self.cross_attn.q
+        return getattr(layer, "compute_dtype", layer.weight.dtype)
 
     def prepare(
         self,
