@@ -200,8 +200,9 @@ def _decoder(sizes: VaeConfig, levers: Levers, device: str) -> VideoVAE:
         vae = VideoVAE(replace(sizes, decoder_widths=widths)).eval().requires_grad_(False)
     vae = vae.to(torch.bfloat16 if device != "cpu" else torch.float32)
     vae.set_statistics()
-    if device != "cpu":
-        vae = vae.to(memory_format=torch.channels_last_3d)
+    for layer in vae.modules():
+        if isinstance(layer, nn.Conv3d):
+            layer.weight.data = layer.weight.contiguous(memory_format=torch.channels_last_3d)
     if levers.decoder_compiled and device != "cpu":
         vae.decoder.compile()
     return vae
