@@ -227,6 +227,8 @@ def test_without_memory_it_has_no_camera_and_adds_to_the_state_itself():
     assert relative_error(still, acting) > 0.01
     elsewhere = network(x, t, **(clip | {"predict_latent_idx": (90, 93)}))
     assert torch.equal(acting, elsewhere)  # it counts from its own first latent
+    with pytest.raises(InvalidOptionError, match="no camera"):
+        network.prepare(**(clip | {"plucker": torch.zeros(2, 1536, 3, 4, 6)}))
 
 
 # -- the same however it is computed ---------------------------------------------------------------
