@@ -55,18 +55,18 @@ def latent_indices(
     Raises:
         InvalidOptionError: as many indices as latents are needed.
     """
-    past = torch.as_tensor(range(memory_frames) if memory is None else memory, device=device)
-    now = torch.as_tensor(range(latents) if current is None else current, device=device)
+    past = torch.as_tensor(range(memory_frames) if memory is None else memory)
+    now = torch.as_tensor(range(latents) if current is None else current)
     if now.shape == (2,) and int(now[1] - now[0]) == latents:
-        now = torch.arange(int(now[0]), int(now[1]), device=device)
+        now = torch.arange(int(now[0]), int(now[1]))
     for name, indices, count in (("memory", past, memory_frames), ("predict", now, latents)):
         if indices.ndim not in (1, 2) or indices.shape[-1] != count:
             raise InvalidOptionError(
                 f"expected {count} indices in {name}_latent_idx, got {indices.tolist()}"
             )
-    parts = [part if part.ndim == 2 else part.unsqueeze(0) for part in (past, now)]
+    parts = [(part if part.ndim == 2 else part[None]).to(device) for part in (past, now)]
     batch = max(len(part) for part in parts)
-    return torch.cat([part.expand(batch, -1) for part in parts], 1)  # (B or 1, F)
+    return torch.cat([part.expand(batch, -1).long() for part in parts], 1)  # (B or 1, F)
 
 
 def check_latents(config: TransformerConfig, shape: Sequence[int], name: str) -> None:
@@ -135,7 +135,7 @@ def frame_times(t: Tensor, batch: int, latents: int, tokens: int) -> Tensor:
         t: a number, (B,), (B, T) or (B, T·S).
         latents, tokens: T and T·S.
     """
-    if t.ndim == 0 or t.shape == (batch,):
+    if t.numel() == 1 or t.shape == (batch,):
         return t.reshape(-1, 1).expand(batch, latents)
     if t.ndim != 2 or t.shape[0] != batch or t.shape[1] not in (latents, tokens):
         raise InvalidOptionError(

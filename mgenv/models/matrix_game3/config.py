@@ -48,14 +48,16 @@ class ActionConfig:
 
     def check(self) -> None:
         """Raise :class:`CheckpointError` for sizes that do not fit each other."""
-        for name in ("mouse_hidden_dim", "keyboard_hidden_dim"):
-            width = getattr(self, name) // self.heads_num
-            for turning in (self.mouse_qk_dim_list, self.rope_dim_list):
-                if sum(turning) != width or getattr(self, name) % self.heads_num:
-                    raise CheckpointError(
-                        f"expected action_config's {name} to be heads_num ({self.heads_num}) × "
-                        f"the sum of {turning}, got {getattr(self, name)}"
-                    )
+        for enabled, name, turning in (
+            (self.enable_mouse, "mouse_hidden_dim", self.mouse_qk_dim_list),
+            (self.enable_keyboard, "keyboard_hidden_dim", self.rope_dim_list),
+        ):
+            width = getattr(self, name)
+            if enabled and width != sum(turning) * self.heads_num:
+                raise CheckpointError(
+                    f"expected action_config's {name} to be heads_num ({self.heads_num}) × the "
+                    f"sum of {turning}, got {width}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,9 +97,14 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         """Raise :class:`CheckpointError` for a network that is not of this family."""
         _require(self.model_type != "i2v", "model_type other than 'i2v'", self.model_type)
-        _require(len(self.patch_size) == 3 and self.patch_size[0] == 1, "patch_size 1, p, q", self)
+        _require(
+            len(self.patch_size) == 3 and self.patch_size[0] == 1,
+            "patch_size 1, p, q",
+            self.patch_size,
+        )
         _require(tuple(self.window_size) == (-1, -1), "window_size -1, -1", self.window_size)
-        _require(self.dim % (2 * self.num_heads) == 0, "dim a multiple of 2 × num_heads", self)
+        even = f"dim to be a multiple of {2 * self.num_heads}, twice num_heads"
+        _require(self.dim % (2 * self.num_heads) == 0, even, self.dim)
         _require(self.freq_dim % 2 == 0, "an even freq_dim", self.freq_dim)
         if self.action_config is not None and self.action_config.blocks:
             self.action_config.check()
