@@ -265,8 +265,24 @@ class VideoVAE(nn.Module):
         x = self.decoder(self.conv2(z), tape)
         return unfold_patches(x, self.config.patch), tape.kept
 
+    def check_video(self, video: Tensor, *, first: bool = True) -> None:
+        """Whether `video` (B, 3, F, H, W) can be encoded, at its start or later.
+
+        Raises:
+            InvalidOptionError: sides or number of frames do not fit the strides.
+        """
+        space, time = self.config.spatial_stride, self.config.temporal_stride
+        frames = f"1 + {time}n" if first else f"{time}n"
+        fits = video.ndim == 5 and video.shape[1] == 3 and video.shape[2] > 0
+        if not fits or (video.shape[2] - first) % time or any(s % space for s in video.shape[3:]):
+            raise InvalidOptionError(
+                f"Expected video (B, 3, {frames}, H, W) with sides divisible by {space}, "
+                f"got {tuple(video.shape)}."
+            )
+
     def encode(self, video: Tensor) -> Tensor:
         """Video (B, 3, 1 + 4n, H, W) in [-1, 1] to normalised mean latents (B, C, 1 + n, h, w)."""
+        self.check_video(video)
         return self.encode_step(video, None, keep=False)[0]
 
     def decode(self, latent: Tensor) -> Tensor:
