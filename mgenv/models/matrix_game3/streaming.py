@@ -8,6 +8,7 @@ once, whatever the split.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,24 +29,26 @@ class GraphedStep:
     def __init__(self, step: Step) -> None:
         self._step = step
         self._captured: dict[tuple, _Captured] = {}
+        self._pool: Any = None  # graphs run one after the other, so they share memory
 
     def __call__(self, x: Tensor, past: Past | None) -> tuple[Tensor, Past]:
         """Same as the step that was given."""
         key = (tuple(x.shape), x.dtype, past is None)
         if key not in self._captured:
-            self._captured[key] = _Captured(self._step, x, past)
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            self._captured[key] = _Captured(self._step, x, past, self._pool)
         return self._captured[key].replay(x, past)
 
 
 class _Captured:
     """One step at one shape: fixed tensors in, fixed tensors out."""
 
-    def __init__(self, step: Step, x: Tensor, past: Past | None) -> None:
+    def __init__(self, step: Step, x: Tensor, past: Past | None, pool: Any) -> None:
         self._x = x.clone()
         self._past = None if past is None else [kept.clone() for kept in past]
         self._warm_up(step)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, pool=pool):
             self._out, self._kept = step(self._x, self._past)
 
     def _warm_up(self, step: Step) -> None:
@@ -77,7 +80,11 @@ def to_channels_last(module: nn.Module) -> nn.Module:
 class _Stream:
     """A step with the state that it hands to itself."""
 
-    def __init__(self, step: Step, *, compiled: bool, graphed: bool) -> None:
+    def __init__(self, vae: VideoVAE, step: Step, *, compiled: bool, graphed: bool) -> None:
+        if graphed and not vae.latent_mean.is_cuda:
+            raise InvalidOptionError(
+                f"Expected a model on a GPU for CUDA graphs, got one on {vae.latent_mean.device}."
+            )
         if compiled:
             step = torch.compile(step, dynamic=False)
         self._step = GraphedStep(step) if graphed else step
@@ -136,7 +143,7 @@ class StreamingDecoder(_Stream):
             to_channels_last(vae.decoder)
             to_channels_last(vae.conv2)
         self._channels_last = channels_last
-        super().__init__(vae.decode_step, compiled=compiled, graphed=graphed)
+        super().__init__(vae, vae.decode_step, compiled=compiled, graphed=graphed)
 
     def decode(self, latent: Tensor) -> Tensor:
         """Normalised latents (B, C, T, h, w) to video (B, 3, F, H, W); F = 4T, less 3 at first."""
@@ -180,7 +187,7 @@ class StreamingEncoder(_Stream):
     ) -> None:
         self.vae = vae
         self.segment = segment
-        super().__init__(vae.encode_step, compiled=compiled, graphed=graphed)
+        super().__init__(vae, vae.encode_step, compiled=compiled, graphed=graphed)
 
     def encode(self, video: Tensor) -> Tensor:
         """Video (B, 3, F, H, W) in [-1, 1] to normalised latents (B, C, T, h, w)."""

@@ -144,3 +144,20 @@ def test_video_that_does_not_fit_is_refused(vae: VideoVAE, shape: tuple[int, ...
 def test_latents_of_another_model_are_refused(vae: VideoVAE) -> None:
     with pytest.raises(InvalidOptionError, match=r"\(B, 6, T, h, w\), got \(1, 5, 2, 2, 2\)"):
         StreamingDecoder(vae).decode(torch.zeros(1, 5, 2, 2, 2))
+
+
+def test_graphs_need_a_gpu(vae: VideoVAE) -> None:
+    with pytest.raises(InvalidOptionError, match="got one on cpu"):
+        StreamingDecoder(vae, graphed=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_graphs_equal_plain(vae: VideoVAE, latent: Tensor) -> None:
+    copy = VideoVAE.from_state_dict(
+        vae.state_dict(), vae.latent_mean, vae.latent_std, device="cuda", dtype=torch.float64
+    )
+    decoder = StreamingDecoder(copy, segment=2, channels_last=True, graphed=True)
+    for _ in range(2):
+        pieces = [decoder.decode(part.cuda()) for part in latent.split([3, 4, 1], dim=2)]
+        assert same(torch.cat(pieces, dim=2).cpu().float(), vae.decode(latent))
+        decoder.reset()
