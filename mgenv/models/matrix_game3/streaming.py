@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.vae import Past, VideoVAE, to_uint8
+from mgenv.models.matrix_game3.vae_blocks import Double
 
 Step = Callable[[Tensor, Past | None], tuple[Tensor, Past]]
 
@@ -77,6 +78,14 @@ def to_channels_last(module: nn.Module) -> nn.Module:
     return module
 
 
+def fold(module: nn.Module) -> nn.Module:
+    """Merges enlargements into the convolutions behind them, in place; not for training."""
+    for layer in module.modules():
+        if isinstance(layer, Double):
+            layer.fold()
+    return module
+
+
 class _Stream:
     """A step with the state that it hands to itself."""
 
@@ -112,9 +121,10 @@ class StreamingDecoder(_Stream):
     """Decodes latents as they come.
 
     Args:
-        vae: the autoencoder; its decoder's layout is changed by `channels_last`.
+        vae: the autoencoder; `channels_last` and `folded` change its decoder in place.
         segment: latents decoded in one go; bounds the memory and the number of shapes.
         channels_last: lay out weights and activations as tensor cores read them.
+        folded: merge enlargements into the convolutions behind them.
         compiled: run the step through `torch.compile`.
         graphed: run the step as CUDA graphs (on a GPU only).
 
@@ -132,6 +142,7 @@ class StreamingDecoder(_Stream):
         *,
         segment: int = 5,
         channels_last: bool = False,
+        folded: bool = False,
         compiled: bool = False,
         graphed: bool = False,
     ) -> None:
@@ -139,6 +150,8 @@ class StreamingDecoder(_Stream):
             raise InvalidOptionError(f"Expected a segment of at least 1 latent, got {segment}.")
         self.vae = vae
         self.segment = segment
+        if folded:
+            fold(vae.decoder)
         if channels_last:
             to_channels_last(vae.decoder)
             to_channels_last(vae.conv2)
