@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mgenv.errors import InvalidOptionError
+from mgenv.errors import CheckpointError, InvalidOptionError
 from mgenv.models.matrix_game3.vae_blocks import CausalConv3d, Tape
 from mgenv.models.matrix_game3.vae_config import (
     PUBLIC_LATENT_MEAN,
@@ -99,11 +99,20 @@ class VideoVAE(nn.Module):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> VideoVAE:
-        """An autoencoder of whatever widths `state` has, with its weights."""
+        """An autoencoder of whatever widths `state` has, with its weights.
+
+        Weights that already are of that type and on that device are shared, not copied.
+
+        Raises:
+            CheckpointError: keys are missing or unexpected, or shapes do not fit each other.
+        """
         with torch.device("meta"):
             vae = cls(VaeConfig.from_state_dict(state))
         weights = {key: value.to(device=device, dtype=dtype) for key, value in state.items()}
-        vae.load_state_dict(weights, assign=True)
+        try:
+            vae.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            raise CheckpointError(f"Not a video autoencoder's weights. {error}") from error
         vae.set_statistics(latent_mean, latent_std)
         return vae.requires_grad_(False).eval()
 
