@@ -15,7 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mgenv.benchmark.report import Report
 from mgenv.models.matrix_game3.config import PUBLIC_5B, TransformerConfig
+from mgenv.models.matrix_game3.prune import narrowed
 from mgenv.models.matrix_game3.sampler import FlowUniPC
+from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.transformer import Transformer, build
 from mgenv.models.matrix_game3.vae import VideoVAE
 from mgenv.models.matrix_game3.vae_config import VaeConfig
@@ -24,8 +26,8 @@ from mgenv.models.quantize import FP8, INT8, QuantizedLinear
 Row = dict[str, Any]
 NEW_FRAMES, CLEAN, NEW, MEMORY = 40, 4, 10, 5
 """Frames of a later clip; its clean past and new latents; its memory latents."""
-EIGHT_BITS = ("self_attn", "cross_attn", "ffn")
-"""Parts of the names of layers whose products may be in 8 bits."""
+EIGHT_BITS = ("self_attn", "cross_attn", "ffn", "cam_")
+"""Beginnings of the names of a block's layers whose products may be in 8 bits."""
 PROTOCOL = (
     "A later clip of the public rollout (4 clean, 10 new and 5 memory latents, 40 new frames), "
     "batch 1, random weights at the true sizes (speed does not depend on their values). *Prepare*, "
@@ -45,7 +47,8 @@ class Levers:
         cudnn: attention by cuDNN instead of FlashAttention-2.
         once: what does not depend on the noise once a clip, not once a step.
         stream: the type of tokens between blocks.
-        compiled, decoder_compiled: blocks, and the decoder, by torch.compile.
+        compiled: blocks by torch.compile.
+        decoder_graphed: the decoder folded, compiled and replayed as CUDA graphs.
         eight_bits: ``"int8"``, ``"fp8"`` or "" for bfloat16.
         pruned: share of the decoder's width that is pruned away.
     """
@@ -55,7 +58,7 @@ class Levers:
     once: bool = False
     stream: torch.dtype = torch.float32
     compiled: bool = False
-    decoder_compiled: bool = False
+    decoder_graphed: bool = False
     eight_bits: str = ""
     pruned: float = 0.0
 
@@ -68,7 +71,7 @@ LIGHT = replace(NARROW, name="decoder pruned by 75 %", pruned=0.75)
 COMPILED = replace(LIGHT, name="blocks compiled", compiled=True)
 IN_INT8 = replace(COMPILED, name="INT8 products", eight_bits=INT8)
 IN_FP8 = replace(COMPILED, name="FP8 products", eight_bits=FP8)
-DECODER = replace(IN_FP8, name="decoder compiled", decoder_compiled=True)
+DECODER = replace(IN_FP8, name="decoder folded, compiled, graphed", decoder_graphed=True)
 LADDER = (PLAIN, CUDNN, ONCE, NARROW, LIGHT, COMPILED, IN_INT8, IN_FP8, DECODER)
 
 
@@ -91,6 +94,7 @@ def run(
 ) -> Report:
     """Measure the clip on one GPU, rung by rung."""
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True
     clip = make_clip(config, size, device)
     network = build(config, device)
     truth = velocity(network, clip, once=False) if config.num_layers else None
@@ -150,6 +154,7 @@ def measure(
     if levers.compiled and device != "cpu":
         for block in network.blocks:
             block.compile()
+            block._camera = torch.compile(type(block)._camera.__get__(block))  # type: ignore
     decoder = _decoder(sizes, levers, device)
     _start(device)
     with _attention(levers.cudnn):
@@ -182,7 +187,7 @@ def _linears(network: Transformer) -> dict[str, nn.Linear]:
         for name, layer in network.named_modules()
         if isinstance(layer, nn.Linear)
         and name.startswith("blocks.")
-        and name.split(".")[2] in EIGHT_BITS
+        and name.split(".")[2].startswith(EIGHT_BITS)
     }
 
 
@@ -194,18 +199,15 @@ def _set_bits(network: Transformer, linears: dict[str, nn.Linear], kind: str) ->
         setattr(network.get_submodule(parent), own, new)
 
 
-def _decoder(sizes: VaeConfig, levers: Levers, device: str) -> VideoVAE:
-    widths = tuple(max(2, int(w * (1 - levers.pruned))) for w in sizes.decoder_widths)
+def _decoder(sizes: VaeConfig, levers: Levers, device: str) -> StreamingDecoder:
     with torch.device(device):
-        vae = VideoVAE(replace(sizes, decoder_widths=widths)).eval().requires_grad_(False)
+        vae = VideoVAE(narrowed(sizes, levers.pruned)).eval().requires_grad_(False)
+    fast = levers.decoder_graphed and device != "cpu"
     vae = vae.to(torch.bfloat16 if device != "cpu" else torch.float32)
-    vae.set_statistics()
-    for layer in vae.modules():
-        if isinstance(layer, nn.Conv3d):
-            layer.weight.data = layer.weight.contiguous(memory_format=torch.channels_last_3d)
-    if levers.decoder_compiled and device != "cpu":
-        vae.decoder.compile()
-    return vae
+    return StreamingDecoder(
+        vae, segment=5 if levers.pruned else 2, channels_last=True, folded=fast, compiled=fast,
+        graphed=fast,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -230,17 +232,9 @@ def _steps_seconds(
     return prepare, _seconds(lambda: roll(prepared), device)
 
 
-def _decode_seconds(vae: VideoVAE, latents: Tensor, device: str) -> float:
-    with torch.compiler.set_stance("force_eager"):
-        past = vae.decode_step(latents[:, :, :1], None)[1]
-        past = vae.decode_step(latents[:, :, :2], past)[1]
-
-    def decode() -> Tensor:
-        video = vae.decode_step(latents, past)[0]
-        shown = (video.float().clamp(-1, 1) * 127.5 + 127.5).to(torch.uint8)
-        return shown.permute(0, 2, 3, 4, 1).contiguous().cpu()
-
-    return _seconds(decode, device)
+def _decode_seconds(decoder: StreamingDecoder, latents: Tensor, device: str) -> float:
+    decoder.decode_to_uint8(latents[:, :, : 1 + NEW // 2])
+    return _seconds(lambda: decoder.decode_to_uint8(latents).cpu(), device)
 
 
 def _seconds(work: Callable[[], Any], device: str, times: int = 3) -> float:
