@@ -1,1 +1,30 @@
-"""Matrix-Game 3.0 (Skywork AI) at any size: network, VAE, camera, memory, sampler and weights."""
+"""The public Matrix-Game 3.0 network: its checkpoints load, and give the same numbers."""
+
+from __future__ import annotations
+
+import importlib
+
+_HOMES = {
+    "ActionConfig": "config",
+    "TransformerConfig": "config",
+    "PUBLIC_5B": "config",
+    "PUBLIC_14B_EXPERT": "config",
+    "PUBLIC_14B_PLAIN": "config",
+    "Conditions": "conditions",
+    "Transformer": "transformer",
+    "build": "transformer",
+    "Mixture": "mixture",
+    "MixtureConditions": "mixture",
+}
+
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,210 @@
+"""How keyboard and mouse enter: attention over time at every place of the picture.
+
+The mouse joins a self-attention over time, the keyboard gives keys and values of a
+cross-attention. A latent sees the actions of the latents in a window that ends with its own.
+Memory carries the null action and counts its own time.
+
+Legend: B batch, F = M + T latent frames (memory, then current), S tokens a frame, D model width,
+N heads, H head width, W video frames in a window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mgenv.models.matrix_game3.attention import LayerNorm, attend
+from mgenv.models.matrix_game3.config import ActionConfig
+from mgenv.models.matrix_game3.rope import Rotation, rotate, time_rotation
+
+NULL_KEYBOARD, NULL_MOUSE = -1.0, 1.0
+"""What memory frames carry for every key, and for both mouse axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionConditions:
+    """What a module knows before any noise.
+
+    Attributes:
+        mouse: (B, F, 1, C) the mouse's share of its first layer, None without a mouse.
+        keys, values: (B, F, N, H) of the keyboard, None without one.
+        mouse_turn, keyboard_turn: rotation by time, (1, F, 1, P).
+    """
+
+    mouse: Tensor | None
+    keys: Tensor | None
+    values: Tensor | None
+    mouse_turn: Rotation
+    keyboard_turn: Rotation
+
+
+def latents_of(frames: int, ratio: int) -> int | None:
+    """Latents of that many video frames: 1 + n/ratio, or n/ratio; None if neither is whole."""
+    if (frames - 1) % ratio == 0:
+        return (frames - 1) // ratio + 1
+    return frames // ratio if frames % ratio == 0 else None
+
+
+def action_windows(
+    actions: Tensor, memory_frames: int, null: float, config: ActionConfig
+) -> Tensor:
+    """Actions that each latent sees, (B, F, W, C).
+
+    Args:
+        actions: (B, n, C) of n = 4 T video frames, or 4 T - 3 where the first latent is one frame.
+            Before the first, its action is repeated.
+        memory_frames: M, put in front with the null action.
+    """
+    ratio, count = config.vae_time_compression_ratio, actions.shape[1]
+    latents, wide = latents_of(count, ratio), config.windows_size * ratio
+    assert latents is not None, count
+    before = wide if (count - 1) % ratio == 0 else wide - ratio
+    first = torch.arange(latents, device=actions.device)[:, None] * ratio - before
+    index = (first + torch.arange(wide, device=actions.device)).clamp(min=0)  # (T, W)
+    windows = actions[:, index]  # (B, T, W, C)
+    return F.pad(windows, (0, 0, 0, 0, memory_frames, 0), value=null)  # (B, F, W, C)
+
+
+class HeadNorm(nn.Module):
+    """x / rms(x) over a head, in float32.
+
+    Checkpoints hold a weight a channel, which the public network did not apply when it made the
+    golden tensors (a later version does). It is loaded and saved here, and not applied.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), x.shape[-1:], eps=1e-6).to(x.dtype)
+
+
+class ActionModule(nn.Module):
+    """Adds what mouse and keyboard say to the tokens of one block."""
+
+    def __init__(self, config: ActionConfig) -> None:
+        super().__init__()
+        self.config = config
+        if config.enable_keyboard:
+            self._build_keyboard(config)
+        if config.enable_mouse:
+            self._build_mouse(config)
+
+    def prepare(
+        self, keyboard: Tensor | None, mouse: Tensor | None, memory_frames: int, latents: int
+    ) -> ActionConditions:
+        """All that does not depend on the noise.
+
+        Args:
+            keyboard, mouse: (B, n, 6) and (B, n, 2) of n video frames, or None.
+            memory_frames, latents: M and T.
+        """
+        device = next(self.parameters()).device
+        times = torch.cat(
+            [torch.arange(n, device=device) for n in (memory_frames, latents)]
+        )  # (F,)
+        config = self.config
+        mouse_turn = time_rotation(times, config.mouse_qk_dim_list[0], config.rope_theta)
+        # With memory the public network turns the keyboard's channels as it does the mouse's.
+        dims = config.mouse_qk_dim_list if memory_frames else config.rope_dim_list
+        keyboard_turn = time_rotation(times, dims[0], config.rope_theta)
+        share = keys = values = None
+        if mouse is not None and config.enable_mouse:
+            share = self._mouse_share(mouse, memory_frames)
+        if keyboard is not None and config.enable_keyboard:
+            keys, values = self._keys_values(keyboard, memory_frames, keyboard_turn)
+        return ActionConditions(share, keys, values, mouse_turn, keyboard_turn)
+
+    def forward(self, x_BFSD: Tensor, conditions: ActionConditions) -> Tensor:
+        """Tokens (B, F, S, D) with what the actions add."""
+        if conditions.mouse is not None:
+            x_BFSD = x_BFSD + self._move(x_BFSD, conditions.mouse, conditions.mouse_turn)
+        if conditions.keys is not None and conditions.values is not None:
+            turn = conditions.keyboard_turn
+            x_BFSD = x_BFSD + self._press(x_BFSD, conditions.keys, conditions.values, turn)
+        return x_BFSD
+
+    # -- mouse -----------------------------------------------------------------------------------
+
+    def _build_mouse(self, config: ActionConfig) -> None:
+        width, model = config.mouse_hidden_dim, config.img_hidden_size
+        window = config.windows_size * config.vae_time_compression_ratio
+        self.mouse_mlp = nn.Sequential(
+            nn.Linear(config.mouse_dim_in * window + model, width),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(width, width),
+            LayerNorm(width),
+        )
+        self.t_qkv = nn.Linear(width, 3 * width, bias=config.qkv_bias)
+        self.img_attn_q_norm, self.img_attn_k_norm = _norms(config, width)
+        self.proj_mouse = nn.Linear(width, model, bias=config.qkv_bias)
+
+    def _first(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights of the first layer for tokens and for the mouse, and its bias."""
+        layer = self.mouse_mlp[0]
+        assert isinstance(layer, nn.Linear)
+        tokens, mouse = layer.weight.tensor_split([self.config.img_hidden_size], 1)
+        return tokens, mouse, layer.bias
+
+    def _mouse_share(self, mouse: Tensor, memory_frames: int) -> Tensor:
+        _, weight, bias = self._first()
+        windows = action_windows(mouse.to(weight.dtype), memory_frames, NULL_MOUSE, self.config)
+        return F.linear(windows.flatten(2), weight, bias).unsqueeze(2)  # (B, F, 1, C)
+
+    def _move(self, x: Tensor, share: Tensor, turn: Rotation) -> Tensor:
+        """Self-attention over time at each place, the mouse added before: (B, F, S, D)."""
+        weight, _, _ = self._first()
+        hidden = F.linear(x.to(weight.dtype), weight) + share  # (B, F, S, C)
+        hidden = self.mouse_mlp[1:](hidden).transpose(1, 2).flatten(0, 1)  # (B·S, F, C)
+        qkv = self.t_qkv(hidden).unflatten(-1, (3, self.config.heads_num, -1))
+        q, k, v = qkv.unbind(2)  # (B·S, F, N, H) each
+        q = rotate(self.img_attn_q_norm(q), turn)
+        k = rotate(self.img_attn_k_norm(k), turn)
+        moved = self.proj_mouse(attend(q, k, v).flatten(2))  # (B·S, F, D)
+        return moved.unflatten(0, (len(x), -1)).transpose(1, 2)
+
+    # -- keyboard --------------------------------------------------------------------------------
+
+    def _build_keyboard(self, config: ActionConfig) -> None:
+        hidden, width, model = (
+            config.hidden_size,
+            config.keyboard_hidden_dim,
+            config.img_hidden_size,
+        )
+        window = config.windows_size * config.vae_time_compression_ratio
+        self.keyboard_embed = nn.Sequential(
+            nn.Linear(config.keyboard_dim_in, hidden), nn.SiLU(), nn.Linear(hidden, hidden)
+        )
+        self.key_attn_q_norm, self.key_attn_k_norm = _norms(config, width)
+        self.mouse_attn_q = nn.Linear(model, width, bias=config.qkv_bias)
+        self.keyboard_attn_kv = nn.Linear(hidden * window, 2 * width, bias=config.qkv_bias)
+        self.proj_keyboard = nn.Linear(width, model, bias=config.qkv_bias)
+
+    def _keys_values(
+        self, keyboard: Tensor, memory_frames: int, turn: Rotation
+    ) -> tuple[Tensor, Tensor]:
+        keyboard = keyboard.to(self.mouse_attn_q.weight.dtype)
+        windows = action_windows(keyboard, memory_frames, NULL_KEYBOARD, self.config)
+        both = self.keyboard_attn_kv(self.keyboard_embed(windows).flatten(2))  # (B, F, 2·N·H)
+        keys, values = both.unflatten(-1, (2, self.config.heads_num, -1)).unbind(2)
+        return rotate(self.key_attn_k_norm(keys), turn), values
+
+    def _press(self, x: Tensor, keys: Tensor, values: Tensor, turn: Rotation) -> Tensor:
+        """Cross-attention to the keyboard over time, the same keys at each place."""
+        queries = self.mouse_attn_q(x.to(self.mouse_attn_q.weight.dtype))  # (B, F, S, N·H)
+        queries = self.key_attn_q_norm(queries.unflatten(-1, (self.config.heads_num, -1)))
+        wide = Rotation(turn.cos.unsqueeze(2), turn.sin.unsqueeze(2))  # (1, F, 1, 1, P)
+        queries = rotate(queries, wide).flatten(1, 2)  # (B, F·S, N, H)
+        pressed = self.proj_keyboard(attend(queries, keys, values).flatten(2))
+        return pressed.unflatten(1, x.shape[1:3])
+
+
+def _norms(config: ActionConfig, width: int) -> tuple[nn.Module, nn.Module]:
+    if not config.qk_norm:
+        return nn.Identity(), nn.Identity()
+    head = width // config.heads_num
+    return HeadNorm(head), HeadNorm(head)

@@ -1,0 +1,84 @@
+"""Attention over the whole sequence, and over the prompt; norms in float32.
+
+Legend: B batch, L queries, K keys, N heads, H head width, D = N·H.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.rope import Rotation, rotate
+
+
+def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:
+    """Softmax attention of every query over every key: (B, L, N, H).
+
+    The kernel is whatever :func:`torch.nn.attention.sdpa_kernel` allows where it is called.
+    """
+    q, k, v = (x.transpose(1, 2) for x in (q_BLNH, k_BKNH, v_BKNH))  # (B, N, L or K, H)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)  # (B, L, N, H)
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) in float32, scaled in the type of ``x``."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = F.rms_norm(x.float(), x.shape[-1:], eps=self.eps).to(x.dtype)
+        return normed * self.weight.to(x.dtype)
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm in float32, whatever types the input and the weights have."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight, bias = (None if p is None else p.float() for p in (self.weight, self.bias))
+        out = F.layer_norm(input.float(), self.normalized_shape, weight, bias, self.eps)
+        return out.to(input.dtype)
+
+
+class Projections(nn.Module):
+    """Queries, keys, values and the way out; queries and keys normed over the full width."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        dim, self.heads = config.dim, config.num_heads
+        self.q, self.k, self.v, self.o = (nn.Linear(dim, dim) for _ in range(4))
+        self.norm_q = RMSNorm(dim, config.eps) if config.qk_norm else nn.Identity()
+        self.norm_k = RMSNorm(dim, config.eps) if config.qk_norm else nn.Identity()
+        self.attend = attend
+        """How queries meet keys; a fast or a distributed path puts its own here."""
+
+    def queries(self, x: Tensor) -> Tensor:
+        """(B, L, D) to (B, L, N, H)."""
+        return self.norm_q(self.q(x)).unflatten(-1, (self.heads, -1))
+
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K, D) to (B, K, N, H) keys and values."""
+        keys, values = self.norm_k(self.k(x)), self.v(x)
+        return keys.unflatten(-1, (self.heads, -1)), values.unflatten(-1, (self.heads, -1))
+
+
+class SelfAttention(Projections):
+    """Every token of memory, past and present frames over all of them."""
+
+    def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
+        """(B, L, D) to (B, L, D)."""
+        keys, values = self.keys_values(x)
+        queries, keys = rotate(self.queries(x), rotation), rotate(keys, rotation)
+        return self.o(self.attend(queries, keys, values).flatten(2))
+
+
+class CrossAttention(Projections):
+    """Tokens over a prompt whose keys and values are known, (B, K, N, H) each."""
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """(B, L, D) to (B, L, D)."""
+        return self.o(self.attend(self.queries(x), keys, values).flatten(2))

@@ -1,0 +1,143 @@
+"""One block: self-attention, camera, prompt, actions, feed-forward.
+
+Legend: B batch, L tokens, D width, G groups of consecutive tokens that share a timestep,
+N heads, H head width, K tokens of a prompt, F latent frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mgenv.models.matrix_game3.action import ActionConditions, ActionModule
+from mgenv.models.matrix_game3.attention import CrossAttention, LayerNorm, SelfAttention
+from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.rope import Rotation
+
+
+@dataclass(frozen=True, slots=True)
+class BlockConditions:
+    """What a block knows before any noise.
+
+    Attributes:
+        keys, values: (B, K, N, H) of the prompt.
+        camera: 1 + scale and shift, (B, L, D) each, None without cameras.
+        actions: None where the block sees none.
+        onto_normed: whether what the prompt says is added to the *normed* state.
+    """
+
+    keys: Tensor
+    values: Tensor
+    camera: tuple[Tensor, Tensor] | None
+    actions: ActionConditions | None
+    onto_normed: bool
+
+
+def modulate(x: Tensor, shift_BGD: Tensor, scale_BGD: Tensor) -> Tensor:
+    """x (1 + scale) + shift in float32, a group of tokens each."""
+    grouped = x.float().unflatten(1, (shift_BGD.shape[1], -1))  # (B, G, L/G, D)
+    return (grouped * (1 + scale_BGD.unsqueeze(2)) + shift_BGD.unsqueeze(2)).flatten(1, 2)
+
+
+def add_gated(x: Tensor, y: Tensor, gate_BGD: Tensor) -> Tensor:
+    """x + y gate in float32, then in the type of ``x``."""
+    gated = y.float().unflatten(1, (gate_BGD.shape[1], -1)) * gate_BGD.unsqueeze(2)
+    return (x.float() + gated.flatten(1, 2)).to(x.dtype)
+
+
+class Block(nn.Module):
+    """Block ``index`` of the network."""
+
+    def __init__(self, config: TransformerConfig, index: int) -> None:
+        super().__init__()
+        dim, actions = config.dim, config.actions_of(index)
+        self.use_memory = config.use_memory
+        self.norm1 = LayerNorm(dim, config.eps, elementwise_affine=False)
+        self.self_attn = SelfAttention(config)
+        self.action_model = ActionModule(actions) if actions is not None else None
+        self.norm3 = LayerNorm(dim, config.eps) if config.cross_attn_norm else nn.Identity()
+        self.cross_attn = CrossAttention(config)
+        self.norm2 = LayerNorm(dim, config.eps, elementwise_affine=False)
+        self.ffn = nn.Sequential(
+            nn.Linear(dim, config.ffn_dim),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(config.ffn_dim, dim),
+        )
+        self.modulation = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+        if config.use_memory:
+            self.cam_injector_layer1 = nn.Linear(dim, dim)
+            self.cam_injector_layer2 = nn.Linear(dim, dim)
+            self.cam_scale_layer = nn.Linear(dim, dim)
+            self.cam_shift_layer = nn.Linear(dim, dim)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which its matrix products are."""
+        return self.cross_attn.q.weight.dtype
+
+    def prepare(
+        self,
+        text: Tensor,
+        rays: Tensor | None,
+        keyboard: Tensor | None,
+        mouse: Tensor | None,
+        memory_frames: int,
+        latents: int,
+    ) -> BlockConditions:
+        """All that does not depend on the noise.
+
+        Args:
+            text: (B, K, D) embedded prompt.
+            rays: (B, L, D) embedded Plücker rays, or None.
+            keyboard, mouse, memory_frames, latents: as in :meth:`ActionModule.prepare`.
+        """
+        actions = None
+        if self.action_model is not None and (keyboard is not None or mouse is not None):
+            actions = self.action_model.prepare(keyboard, mouse, memory_frames, latents)
+        keys, values = self.cross_attn.keys_values(text)
+        camera = self._camera(rays) if rays is not None else None
+        # The public network does so whenever it has memory or a mouse, in every block.
+        onto_normed = self.use_memory or mouse is not None
+        return BlockConditions(keys, values, camera, actions, onto_normed)
+
+    def forward(
+        self, x: Tensor, time: Tensor, rotation: Rotation, conditions: BlockConditions, frames: int
+    ) -> Tensor:
+        """One pass.
+
+        Args:
+            x: (B, L, D).
+            time: float32 (B, G, 6, D) modulation by timestep.
+            rotation: of the L tokens.
+            conditions: from :meth:`prepare`.
+            frames: F, memory's and current ones.
+        """
+        parts = (self.modulation.float() + time).unbind(2)  # six of (B, G, D)
+        h = modulate(self.norm1(x), parts[0], parts[1]).to(self.dtype)
+        x = add_gated(x, self.self_attn(h, rotation), parts[2])
+        if conditions.camera is not None:
+            scale, shift = conditions.camera
+            x = (scale * x + shift).to(x.dtype)
+        x = self._read(x, conditions)
+        if self.action_model is not None and conditions.actions is not None:
+            x = self._act(x, conditions.actions, frames)
+        h = modulate(self.norm2(x), parts[3], parts[4]).to(self.dtype)
+        return add_gated(x, self.ffn(h), parts[5])
+
+    def _camera(self, rays: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.cam_injector_layer2(F.silu(self.cam_injector_layer1(rays))) + rays
+        return 1 + self.cam_scale_layer(hidden), self.cam_shift_layer(hidden)
+
+    def _read(self, x: Tensor, conditions: BlockConditions) -> Tensor:
+        """Add what the prompt says."""
+        normed = self.norm3(x)
+        read = self.cross_attn(normed.to(self.dtype), conditions.keys, conditions.values)
+        return ((normed if conditions.onto_normed else x) + read).to(x.dtype)
+
+    def _act(self, x: Tensor, actions: ActionConditions, frames: int) -> Tensor:
+        assert self.action_model is not None
+        places = x.unflatten(1, (frames, -1))  # (B, F, S, D)
+        return self.action_model(places, actions).flatten(1, 2).to(x.dtype)

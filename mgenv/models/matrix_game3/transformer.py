@@ -1,0 +1,266 @@
+"""The diffusion transformer: velocity of the flow for a window of video latents.
+
+``prepare`` computes once a clip what does not depend on the noise: the camera branch, keys and
+values of the prompt and of the keyboard, memory's tokens and the rotary tables. A step of the
+sampler then is ``model(x, t, conditions)``.
+
+Legend: B batch, M memory latents, T current latents, F = M + T, S tokens a frame, L = F·S,
+D width, G groups of tokens that share a timestep (F, or L if each has its own).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mgenv.errors import InvalidOptionError
+from mgenv.models.matrix_game3.blocks import Block
+from mgenv.models.matrix_game3.conditions import (
+    Conditions,
+    Indices,
+    check_actions,
+    check_latents,
+    check_same,
+    frame_times,
+    latent_indices,
+    padded_text,
+)
+from mgenv.models.matrix_game3.config import PLUCKER_CHANNELS, TransformerConfig
+from mgenv.models.matrix_game3.embeddings import Head, linear32, patches, sinusoids, unpatched
+from mgenv.models.matrix_game3.rope import Rotation, head_bases, token_rotation
+
+FLOAT32 = ("time_embedding", "time_projection", "head", "norm", "modulation")
+"""Parts of parameter names that stay in float32 when the others are bfloat16."""
+
+
+class Transformer(nn.Module):
+    """The network, under the public checkpoint's names.
+
+    Attributes:
+        stream_dtype: of the tokens between blocks; float32 as in the public code.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stream_dtype = torch.float32
+        dim, (_, p, q) = config.dim, config.patch_size
+        self.patch_embedding = nn.Conv3d(config.in_dim, dim, (1, p, q), (1, p, q))
+        if config.use_memory:
+            self.patch_embedding_wancamctrl = nn.Linear(PLUCKER_CHANNELS * p * q, dim)
+            self.c2ws_hidden_states_layer1 = nn.Linear(dim, dim)
+            self.c2ws_hidden_states_layer2 = nn.Linear(dim, dim)
+        self.text_embedding = nn.Sequential(
+            nn.Linear(config.text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim)
+        )
+        self.time_embedding = nn.Sequential(
+            nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim)
+        )
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
+        self.blocks = nn.ModuleList(Block(config, i) for i in range(config.num_layers))
+        self.head = Head(config)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which the matrix products of its blocks are."""
+        return self.patch_embedding.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.patch_embedding.weight.device
+
+    def mixed(self, dtype: torch.dtype = torch.bfloat16) -> Transformer:
+        """Itself, with weights in ``dtype`` but norms, modulations, time and head in float32."""
+        for name, parameter in self.named_parameters():
+            keep = any(part in name for part in FLOAT32)
+            parameter.data = parameter.data.to(torch.float32 if keep else dtype)
+        return self
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        text: Tensor | Sequence[Tensor] | Conditions,
+        plucker: Tensor | None = None,
+        keyboard: Tensor | None = None,
+        mouse: Tensor | None = None,
+        memory: Tensor | None = None,
+        memory_latent_idx: Indices | None = None,
+        predict_latent_idx: Indices | None = None,
+    ) -> Tensor:
+        """Velocity of the current latents.
+
+        Args:
+            x: (B, C, T, h, w) current latents, clean past ones first.
+            t: timesteps in 0 … 1000: (B,), (B, T) or (B, T·S); 0 for clean frames.
+            text: what :meth:`prepare` gave, and nothing after it; or its first argument.
+            plucker, keyboard, mouse, memory, memory_latent_idx, predict_latent_idx: as in
+                :meth:`prepare`.
+
+        Returns:
+            float32 (B, C, T, h, w).
+        """
+        if not isinstance(text, Conditions):
+            text = self.prepare(
+                text,
+                plucker,
+                keyboard,
+                mouse,
+                memory,
+                memory_latent_idx,
+                predict_latent_idx,
+                shape=(x.shape[0], *x.shape[2:]),
+            )
+        return self.velocity(x, t, text)
+
+    def prepare(
+        self,
+        text: Tensor | Sequence[Tensor],
+        plucker: Tensor | None = None,
+        keyboard: Tensor | None = None,
+        mouse: Tensor | None = None,
+        memory: Tensor | None = None,
+        memory_latent_idx: Indices | None = None,
+        predict_latent_idx: Indices | None = None,
+        *,
+        shape: Sequence[int] | None = None,
+    ) -> Conditions:
+        """All of a clip that does not depend on the noise.
+
+        Args:
+            text: embedded prompts without padding, (B, K, text_dim) or a list of (K, text_dim).
+            plucker: (B, 1536, M + T, h, w) camera rays, memory's first; None for no camera.
+            keyboard, mouse: (B, n, 6) and (B, n, 2) of the n = 4 T or 4 T - 3 video frames of the
+                current latents; None for no actions.
+            memory: (B, C, M, h, w) clean latents, or None.
+            memory_latent_idx: index in the video of each, (M,) or (B, M).
+            predict_latent_idx: first index of the current latents and the one after the last, or
+                (T,) or (B, T) indices.
+            shape: B, T, h, w of the current latents; not needed where ``plucker`` is given.
+
+        Raises:
+            InvalidOptionError, InvalidActionError: shapes that do not fit each other.
+        """
+        count = 0 if memory is None else memory.shape[2]
+        batch, latents, h, w = self._shape(shape, plucker, count)
+        self._check((batch, latents, h, w), plucker, keyboard, mouse, memory)
+        indices = latent_indices(memory_latent_idx, predict_latent_idx, count, latents, self.device)
+        words = padded_text(self.config, text, batch).to(self.device, self.dtype)
+        words = self.text_embedding(words)  # (B, text_len, D)
+        rays = self._rays(plucker) if plucker is not None else None
+        blocks = (
+            block.prepare(words, rays, keyboard, mouse, count, latents) for block in self._layers()
+        )
+        return Conditions(
+            shape=(batch, latents, h, w),
+            memory_frames=count,
+            memory=self._embed(memory) if memory is not None else None,
+            rotation=self._rotation(indices, h, w),
+            blocks=tuple(blocks),
+        )
+
+    def velocity(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """One step's velocity, float32 (B, C, T, h, w); arguments as in :meth:`forward`."""
+        batch, latents, h, w = conditions.shape
+        if x.shape != (batch, self.config.in_dim, latents, h, w):
+            raise InvalidOptionError(
+                f"expected latents for conditions of (B, T, h, w) = {conditions.shape}, "
+                f"got {tuple(x.shape)}"
+            )
+        tokens, memory = self._embed(x), conditions.memory
+        current, modulation = self._times(t, tokens.shape[1], conditions)
+        if memory is not None:
+            tokens = torch.cat([memory, tokens], 1)  # (B, L, D)
+        tokens = tokens.to(self.stream_dtype)
+        frames = conditions.memory_frames + latents
+        for block, own in zip(self._layers(), conditions.blocks, strict=True):
+            tokens = block(tokens, modulation, conditions.rotation, own, frames)
+        present = tokens[:, -(tokens.shape[1] * latents // frames) :]  # (B, T·S, D)
+        return unpatched(self.head(present, current), self.config.patch_size, h, w)
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _layers(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    def _embed(self, x: Tensor) -> Tensor:
+        """(B, C, F, h, w) to tokens (B, F·S, D): a convolution whose patches do not overlap."""
+        layer = self.patch_embedding
+        flat = patches(x.to(self.device, self.dtype), self.config.patch_size)
+        return F.linear(flat, layer.weight.flatten(1), layer.bias)
+
+    def _rays(self, plucker: Tensor) -> Tensor:
+        """(B, 1536, F, h, w) to (B, L, D)."""
+        flat = patches(plucker.to(self.device, self.dtype), self.config.patch_size)
+        rays = self.patch_embedding_wancamctrl(flat)
+        return rays + self.c2ws_hidden_states_layer2(F.silu(self.c2ws_hidden_states_layer1(rays)))
+
+    def _rotation(self, indices: Tensor, h: int, w: int) -> Rotation:
+        config = self.config
+        if not config.use_memory:  # such a network counts from the first latent it is given
+            indices = torch.arange(indices.shape[1], device=indices.device)[None]
+        _, p, q = config.patch_size
+        bases = head_bases(config.num_heads, config.sigma_theta if config.use_memory else 0.0)
+        return token_rotation(indices, h // p, w // q, bases, config.dim // config.num_heads)
+
+    def _times(self, t: Tensor, tokens: int, conditions: Conditions) -> tuple[Tensor, Tensor]:
+        """Embedding of current timesteps (B, G, D), modulation of memory's too (B, G, 6, D)."""
+        batch, latents = conditions.shape[:2]
+        t = frame_times(t.to(self.device), batch, latents, tokens)
+        past = conditions.memory_frames * (t.shape[1] // latents)  # groups, at timestep 0
+        t = F.pad(t, (past, 0))
+        hidden = linear32(self.time_embedding[0], sinusoids(t, self.config.freq_dim))
+        embedded = linear32(self.time_embedding[2], F.silu(hidden))  # (B, G, D)
+        modulation = linear32(self.time_projection[1], F.silu(embedded))
+        return embedded[:, past:], modulation.unflatten(-1, (6, -1))
+
+    def _shape(
+        self, shape: Sequence[int] | None, plucker: Tensor | None, memory_frames: int
+    ) -> tuple[int, int, int, int]:
+        if shape is None:
+            if plucker is None or plucker.ndim != 5:
+                raise InvalidOptionError("expected shape=(B, T, h, w), or plucker with 5 axes")
+            shape = (plucker.shape[0], plucker.shape[2] - memory_frames, *plucker.shape[3:])
+        batch, latents, h, w = shape
+        return batch, latents, h, w
+
+    def _check(
+        self,
+        shape: tuple[int, int, int, int],
+        plucker: Tensor | None,
+        keyboard: Tensor | None,
+        mouse: Tensor | None,
+        memory: Tensor | None,
+    ) -> None:
+        config = self.config
+        batch, latents, h, w = shape
+        frames = latents
+        check_latents(config, (batch, config.in_dim, *shape[1:]), "latents")
+        if memory is not None:
+            frames += memory.shape[2]
+            expected = (batch, config.in_dim, memory.shape[2], h, w)
+            check_same("memory", memory, expected)
+        if plucker is not None:
+            check_same("plucker", plucker, (batch, PLUCKER_CHANNELS, frames, h, w))
+        check_actions(config, keyboard, mouse, batch, latents)
+
+
+def build(
+    config: TransformerConfig,
+    device: torch.device | str = "meta",
+    dtype: torch.dtype | None = None,
+) -> Transformer:
+    """A network in evaluation mode; on ``meta`` nothing is allocated.
+
+    Args:
+        config: its sizes.
+        device: where its weights lie.
+        dtype: of its matrix products; norms, modulations, time and head stay in float32.
+    """
+    with torch.device(device):
+        network = Transformer(config).eval().requires_grad_(False)
+    return network if dtype is None else network.mixed(dtype)

@@ -1,0 +1,429 @@
+"""The public network's numbers, at any size, and the same however they are computed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mgenv.errors import CheckpointError, InvalidActionError, InvalidOptionError
+from mgenv.models import matrix_game3
+from mgenv.models.matrix_game3 import (
+    PUBLIC_5B,
+    PUBLIC_14B_EXPERT,
+    PUBLIC_14B_PLAIN,
+    ActionConfig,
+    Mixture,
+    Transformer,
+    TransformerConfig,
+    build,
+)
+from mgenv.models.matrix_game3.action import HeadNorm, action_windows, latents_of
+from mgenv.models.matrix_game3.attention import RMSNorm
+from mgenv.models.matrix_game3.rope import head_bases, rotate, token_rotation
+from tests.models.matrix_game3.plain_network import PlainNetwork
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
+SMALL = TransformerConfig(
+    dim=24,
+    ffn_dim=40,
+    freq_dim=16,
+    in_dim=6,
+    out_dim=6,
+    text_dim=10,
+    text_len=5,
+    num_heads=3,
+    num_layers=2,
+    sigma_theta=0.4,
+    action_config=ActionConfig(
+        blocks=(1,),
+        img_hidden_size=24,
+        hidden_size=4,
+        keyboard_hidden_dim=16,
+        mouse_hidden_dim=16,
+        heads_num=2,
+        rope_dim_list=(2, 2, 4),
+        mouse_qk_dim_list=(4, 2, 2),
+    ),
+)
+
+
+def relative_error(out: torch.Tensor, reference: torch.Tensor) -> float:
+    return ((out - reference).norm() / reference.norm()).item()
+
+
+def randomised(config: TransformerConfig, seed: int = 0) -> Transformer:
+    network = build(config, "cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        parameter.copy_(1 + 0.5 * noise if "norm" in name else 0.2 * noise)
+    return network
+
+
+def a_clip(config: TransformerConfig, batch: int = 2, latents: int = 3, memory: int = 2) -> dict:
+    """Random arguments of ``prepare``, with a memory and 4 T frames of actions."""
+    generator = torch.Generator().manual_seed(7)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    return {
+        "text": noise(batch, 4, config.text_dim),
+        "plucker": noise(batch, 1536, memory + latents, 4, 6),
+        "keyboard": noise(batch, 4 * latents, 6),
+        "mouse": noise(batch, 4 * latents, 2),
+        "memory": noise(batch, config.in_dim, memory, 4, 6) if memory else None,
+        "memory_latent_idx": torch.arange(memory) * 3 if memory else None,
+        "predict_latent_idx": (11, 11 + latents),
+    }
+
+
+def latents_and_times(config: TransformerConfig, batch: int = 2, latents: int = 3):
+    x = torch.randn(batch, config.in_dim, latents, 4, 6, generator=torch.Generator().manual_seed(9))
+    t = torch.tensor([[0.0] + [400.0] * (latents - 1), [0.0] + [800.0] * (latents - 1)])
+    return x, t[:batch]
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, torch.Tensor]:
+    tensors = load_file(FIXTURES / "dit_golden.safetensors")
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
+@pytest.fixture(scope="module")
+def public() -> Transformer:
+    network = build(TransformerConfig.from_json(FIXTURES / "dit_config.json"), "cpu")
+    network.load_state_dict(load_file(FIXTURES / "dit.safetensors"), strict=True)
+    return network
+
+
+@pytest.fixture
+def network() -> Transformer:
+    return randomised(SMALL)
+
+
+# -- the public network's numbers ----------------------------------------------------------------
+
+
+def first_clip(golden) -> dict:
+    return {
+        "text": [golden["text"]],
+        "plucker": golden["plucker.first_clip"],
+        "keyboard": golden["keyboard"][None, :57],
+        "mouse": golden["mouse"][None, :57],
+        "predict_latent_idx": (0, 15),
+    }
+
+
+def second_clip(golden) -> dict:
+    return {
+        "text": golden["text"][None],
+        "plucker": golden["second.plucker"],
+        "keyboard": golden["keyboard"][None, 41:97],
+        "mouse": golden["mouse"][None, 41:97],
+        "memory": golden["second.x_memory"],
+        "memory_latent_idx": golden["second.memory_latent_idx"],
+        "predict_latent_idx": golden["second.predict_latent_idx"],
+    }
+
+
+def test_first_clip_is_the_public_one(public, golden):
+    y = public(golden["first.x"], golden["first.t"], **first_clip(golden))
+    assert relative_error(y, golden["first.y"]) < 1e-5
+
+
+def test_second_clip_with_memory_is_the_public_one(public, golden):
+    y = public(golden["second.x"], golden["second.t"], **second_clip(golden))
+    assert relative_error(y, golden["second.y"]) < 1e-5
+
+
+def test_bfloat16_weights_stay_near(public, golden):
+    network = build(public.config, "cpu")
+    network.load_state_dict(public.state_dict())
+    network.mixed(torch.bfloat16)
+    y = network(golden["second.x"], golden["second.t"], **second_clip(golden))
+    assert y.dtype == torch.float32
+    assert network.blocks[0].norm3.weight.dtype == torch.float32
+    assert relative_error(y, golden["second.y"]) < 0.03
+
+
+# -- any size --------------------------------------------------------------------------------------
+
+OTHERS = {
+    "small": SMALL,
+    "one base for all heads": replace(SMALL, sigma_theta=0.0),
+    "actions everywhere": replace(
+        SMALL,
+        num_layers=3,
+        action_config=replace(SMALL.action_config, blocks=(0, 1, 2), qkv_bias=True),
+    ),
+    "no actions": replace(SMALL, action_config=None),
+    "wide head": replace(SMALL, num_heads=1, num_layers=1, text_len=9),
+}
+
+
+@pytest.mark.parametrize("memory", [0, 2])
+@pytest.mark.parametrize("config", OTHERS.values(), ids=OTHERS)
+def test_any_size_equals_the_plain_network(config, memory):
+    network, clip = randomised(config), a_clip(config, batch=1, memory=memory)
+    x, t = latents_and_times(config, batch=1)
+    t = t.repeat_interleave(6, 1)  # a timestep a token
+    past, now = clip["memory_latent_idx"], range(*clip["predict_latent_idx"])
+    plain = PlainNetwork(config, network.state_dict())
+    inputs = (clip[key] for key in ("text", "plucker", "keyboard", "mouse", "memory"))
+    expected = plain(x, t, *inputs, past.tolist() if memory else [], now)
+    assert relative_error(network(x, t, **clip), expected) < 1e-5
+
+
+def test_first_latent_may_be_a_single_frame():
+    network, clip = randomised(SMALL), a_clip(SMALL, batch=1, memory=0)
+    clip |= {key: clip[key][:, 3:] for key in ("keyboard", "mouse")}  # 4 T - 3 frames
+    x, t = latents_and_times(SMALL, batch=1)
+    inputs = (clip[key] for key in ("text", "plucker", "keyboard", "mouse"))
+    plain = PlainNetwork(SMALL, network.state_dict())
+    expected = plain(x, t.repeat_interleave(6, 1), *inputs, None, [], range(11, 14))
+    assert relative_error(network(x, t, **clip), expected) < 1e-5
+
+
+def test_public_sizes_hold_as_many_weights_as_they_should():
+    dim, hidden, text, action = 3072, 14336, 4096, 1024
+    square, norms = dim * dim + dim, 2 * dim
+    attention = 4 * square + norms
+    block = 2 * attention + norms + 2 * dim * hidden + hidden + dim + 6 * dim + 4 * square
+    mouse_mlp = (24 + dim) * action + action + action * action + action + 2 * action
+    mouse = mouse_mlp + 3 * action * action + 2 * 64 + action * dim
+    embed = 6 * 128 + 128 + 128 * 128 + 128
+    keyboard = embed + 2 * 64 + dim * action + 12 * 128 * 2 * action + action * dim
+    embeddings = (48 * 4 * dim + dim) + (6144 * dim + dim) + 2 * square
+    embeddings += (text * dim + dim + square) + (256 * dim + dim + square) + 6 * square
+    head = dim * 192 + 192 + 2 * dim
+    network = build(PUBLIC_5B)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == 30 * block + 15 * (mouse + keyboard) + embeddings + head == 6_469_915_584
+    assert all(tensor.is_meta for tensor in network.state_dict().values())
+    assert network.mixed().blocks[0].ffn[0].weight.dtype == torch.bfloat16
+
+
+def test_experts_of_the_28b_hold_fourteen_billion_before_the_camera():
+    high, low = (build(config) for config in (PUBLIC_14B_EXPERT, PUBLIC_14B_PLAIN))
+    camera = 4 * (5120 * 5120 + 5120) * 40
+    count = sum(parameter.numel() for parameter in low.parameters()) - camera
+    assert 14.0e9 < count < 14.5e9
+    assert any("action_model" in name for name in high.state_dict())
+    assert not any("action_model" in name for name in low.state_dict())
+
+
+def test_without_memory_it_has_no_camera_and_adds_to_the_state_itself():
+    config = replace(SMALL, use_memory=False)
+    network = randomised(config)
+    assert not any("cam" in name or "c2ws" in name for name in network.state_dict())
+    x, t = latents_and_times(config)
+    clip = a_clip(config, memory=0) | {"plucker": None}
+    acting = network(x, t, **clip)
+    still = network(x, t, **(clip | {"keyboard": None, "mouse": None}))
+    assert relative_error(still, acting) > 0.01
+    elsewhere = network(x, t, **(clip | {"predict_latent_idx": (90, 93)}))
+    assert torch.equal(acting, elsewhere)  # it counts from its own first latent
+
+
+# -- the same however it is computed ---------------------------------------------------------------
+
+
+def test_conditions_once_a_clip_change_nothing(network):
+    clip = a_clip(SMALL)
+    x, t = latents_and_times(SMALL)
+    conditions = network.prepare(**clip)
+    for step in (1.0, 0.5):
+        assert torch.equal(network(x, t * step, conditions), network(x, t * step, **clip))
+
+
+def test_conditions_serve_steps_in_public_weights(public, golden):
+    conditions = public.prepare(**second_clip(golden))
+    y = public(golden["second.x"], golden["second.t"], conditions)
+    assert relative_error(y, golden["second.y"]) < 1e-5
+
+
+def test_timesteps_a_sample_a_frame_or_a_token_are_the_same(network):
+    conditions = network.prepare(**a_clip(SMALL))
+    x, _ = latents_and_times(SMALL)
+    t = torch.tensor([300.0, 700.0])
+    by_sample = network(x, t, conditions)
+    by_frame = network(x, t[:, None].expand(-1, 3), conditions)
+    by_token = network(x, t[:, None].expand(-1, 18), conditions)
+    assert torch.equal(by_sample, by_frame)
+    assert relative_error(by_token, by_frame) < 1e-6
+
+
+def test_samples_of_a_batch_do_not_know_each_other(network):
+    clip = a_clip(SMALL)
+    clip["text"] = [clip["text"][0], clip["text"][1, :2]]  # of different lengths
+    clip["memory_latent_idx"] = torch.tensor([[0, 3], [5, 1]])
+    clip["predict_latent_idx"] = torch.tensor([[11, 12, 13], [20, 21, 22]])
+    x, t = latents_and_times(SMALL)
+    together = network(x, t, **clip)
+    for i in range(2):
+        own = {key: value[i : i + 1] for key, value in clip.items()}
+        assert (
+            relative_error(network(x[i : i + 1], t[i : i + 1], **own), together[i : i + 1]) < 1e-5
+        )
+
+
+def test_actions_memory_cameras_and_prompts_matter(network):
+    clip = a_clip(SMALL)
+    x, t = latents_and_times(SMALL)
+    y = network(x, t, **clip)
+    for key in ("text", "plucker", "keyboard", "mouse", "memory", "memory_latent_idx"):
+        other = clip | {key: clip[key] * 2 + 1}
+        assert relative_error(network(x, t, **other), y) > 1e-3, key
+
+
+def test_gradients_reach_every_weight_but_those_not_applied():
+    network = Transformer(SMALL)
+    x, t = latents_and_times(SMALL)
+    network(x, t, **a_clip(SMALL)).square().mean().backward()
+    unmoved = {name for name, p in network.named_parameters() if p.grad is None}
+    assert all("action_model" in name and "attn_" in name and "norm" in name for name in unmoved)
+
+
+def test_head_norm_keeps_its_weight_and_leaves_it_out():
+    x, plain, scaled = torch.randn(2, 5, 8), HeadNorm(8), RMSNorm(8, 1e-6)
+    expected = scaled(x)
+    plain.weight.data.fill_(3.0)
+    assert torch.allclose(plain(x), expected)
+    assert "weight" in plain.state_dict()
+
+
+# -- rotations and windows -------------------------------------------------------------------------
+
+
+def test_rotation_turns_each_head_by_its_own_base():
+    bases = head_bases(3, 0.8)
+    assert torch.allclose(bases, torch.tensor([2000.0, 10000.0, 18000.0]).double())
+    rotation = token_rotation(torch.tensor([[5]]), 1, 1, bases, 12)
+    assert rotation.cos.shape == (1, 1, 3, 6)
+    x = torch.zeros(1, 1, 3, 12)
+    x[..., 2] = 1  # the second pair of time
+    turned = rotate(x, rotation)[0, 0]
+    for head, base in enumerate(bases.tolist()):
+        angle = torch.tensor(5 * base**-0.5)
+        assert torch.allclose(turned[head, 2:4], torch.stack([angle.cos(), angle.sin()]))
+
+
+def test_windows_end_with_the_latents_own_actions():
+    config = ActionConfig()
+    frames = torch.arange(12.0).reshape(1, 12, 1)
+    later = action_windows(frames, 1, -1.0, config)[0, :, :, 0]  # (1 + 3, 12)
+    assert later[0].tolist() == [-1.0] * 12
+    assert later[1].tolist() == [0.0] * 8 + [0.0, 1.0, 2.0, 3.0]
+    assert later[3].tolist() == list(range(12))
+    first = action_windows(frames[:, :9], 0, -1.0, config)[0, :, :, 0]
+    assert first[0].tolist() == [0.0] * 12
+    assert first[2].tolist() == [0.0] * 4 + list(range(8))
+    assert [latents_of(n, 4) for n in (1, 4, 5, 6, 57, 56)] == [1, 1, 2, None, 15, 14]
+
+
+# -- two experts -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mixture() -> Mixture:
+    low = randomised(replace(SMALL, action_config=None), seed=1)
+    return Mixture(randomised(SMALL), low, boundary=0.5)
+
+
+def test_the_noise_level_picks_the_expert(mixture):
+    clip, (x, t) = a_clip(SMALL), latents_and_times(SMALL)
+    noisy, clear = t.clamp(max=500.0) * 1.25, t * 0.5  # samples at 500 and 625, at 200 and 400
+    conditions = mixture.prepare(**clip)
+    assert torch.equal(mixture(x, noisy, conditions), mixture.high(x, noisy, **clip))
+    still = clip | {"keyboard": None, "mouse": None}
+    assert torch.equal(mixture(x, clear, conditions), mixture.low(x, clear, **still))
+    for times in (noisy, clear):
+        assert torch.equal(mixture(x, times, conditions), mixture(x, times, **clip))
+
+
+def test_only_the_noisy_expert_sees_actions(mixture):
+    clip, (x, t) = a_clip(SMALL), latents_and_times(SMALL)
+    other = clip | {"mouse": clip["mouse"] + 1}
+    clear, noisy = t * 0.5, t * 0 + 900
+    assert torch.equal(mixture(x, clear, **clip), mixture(x, clear, **other))
+    assert not torch.equal(mixture(x, noisy, **clip), mixture(x, noisy, **other))
+
+
+def test_a_batch_on_both_sides_of_the_boundary_is_refused(mixture):
+    x, t = latents_and_times(SMALL)
+    with pytest.raises(InvalidOptionError, match="one side of timestep 500"):
+        mixture(x, t, **a_clip(SMALL))
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"keyboard": torch.zeros(2, 7, 6)}, InvalidActionError, "12 or 9"),
+        ({"mouse": torch.zeros(2, 12, 3)}, InvalidActionError, "mouse"),
+        ({"plucker": torch.zeros(2, 1536, 5, 4, 5)}, InvalidOptionError, "w of 2"),
+        ({"plucker": torch.zeros(2, 1535, 5, 4, 6)}, InvalidOptionError, "1536"),
+        ({"memory": torch.zeros(2, 6, 2, 2, 6)}, InvalidOptionError, "memory"),
+        ({"memory_latent_idx": [1]}, InvalidOptionError, "2 indices in memory"),
+        ({"predict_latent_idx": (0, 9)}, InvalidOptionError, "3 indices in predict"),
+        ({"text": torch.zeros(2, 6, 10)}, InvalidOptionError, "at most 5 tokens"),
+        ({"text": torch.zeros(1, 5, 10)}, InvalidOptionError, "2 prompts"),
+        ({"plucker": None}, InvalidOptionError, "shape="),
+    ],
+)
+def test_bad_conditions_are_named(network, change, error, words):
+    with pytest.raises(error, match=words):
+        network.prepare(**(a_clip(SMALL) | change))
+
+
+def test_bad_steps_are_named(network):
+    conditions = network.prepare(**a_clip(SMALL))
+    x, t = latents_and_times(SMALL)
+    with pytest.raises(InvalidOptionError, match="timesteps"):
+        network(x, t[:, :2], conditions)
+    with pytest.raises(InvalidOptionError, match="latents for conditions"):
+        network(x[:, :, :2], t, conditions)
+
+
+def test_a_config_with_unknown_keys_names_them_all(tmp_path):
+    values = json.loads((FIXTURES / "dit_config.json").read_text())
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(values | {"depth": 3, "_class_name": "X", "colour": 1}))
+    with pytest.raises(CheckpointError, match="colour, depth"):
+        TransformerConfig.from_json(path)
+    values["action_config"]["window"] = 3
+    path.write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="action_config: window"):
+        TransformerConfig.from_json(path)
+    path.write_text("[1]")
+    with pytest.raises(CheckpointError, match="JSON object"):
+        TransformerConfig.from_json(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_heads": 5},
+        {"patch_size": (2, 2, 2)},
+        {"window_size": (8, 8)},
+        {"model_type": "i2v"},
+        {"dim": 48},
+    ],
+)
+def test_a_config_of_another_network_is_refused(change):
+    with pytest.raises(CheckpointError, match="expected"):
+        replace(SMALL, **change)
+
+
+def test_every_public_name_is_there():
+    for name in matrix_game3.__all__:
+        assert getattr(matrix_game3, name) is not None
+    assert set(dir(matrix_game3)) == set(matrix_game3.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = matrix_game3.nothing
