@@ -10,7 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from mgenv.errors import CheckpointError
-from mgenv.models.matrix_game3.loader import INDEX, read_pickle, refuse_code
+from mgenv.models.matrix_game3.loader import INDEX
+from mgenv.models.matrix_game3.pickles import read_pickle, refuse_code
 from mgenv.models.matrix_game3.renaming import is_light_vae, light_vae_key
 from mgenv.output import prepare_folder, write_safetensors, write_text
 

@@ -1,37 +1,29 @@
 """Weights of public checkpoints: named and measured first, read tensor by tensor after.
 
 A source is a ``.safetensors`` file, a folder or ``*.safetensors.index.json`` of shards, or a
-``.pth`` file. The last is a pickle: it is read with ``weights_only=True`` alone, and a pickle that
-asks for code is refused before anything of it is loaded. Everything that does not fit a network
-is told in one error, before the first tensor is read.
+``.pth`` file. Everything that does not fit a network is told in one error, before the first tensor
+is read.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from mgenv.errors import CheckpointError
+from mgenv.models.matrix_game3.pickles import read_pickle
 
 Rename = Callable[[str], str | None]
 """From a key in a file to the network's; None for a tensor that only training needed."""
 
 INDEX = ".safetensors.index.json"
-WRAPPERS = ("state_dict", "gen_model", "generator")
-"""Keys that public pickles wrap their tensors in, from the outside in."""
-
-_DAMAGE = (SafetensorError, OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -121,7 +113,7 @@ def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
         plain = all(Path(name).name == name for name in names)
-    except (*_DAMAGE, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index}: expected an index of shards; got {error!r}.") from error
     missing = [name for name in names if not plain or not (index.parent / name).is_file()]
     if missing:
@@ -146,51 +138,6 @@ def _opened(file: Path) -> Iterator[tuple[dict[str, torch.Size], Callable[[str],
         raise CheckpointError(f"{file}: expected whole safetensors; got {error}.") from error
     except FileNotFoundError as error:
         raise CheckpointError(f"Expected a file {file}; there is none.") from error
-
-
-def read_pickle(file: Path) -> dict[str, Tensor]:
-    """Tensors of a ``.pth`` file by key, mapped from the disk, out of whatever wraps them.
-
-    Raises:
-        CheckpointError: it asks for code, is damaged, or holds other things than tensors.
-    """
-    refuse_code(file)
-    try:
-        state = torch.load(
-            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
-        )
-    except (pickle.UnpicklingError, AttributeError, *_DAMAGE) as error:
-        raise CheckpointError(f"{file}: expected a pickle of tensors; got {error}.") from error
-    return _unwrapped(file, state)
-
-
-def refuse_code(file: Path) -> None:
-    """Look through a pickle, without loading it, for anything but tensors and containers.
-
-    Raises:
-        CheckpointError: it names functions or classes of its own, or cannot be looked through.
-    """
-    try:
-        asked = get_unsafe_globals_in_checkpoint(file) if zipfile.is_zipfile(file) else []
-    except (pickle.UnpicklingError, *_DAMAGE) as error:
-        raise CheckpointError(f"{file}: expected a pickle of tensors; got {error}.") from error
-    if asked:
-        raise CheckpointError(
-            f"{file}: expected tensors alone; it asks for the code of {', '.join(sorted(asked))} "
-            "and is not loaded."
-        )
-
-
-def _unwrapped(file: Path, state: Any) -> dict[str, Tensor]:
-    for wrapper in WRAPPERS:
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not state:
-        raise CheckpointError(f"{file}: expected tensors by name; got {type(state).__name__}.")
-    others = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
-    if others:
-        raise CheckpointError(f"{file}: expected tensors alone; got others: {', '.join(others)}.")
-    return {str(key): value for key, value in state.items()}
 
 
 def check_fit(module: nn.Module, weights: Weights) -> None:
