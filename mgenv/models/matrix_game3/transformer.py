@@ -152,8 +152,9 @@ class Transformer(nn.Module):
         words = padded_text(self.config, text, batch).to(self.device, self.dtype)
         words = self.text_embedding(words)  # (B, text_len, D)
         rays = self._rays(plucker) if plucker is not None else None
+        keys, moves = (a if a is None else a.to(self.device) for a in (keyboard, mouse))
         blocks = (
-            block.prepare(words, rays, keyboard, mouse, count, latents) for block in self._layers()
+            block.prepare(words, rays, keys, moves, count, latents) for block in self._layers()
         )
         return Conditions(
             shape=(batch, latents, h, w),
@@ -242,9 +243,10 @@ class Transformer(nn.Module):
         check_latents(config, (batch, config.in_dim, *shape[1:]), "latents")
         if memory is not None:
             frames += memory.shape[2]
-            expected = (batch, config.in_dim, memory.shape[2], h, w)
-            check_same("memory", memory, expected)
+            check_same("memory", memory, (batch, config.in_dim, memory.shape[2], h, w))
         if plucker is not None:
+            if not config.use_memory:
+                raise InvalidOptionError("expected no plucker: this network has no camera")
             check_same("plucker", plucker, (batch, PLUCKER_CHANNELS, frames, h, w))
         check_actions(config, keyboard, mouse, batch, latents)
 

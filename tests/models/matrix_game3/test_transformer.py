@@ -1,6 +1,5 @@
 """The public network's numbers, at any size, and the same however they are computed."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mgenv.errors import CheckpointError, InvalidActionError, InvalidOptionError
+from mgenv.errors import InvalidActionError, InvalidOptionError
 from mgenv.models import matrix_game3
 from mgenv.models.matrix_game3 import (
     PUBLIC_5B,
     PUBLIC_14B_EXPERT,
     PUBLIC_14B_PLAIN,
     ActionConfig,
-    Mixture,
     Transformer,
     TransformerConfig,
     build,
@@ -24,67 +22,15 @@ from mgenv.models.matrix_game3.action import HeadNorm, action_windows, latents_o
 from mgenv.models.matrix_game3.attention import RMSNorm
 from mgenv.models.matrix_game3.rope import head_bases, rotate, token_rotation
 from tests.models.matrix_game3.plain_network import PlainNetwork
-
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
-SMALL = TransformerConfig(
-    dim=24,
-    ffn_dim=40,
-    freq_dim=16,
-    in_dim=6,
-    out_dim=6,
-    text_dim=10,
-    text_len=5,
-    num_heads=3,
-    num_layers=2,
-    sigma_theta=0.4,
-    action_config=ActionConfig(
-        blocks=(1,),
-        img_hidden_size=24,
-        hidden_size=4,
-        keyboard_hidden_dim=16,
-        mouse_hidden_dim=16,
-        heads_num=2,
-        rope_dim_list=(2, 2, 4),
-        mouse_qk_dim_list=(4, 2, 2),
-    ),
+from tests.models.matrix_game3.small_network import (
+    SMALL,
+    a_clip,
+    latents_and_times,
+    randomised,
+    relative_error,
 )
 
-
-def relative_error(out: torch.Tensor, reference: torch.Tensor) -> float:
-    return ((out - reference).norm() / reference.norm()).item()
-
-
-def randomised(config: TransformerConfig, seed: int = 0) -> Transformer:
-    network = build(config, "cpu")
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in network.named_parameters():
-        noise = torch.randn(parameter.shape, generator=generator)
-        parameter.copy_(1 + 0.5 * noise if "norm" in name else 0.2 * noise)
-    return network
-
-
-def a_clip(config: TransformerConfig, batch: int = 2, latents: int = 3, memory: int = 2) -> dict:
-    """Random arguments of ``prepare``, with a memory and 4 T frames of actions."""
-    generator = torch.Generator().manual_seed(7)
-
-    def noise(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator)
-
-    return {
-        "text": noise(batch, 4, config.text_dim),
-        "plucker": noise(batch, 1536, memory + latents, 4, 6),
-        "keyboard": noise(batch, 4 * latents, 6),
-        "mouse": noise(batch, 4 * latents, 2),
-        "memory": noise(batch, config.in_dim, memory, 4, 6) if memory else None,
-        "memory_latent_idx": torch.arange(memory) * 3 if memory else None,
-        "predict_latent_idx": (11, 11 + latents),
-    }
-
-
-def latents_and_times(config: TransformerConfig, batch: int = 2, latents: int = 3):
-    x = torch.randn(batch, config.in_dim, latents, 4, 6, generator=torch.Generator().manual_seed(9))
-    t = torch.tensor([[0.0] + [400.0] * (latents - 1), [0.0] + [800.0] * (latents - 1)])
-    return x, t[:batch]
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +83,15 @@ def test_first_clip_is_the_public_one(public, golden):
 
 def test_second_clip_with_memory_is_the_public_one(public, golden):
     y = public(golden["second.x"], golden["second.t"], **second_clip(golden))
+    assert relative_error(y, golden["second.y"]) < 1e-5
+
+
+def test_the_plain_network_is_the_public_one(public, golden):
+    plain = PlainNetwork(public.config, public.state_dict())
+    clip = second_clip(golden)
+    inputs = (clip[key] for key in ("text", "plucker", "keyboard", "mouse", "memory"))
+    past, now = clip["memory_latent_idx"].tolist(), range(*clip["predict_latent_idx"].tolist())
+    y = plain(golden["second.x"], golden["second.t"], *inputs, past, now)
     assert relative_error(y, golden["second.y"]) < 1e-5
 
 
@@ -207,6 +162,25 @@ def test_public_sizes_hold_as_many_weights_as_they_should():
     assert network.mixed().blocks[0].ffn[0].weight.dtype == torch.bfloat16
 
 
+def test_public_sizes_run_at_704_by_1280_on_meta():
+    network = build(PUBLIC_5B, dtype=torch.bfloat16)
+    rest = {"device": "meta"}
+    conditions = network.prepare(
+        text=torch.zeros(1, 300, 4096, **rest),
+        plucker=torch.zeros(1, 1536, 19, 44, 80, **rest),
+        keyboard=torch.zeros(1, 56, 6, **rest),
+        mouse=torch.zeros(1, 56, 2, **rest),
+        memory=torch.zeros(1, 48, 5, 44, 80, **rest),
+        memory_latent_idx=(0, 2, 4, 6, 8),
+        predict_latent_idx=(11, 25),
+    )
+    y = network(torch.zeros(1, 48, 14, 44, 80, **rest), torch.zeros(1, 14, **rest), conditions)
+    assert y.shape == (1, 48, 14, 44, 80)
+    scale, _ = conditions.blocks[0].camera
+    assert scale.shape == (1, 16720, 3072) and scale.dtype == torch.bfloat16
+    assert [block.actions is not None for block in conditions.blocks] == [True] * 15 + [False] * 15
+
+
 def test_experts_of_the_28b_hold_fourteen_billion_before_the_camera():
     high, low = (build(config) for config in (PUBLIC_14B_EXPERT, PUBLIC_14B_PLAIN))
     camera = 4 * (5120 * 5120 + 5120) * 40
@@ -227,6 +201,8 @@ def test_without_memory_it_has_no_camera_and_adds_to_the_state_itself():
     assert relative_error(still, acting) > 0.01
     elsewhere = network(x, t, **(clip | {"predict_latent_idx": (90, 93)}))
     assert torch.equal(acting, elsewhere)  # it counts from its own first latent
+    with pytest.raises(InvalidOptionError, match="no camera"):
+        network.prepare(**(clip | {"plucker": torch.zeros(2, 1536, 3, 4, 6)}))
 
 
 # -- the same however it is computed ---------------------------------------------------------------
@@ -244,6 +220,18 @@ def test_conditions_serve_steps_in_public_weights(public, golden):
     conditions = public.prepare(**second_clip(golden))
     y = public(golden["second.x"], golden["second.t"], conditions)
     assert relative_error(y, golden["second.y"]) < 1e-5
+
+
+def test_steps_of_any_clip_are_one_graph(network):
+    clip, (x, t) = a_clip(SMALL), latents_and_times(SMALL)
+    other = clip | {"memory_latent_idx": torch.tensor([7, 9]), "predict_latent_idx": (30, 33)}
+    torch._dynamo.reset()
+    compiled = torch.compile(network.velocity, backend="eager", fullgraph=True)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for conditions in (network.prepare(**clip), network.prepare(**other)):
+            for step in (1.0, 0.3):
+                expected = network.velocity(x, t * step, conditions)
+                assert torch.equal(compiled(x, t * step, conditions), expected)
 
 
 def test_timesteps_a_sample_a_frame_or_a_token_are_the_same(network):
@@ -325,40 +313,6 @@ def test_windows_end_with_the_latents_own_actions():
     assert [latents_of(n, 4) for n in (1, 4, 5, 6, 57, 56)] == [1, 1, 2, None, 15, 14]
 
 
-# -- two experts -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def mixture() -> Mixture:
-    low = randomised(replace(SMALL, action_config=None), seed=1)
-    return Mixture(randomised(SMALL), low, boundary=0.5)
-
-
-def test_the_noise_level_picks_the_expert(mixture):
-    clip, (x, t) = a_clip(SMALL), latents_and_times(SMALL)
-    noisy, clear = t.clamp(max=500.0) * 1.25, t * 0.5  # samples at 500 and 625, at 200 and 400
-    conditions = mixture.prepare(**clip)
-    assert torch.equal(mixture(x, noisy, conditions), mixture.high(x, noisy, **clip))
-    still = clip | {"keyboard": None, "mouse": None}
-    assert torch.equal(mixture(x, clear, conditions), mixture.low(x, clear, **still))
-    for times in (noisy, clear):
-        assert torch.equal(mixture(x, times, conditions), mixture(x, times, **clip))
-
-
-def test_only_the_noisy_expert_sees_actions(mixture):
-    clip, (x, t) = a_clip(SMALL), latents_and_times(SMALL)
-    other = clip | {"mouse": clip["mouse"] + 1}
-    clear, noisy = t * 0.5, t * 0 + 900
-    assert torch.equal(mixture(x, clear, **clip), mixture(x, clear, **other))
-    assert not torch.equal(mixture(x, noisy, **clip), mixture(x, noisy, **other))
-
-
-def test_a_batch_on_both_sides_of_the_boundary_is_refused(mixture):
-    x, t = latents_and_times(SMALL)
-    with pytest.raises(InvalidOptionError, match="one side of timestep 500"):
-        mixture(x, t, **a_clip(SMALL))
-
-
 # -- bad input -------------------------------------------------------------------------------------
 
 
@@ -389,36 +343,6 @@ def test_bad_steps_are_named(network):
         network(x, t[:, :2], conditions)
     with pytest.raises(InvalidOptionError, match="latents for conditions"):
         network(x[:, :, :2], t, conditions)
-
-
-def test_a_config_with_unknown_keys_names_them_all(tmp_path):
-    values = json.loads((FIXTURES / "dit_config.json").read_text())
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(values | {"depth": 3, "_class_name": "X", "colour": 1}))
-    with pytest.raises(CheckpointError, match="colour, depth"):
-        TransformerConfig.from_json(path)
-    values["action_config"]["window"] = 3
-    path.write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match="action_config: window"):
-        TransformerConfig.from_json(path)
-    path.write_text("[1]")
-    with pytest.raises(CheckpointError, match="JSON object"):
-        TransformerConfig.from_json(path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"num_heads": 5},
-        {"patch_size": (2, 2, 2)},
-        {"window_size": (8, 8)},
-        {"model_type": "i2v"},
-        {"dim": 48},
-    ],
-)
-def test_a_config_of_another_network_is_refused(change):
-    with pytest.raises(CheckpointError, match="expected"):
-        replace(SMALL, **change)
 
 
 def test_every_public_name_is_there():
