@@ -8,12 +8,14 @@ once, whatever the split.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.vae import Past, VideoVAE, to_uint8
+from mgenv.models.matrix_game3.vae_blocks import Double
 
 Step = Callable[[Tensor, Past | None], tuple[Tensor, Past]]
 
@@ -28,24 +30,26 @@ class GraphedStep:
     def __init__(self, step: Step) -> None:
         self._step = step
         self._captured: dict[tuple, _Captured] = {}
+        self._pool: Any = None  # graphs run one after the other, so they share memory
 
     def __call__(self, x: Tensor, past: Past | None) -> tuple[Tensor, Past]:
         """Same as the step that was given."""
         key = (tuple(x.shape), x.dtype, past is None)
         if key not in self._captured:
-            self._captured[key] = _Captured(self._step, x, past)
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            self._captured[key] = _Captured(self._step, x, past, self._pool)
         return self._captured[key].replay(x, past)
 
 
 class _Captured:
     """One step at one shape: fixed tensors in, fixed tensors out."""
 
-    def __init__(self, step: Step, x: Tensor, past: Past | None) -> None:
+    def __init__(self, step: Step, x: Tensor, past: Past | None, pool: Any) -> None:
         self._x = x.clone()
         self._past = None if past is None else [kept.clone() for kept in past]
         self._warm_up(step)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, pool=pool):
             self._out, self._kept = step(self._x, self._past)
 
     def _warm_up(self, step: Step) -> None:
@@ -74,10 +78,22 @@ def to_channels_last(module: nn.Module) -> nn.Module:
     return module
 
 
+def fold(module: nn.Module) -> nn.Module:
+    """Merges enlargements into the convolutions behind them, in place; not for training."""
+    for layer in module.modules():
+        if isinstance(layer, Double):
+            layer.fold()
+    return module
+
+
 class _Stream:
     """A step with the state that it hands to itself."""
 
-    def __init__(self, step: Step, *, compiled: bool, graphed: bool) -> None:
+    def __init__(self, vae: VideoVAE, step: Step, *, compiled: bool, graphed: bool) -> None:
+        if graphed and not vae.latent_mean.is_cuda:
+            raise InvalidOptionError(
+                f"Expected a model on a GPU for CUDA graphs, got one on {vae.latent_mean.device}."
+            )
         if compiled:
             step = torch.compile(step, dynamic=False)
         self._step = GraphedStep(step) if graphed else step
@@ -105,9 +121,10 @@ class StreamingDecoder(_Stream):
     """Decodes latents as they come.
 
     Args:
-        vae: the autoencoder; its decoder's layout is changed by `channels_last`.
+        vae: the autoencoder; `channels_last` and `folded` change its decoder in place.
         segment: latents decoded in one go; bounds the memory and the number of shapes.
         channels_last: lay out weights and activations as tensor cores read them.
+        folded: merge enlargements into the convolutions behind them.
         compiled: run the step through `torch.compile`.
         graphed: run the step as CUDA graphs (on a GPU only).
 
@@ -125,6 +142,7 @@ class StreamingDecoder(_Stream):
         *,
         segment: int = 5,
         channels_last: bool = False,
+        folded: bool = False,
         compiled: bool = False,
         graphed: bool = False,
     ) -> None:
@@ -132,11 +150,13 @@ class StreamingDecoder(_Stream):
             raise InvalidOptionError(f"Expected a segment of at least 1 latent, got {segment}.")
         self.vae = vae
         self.segment = segment
+        if folded:
+            fold(vae.decoder)
         if channels_last:
             to_channels_last(vae.decoder)
             to_channels_last(vae.conv2)
         self._channels_last = channels_last
-        super().__init__(vae.decode_step, compiled=compiled, graphed=graphed)
+        super().__init__(vae, vae.decode_step, compiled=compiled, graphed=graphed)
 
     def decode(self, latent: Tensor) -> Tensor:
         """Normalised latents (B, C, T, h, w) to video (B, 3, F, H, W); F = 4T, less 3 at first."""
@@ -180,7 +200,7 @@ class StreamingEncoder(_Stream):
     ) -> None:
         self.vae = vae
         self.segment = segment
-        super().__init__(vae.encode_step, compiled=compiled, graphed=graphed)
+        super().__init__(vae, vae.encode_step, compiled=compiled, graphed=graphed)
 
     def encode(self, video: Tensor) -> Tensor:
         """Video (B, 3, F, H, W) in [-1, 1] to normalised latents (B, C, T, h, w)."""

@@ -11,23 +11,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mgenv.errors import InvalidOptionError
-from mgenv.models.matrix_game3.vae_blocks import (
-    CausalConv3d,
-    Double,
-    FrameAttention,
-    Halve,
-    ResidualBlock,
-    RMSNorm,
-    Tape,
-    average_down,
-    repeat_up,
-)
+from mgenv.errors import CheckpointError, InvalidOptionError
+from mgenv.models.matrix_game3.vae_blocks import CausalConv3d, Tape
 from mgenv.models.matrix_game3.vae_config import (
     PUBLIC_LATENT_MEAN,
     PUBLIC_LATENT_STD,
     VaeConfig,
 )
+from mgenv.models.matrix_game3.vae_halves import Decoder, Encoder
 
 Past = list[Tensor]
 """What causal layers remember, one tensor (B, C, 1 or 2, H, W) a layer."""
@@ -49,119 +40,6 @@ def to_uint8(video: Tensor) -> Tensor:
     """(B, 3, F, H, W) in [-1, 1] to uint8 (B, F, H, W, 3)."""
     grey = (video.float() + 1).mul(127.5).round_().clamp_(0, 255)
     return grey.permute(0, 2, 3, 4, 1).to(torch.uint8, memory_format=torch.contiguous_format)
-
-
-class Head(nn.ModuleDict):
-    """Norm, SiLU and a causal convolution: the last layers of either half."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__({"0": RMSNorm(inputs), "2": CausalConv3d(inputs, outputs, 3)})
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        """(B, inputs, T, H, W) to (B, outputs, T, H, W)."""
-        return self["2"](nn.functional.silu(self["0"](x)), tape)
-
-
-def _middle(width: int) -> nn.ModuleList:
-    return nn.ModuleList(
-        [ResidualBlock(width, width), FrameAttention(width), ResidualBlock(width, width)]
-    )
-
-
-def _blocks(inputs: int, outputs: int, count: int) -> list[nn.Module]:
-    return [ResidualBlock(inputs if i == 0 else outputs, outputs) for i in range(count)]
-
-
-class DownStage(nn.Module):
-    """Residual blocks, then half the sides, with a weightless shortcut around it all.
-
-    `temporal` is None in the last stage, which keeps the sides.
-    """
-
-    def __init__(self, inputs: int, outputs: int, blocks: int, temporal: bool | None) -> None:
-        super().__init__()
-        layers = _blocks(inputs, outputs, blocks)
-        if temporal is not None:
-            layers.append(Halve(outputs, temporal=temporal))
-        self.downsamples = nn.ModuleList(layers)
-        self.outputs = outputs
-        self.time = 2 if temporal else 1
-        self.space = 1 if temporal is None else 2
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        """(B, inputs, T, H, W) to (B, outputs, T/time, H/space, W/space)."""
-        shortcut = average_down(x, self.outputs, self.time, self.space)
-        for layer in self.downsamples:
-            x = layer(x, tape)
-        return x + shortcut
-
-
-class UpStage(nn.Module):
-    """Residual blocks, then double the sides, with a weightless shortcut around it all.
-
-    `temporal` is None in the last stage, which keeps the sides and has no such shortcut.
-    """
-
-    def __init__(self, inputs: int, outputs: int, blocks: int, temporal: bool | None) -> None:
-        super().__init__()
-        layers = _blocks(inputs, outputs, blocks)
-        if temporal is not None:
-            layers.append(Double(outputs, temporal=temporal))
-        self.upsamples = nn.ModuleList(layers)
-        self.outputs = outputs
-        self.time = 2 if temporal else 1
-        self.enlarges = temporal is not None
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        """(B, inputs, T, H, W) to (B, outputs, T · time, 2H, 2W)."""
-        y = x
-        for layer in self.upsamples:
-            y = layer(y, tape)
-        if not self.enlarges:
-            return y
-        return y + repeat_up(x, self.outputs, self.time, 2, first=tape.first)
-
-
-class Encoder(nn.Module):
-    """Folded frames (B, 12, F, H/2, W/2) to mean and log variance (B, 2C, T, h, w)."""
-
-    def __init__(self, config: VaeConfig) -> None:
-        super().__init__()
-        widths, temporal = config.encoder_widths, (*config.encoder_temporal, None)
-        self.conv1 = CausalConv3d(config.image_channels, widths[0], 3)
-        self.downsamples = nn.ModuleList(
-            DownStage(inputs, outputs, config.encoder_blocks, halve)
-            for inputs, outputs, halve in zip(widths[:-1], widths[1:], temporal, strict=True)
-        )
-        self.middle = _middle(widths[-1])
-        self.head = Head(widths[-1], 2 * config.latent_channels)
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        x = self.conv1(x, tape)
-        for layer in (*self.downsamples, *self.middle, self.head):
-            x = layer(x, tape)
-        return x
-
-
-class Decoder(nn.Module):
-    """Latents (B, C, T, h, w) to folded frames (B, 12, F, H/2, W/2)."""
-
-    def __init__(self, config: VaeConfig) -> None:
-        super().__init__()
-        widths, temporal = config.decoder_widths, (*config.decoder_temporal, None)
-        self.conv1 = CausalConv3d(config.latent_channels, widths[0], 3)
-        self.middle = _middle(widths[0])
-        self.upsamples = nn.ModuleList(
-            UpStage(inputs, outputs, config.decoder_blocks, double)
-            for inputs, outputs, double in zip(widths[:-1], widths[1:], temporal, strict=True)
-        )
-        self.head = Head(widths[-1], config.image_channels)
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        x = self.conv1(x, tape)
-        for layer in (*self.middle, *self.upsamples, self.head):
-            x = layer(x, tape)
-        return x
 
 
 class VideoVAE(nn.Module):
@@ -221,11 +99,20 @@ class VideoVAE(nn.Module):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> VideoVAE:
-        """An autoencoder of whatever widths `state` has, with its weights."""
+        """An autoencoder of whatever widths `state` has, with its weights.
+
+        Weights that already are of that type and on that device are shared, not copied.
+
+        Raises:
+            CheckpointError: keys are missing or unexpected, or shapes do not fit each other.
+        """
         with torch.device("meta"):
             vae = cls(VaeConfig.from_state_dict(state))
         weights = {key: value.to(device=device, dtype=dtype) for key, value in state.items()}
-        vae.load_state_dict(weights, assign=True)
+        try:
+            vae.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            raise CheckpointError(f"Not a video autoencoder's weights. {error}") from error
         vae.set_statistics(latent_mean, latent_std)
         return vae.requires_grad_(False).eval()
 

@@ -70,6 +70,9 @@ class VaeConfig:
                 "Expected the decoder to undo the encoder's halvings of time, got "
                 f"{self.encoder_temporal} and {self.decoder_temporal}."
             )
+        _check_shortcuts(self.encoder_widths, self.encoder_temporal, self.encoder_widths)
+        inwards = self.decoder_widths[::-1]
+        _check_shortcuts(inwards[1:], self.decoder_temporal[::-1], self.decoder_widths)
 
     @property
     def spatial_stride(self) -> int:
@@ -106,6 +109,17 @@ class VaeConfig:
             encoder_temporal=encoder.temporal(),
             decoder_temporal=decoder.temporal(),
         )
+
+
+def _check_shortcuts(
+    outer: tuple[int, ...], temporal: tuple[bool, ...], widths: tuple[int, ...]
+) -> None:
+    """Whether blocks of cells of each width fill the channels of the next width inwards."""
+    for wide, narrow, halves in zip(outer, outer[1:], temporal, strict=False):
+        if wide * (8 if halves else 4) % narrow:
+            raise InvalidOptionError(
+                f"Expected each width times its cells to be a multiple of the next, got {widths}."
+            )
 
 
 @dataclass(frozen=True)

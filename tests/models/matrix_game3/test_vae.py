@@ -123,6 +123,18 @@ def test_state_of_another_model_is_refused_by_name() -> None:
         VaeConfig.from_state_dict(state)
 
 
+def test_weights_that_do_not_fit_are_named() -> None:
+    state = state_of("75") | {"decoder.surplus": torch.zeros(1)}
+    state["decoder.middle.1.proj.weight"] = torch.zeros(3, 3, 1, 1)
+    with pytest.raises(CheckpointError, match=r"(?s)decoder\.surplus.*middle\.1\.proj\.weight"):
+        VideoVAE.from_state_dict(state)
+
+
+def test_widths_whose_shortcuts_do_not_fill_are_refused() -> None:
+    with pytest.raises(InvalidOptionError, match="multiple of the next"):
+        replace(TINY, decoder_widths=(36, 12, 12, 6, 9))
+
+
 def test_patches_unfold_to_the_same_video() -> None:
     video = torch.randn(2, 3, 5, 8, 12)
     folded = fold_patches(video, 2)

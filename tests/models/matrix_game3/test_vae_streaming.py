@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from mgenv.errors import InvalidOptionError
-from mgenv.models.matrix_game3.streaming import StreamingDecoder, StreamingEncoder
+from mgenv.models.matrix_game3.streaming import (
+    StreamingDecoder,
+    StreamingEncoder,
+    fold,
+    to_channels_last,
+)
 from mgenv.models.matrix_game3.vae import VideoVAE, to_uint8
 from mgenv.models.matrix_game3.vae_config import VaeConfig
 
@@ -107,18 +112,46 @@ def test_memory_does_not_grow(vae: VideoVAE, latent: Tensor) -> None:
     assert all(kept.shape[2] <= 2 for kept in decoder.past or [])
 
 
-def test_channels_last_equals_plain(vae: VideoVAE, latent: Tensor) -> None:
+def copy_of(vae: VideoVAE) -> VideoVAE:
+    return VideoVAE.from_state_dict(vae.state_dict(), vae.latent_mean, vae.latent_std)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"channels_last": True}, {"folded": True}, {"channels_last": True, "folded": True}],
+    ids=str,
+)
+def test_fast_layouts_equal_plain(vae: VideoVAE, latent: Tensor, options: dict[str, bool]) -> None:
+    copy = copy_of(vae)
+    decoder = StreamingDecoder(copy, **options)  # type: ignore[arg-type]
+    pieces = [decoder.decode(part) for part in latent.split(3, dim=2)]
+    assert same(torch.cat(pieces, dim=2), vae.decode(latent))
+    assert set(copy.state_dict()) == set(vae.state_dict())
+    layout = torch.channels_last_3d if "channels_last" in options else torch.contiguous_format
+    assert copy.decoder.conv1.weight.is_contiguous(memory_format=layout)
+
+
+def test_compiled_equals_plain() -> None:
+    config = VaeConfig(
+        latent_channels=4,
+        encoder_widths=(4, 4, 4),
+        decoder_widths=(8, 8, 4),
+        encoder_blocks=1,
+        decoder_blocks=1,
+        encoder_temporal=(True,),
+        decoder_temporal=(True,),
+    )
+    vae, latent = VideoVAE(config).requires_grad_(False), torch.randn(1, 4, 2, 2, 2)
     expected = vae.decode(latent)
-    copy = VideoVAE.from_state_dict(vae.state_dict(), vae.latent_mean, vae.latent_std)
-    decoder = StreamingDecoder(copy, channels_last=True)
-    assert same(torch.cat([decoder.decode(part) for part in latent.split(3, 2)], 2), expected)
-    conv = copy.decoder.conv1.weight
-    assert conv.is_contiguous(memory_format=torch.channels_last_3d)
+    decoder = StreamingDecoder(vae, folded=True, compiled=True)
+    assert same(decoder.decode(latent), expected)
 
 
 def test_a_step_traces_without_breaks(vae: VideoVAE, latent: Tensor) -> None:
     """Tensors in, tensors out: a compiler sees one graph and no branch on data."""
-    step = torch.compile(vae.decode_step, backend="aot_eager", fullgraph=True, dynamic=False)
+    fast = copy_of(vae)
+    fold(to_channels_last(fast.decoder))
+    step = torch.compile(fast.decode_step, backend="aot_eager", fullgraph=True, dynamic=False)
     start, past = step(latent[:, :, :1], None)
     rest, _ = step(latent[:, :, 1:4], past)
     assert same(torch.cat([start, rest], dim=2), vae.decode(latent[:, :, :4]))
@@ -144,3 +177,20 @@ def test_video_that_does_not_fit_is_refused(vae: VideoVAE, shape: tuple[int, ...
 def test_latents_of_another_model_are_refused(vae: VideoVAE) -> None:
     with pytest.raises(InvalidOptionError, match=r"\(B, 6, T, h, w\), got \(1, 5, 2, 2, 2\)"):
         StreamingDecoder(vae).decode(torch.zeros(1, 5, 2, 2, 2))
+
+
+def test_graphs_need_a_gpu(vae: VideoVAE) -> None:
+    with pytest.raises(InvalidOptionError, match="got one on cpu"):
+        StreamingDecoder(vae, graphed=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_graphs_equal_plain(vae: VideoVAE, latent: Tensor) -> None:
+    copy = VideoVAE.from_state_dict(
+        vae.state_dict(), vae.latent_mean, vae.latent_std, device="cuda", dtype=torch.float64
+    )
+    decoder = StreamingDecoder(copy, segment=2, channels_last=True, graphed=True)
+    for _ in range(2):
+        pieces = [decoder.decode(part.cuda()) for part in latent.split([3, 4, 1], dim=2)]
+        assert same(torch.cat(pieces, dim=2).cpu().float(), vae.decode(latent))
+        decoder.reset()
