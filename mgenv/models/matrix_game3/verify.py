@@ -14,17 +14,11 @@ import torch
 
 from mgenv.errors import CheckpointError, InvalidOptionError, MgenvError
 from mgenv.models.matrix_game3.loader import open_weights
-from mgenv.models.matrix_game3.references import (
-    GAME_CHECKS,
-    VAE_CHECKS,
-    VAE_GOLDEN,
-    Case,
-    Result,
-    Results,
-)
+from mgenv.models.matrix_game3.network_references import VAE_GOLDEN, autoencoders, clips
+from mgenv.models.matrix_game3.references import CHECKS, Case, Result, Results
 
 GOLDEN = "dit_golden.safetensors"
-CHECKS = {GOLDEN: GAME_CHECKS, VAE_GOLDEN: VAE_CHECKS}
+CHECKS_OF = {GOLDEN: (*CHECKS, clips), VAE_GOLDEN: (autoencoders,)}
 
 
 def verify(folder: str | Path, device: torch.device | str = "cpu") -> dict[str, Result]:
@@ -43,14 +37,14 @@ def verify(folder: str | Path, device: torch.device | str = "cpu") -> dict[str, 
     """
     root = Path(folder).expanduser()
     _require_device(device)
-    goldens = [name for name in CHECKS if (root / name).is_file()]
+    goldens = [name for name in CHECKS_OF if (root / name).is_file()]
     if not goldens:
-        raise CheckpointError(f"{root}: expected {' or '.join(CHECKS)}; got neither.")
+        raise CheckpointError(f"{root}: expected {' or '.join(CHECKS_OF)}; got neither.")
     found: dict[str, Result] = {}
     with torch.inference_mode():
         for name in goldens:
             golden = {key: value.to(device) for key, value in open_weights(root / name).read()}
-            for check in CHECKS[name]:
+            for check in CHECKS_OF[name]:
                 found |= _run(check, Case(root, golden, torch.device(device)), name)
     if not found:
         raise CheckpointError(f"{root}: expected tensors to compare with; got none that is known.")

@@ -144,6 +144,13 @@ def test_code_in_a_pickle_is_refused_and_never_runs(tmp_path, legacy):
     assert not made.exists()
 
 
+def test_code_is_seen_before_anything_is_loaded(tmp_path, monkeypatch):
+    torch.save({"b": Code(tmp_path / "made")}, tmp_path / "model.pth")
+    monkeypatch.setattr(torch, "load", None)
+    with pytest.raises(CheckpointError, match="asks for the code of .*mkdir"):
+        read_pickle(tmp_path / "model.pth")
+
+
 def test_a_damaged_pickle_is_named(tmp_path, state):
     file = tmp_path / "model.pth"
     torch.save(state, file)

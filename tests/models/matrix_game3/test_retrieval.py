@@ -75,6 +75,11 @@ def test_one_product_scores_as_pairs_do(seed):
         torch.testing.assert_close(row, pairs, atol=0.021, rtol=0)  # points on the very edge
 
 
+def test_the_edges_of_a_view_belong_to_it_and_its_end_planes_do_not():
+    still = torch.eye(4)[None]
+    assert overlaps(still, still).item() == pytest.approx(0.8)
+
+
 def test_slots_of_a_batch_pick_alone():
     c2w = torch.stack([wander(5, 137), wander(6, 137)])
     queries, candidates = torch.tensor(query_frames(137)), torch.arange(1, 81)

@@ -12,7 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from mgenv.cli.main import main
 from mgenv.errors import CheckpointError, InvalidOptionError
-from mgenv.models.matrix_game3.references import Result, relative_error, rounding_error
+from mgenv.models.matrix_game3.camera import camera_to_world, plucker, poses_of_actions
+from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.network_references import rounding_error
+from mgenv.models.matrix_game3.references import Result, relative_error
+from mgenv.models.matrix_game3.transformer import build
 from mgenv.models.matrix_game3.verify import verify
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
@@ -54,6 +58,39 @@ def test_a_wrong_reference_is_over_its_limit(folder, capsys):
     assert main(["weights", "verify", str(folder), "--json", str(folder / "o.json")]) == 1
     assert json.loads((folder / "o.json").read_text())["relative_error"]["retrieval"] == 1
     assert "over" in capsys.readouterr().out
+
+
+def other_sizes(folder):
+    """A folder of another network: two of a batch, no action modules, another grid and length."""
+    config = {"in_dim": 48, "out_dim": 48, "dim": 36, "ffn_dim": 40, "freq_dim": 16, "text_dim": 8}
+    config |= {"text_len": 6, "num_heads": 3, "num_layers": 1, "sigma_theta": 0.5}
+    (folder / "dit_config.json").write_text(json.dumps(config))
+    network = build(TransformerConfig.from_dict(config), "cpu")
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator) * 0.2
+
+    for parameter in network.parameters():
+        parameter.data = draw(*parameter.shape)
+    save_file(network.state_dict(), folder / "dit.safetensors")
+    keyboard, mouse = (draw(49, 6) > 0).float(), draw(49, 2)
+    c2w = camera_to_world(poses_of_actions(keyboard, mouse))
+    rays = plucker(c2w[::4], 32, 96, (2, 6)).expand(2, -1, -1, -1, -1)
+    golden = {"first.x": draw(2, 48, 13, 2, 6), "first.t": torch.full((2, 39), 500.0)}
+    golden |= {"plucker.first_clip": rays.contiguous(), "c2w": c2w, "text": draw(4, 8)}
+    golden |= {"keyboard": keyboard, "mouse": mouse}
+    golden["first.y"] = network(
+        golden["first.x"], golden["first.t"], [golden["text"]] * 2, rays, predict_latent_idx=(0, 13)
+    )
+    save_file(golden, folder / "dit_golden.safetensors")
+
+
+def test_sizes_are_read_from_the_files(tmp_path):
+    other_sizes(tmp_path)
+    results = verify(tmp_path)
+    assert results.keys() == {"first.y", "plucker.first_clip", "c2w"}
+    assert all(result.passes for result in results.values())
 
 
 @pytest.mark.parametrize("value", [1.01, float("nan")])
