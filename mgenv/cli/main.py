@@ -17,6 +17,7 @@ COMMANDS = {
     "fit": "train a world model",
     "collect": "record a dataset from worlds, games or footage (settings as key=value)",
     "data": "what a dataset holds, in words or in pictures",
+    "weights": "convert public weights to safetensors, verify them against references",
 }
 """Commands and what they do; each is ``mgenv/cli/<command>.py``."""
 
@@ -34,6 +35,8 @@ EXTRAS = {
     "vizdoom": "games",
     "ray": "ray",
     "OpenEXR": "hdr",
+    "transformers": "text",
+    "ftfy": "text",
 }
 """Optional packages and the extra that installs them."""
 
@@ -48,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: command and arguments, by default those of the process.
 
     Returns:
-        The exit status: 0, or 2 for an error of the user's.
+        The exit status: the command's, 0 if all is well, or 2 for an error of the user's.
     """
     # Before torch is imported: spinning threads cost a factor of ten on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,0 +1,137 @@
+"""Which frames a clip remembers, chosen as the public Matrix-Game 3.0 does.
+
+Points fill the view of each query frame; a candidate's score is the share of them that it sees.
+There is no test of occlusion and nothing keeps two queries from picking the same frame. All
+candidates are scored by one product, on whatever device the poses are. With as many candidates
+as frames its cost grows with the rollout; ``limit`` bounds it (60 kB and 45 kFLOP a candidate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mgenv.camera import full_precision
+from mgenv.errors import InvalidOptionError
+
+NEAR, FAR = 0.1, 30.0
+"""Depths between which a frame sees anything [m]."""
+
+POINTS_PER_SIDE = 10
+WIDTH, HEIGHT = 1280, 720
+"""The picture that views are cut to [pixels], whatever the size of the real one."""
+
+QUERY_OFFSETS = (1, 9, 17, 25, 33)
+"""Frames before a clip's end that ask for a memory each."""
+
+SINK_FRAME = 4
+"""What the last slot always holds."""
+
+
+def view_points(device: torch.device | str = "cpu") -> Tensor:
+    """Points that fill a camera's view, edges included, in its own frame: (3, 1000) [m]."""
+    side = torch.linspace(-1, 1, POINTS_PER_SIDE, device=device)
+    depth = torch.linspace(NEAR, FAR, POINTS_PER_SIDE, device=device)
+    x, y, z = torch.meshgrid(side, side, depth, indexing="ij")
+    return torch.stack([x * z, y * z, z]).flatten(1)  # (3, P)
+
+
+def _seen(points: Tensor) -> Tensor:
+    """Whether points (..., 3, P) in a camera's frame lie in its view: bool (..., P).
+
+    Many points lie on the very edge, so the pixel is worked out in the public order of operations.
+    """
+    x, y, z = points.unbind(-2)
+    depth = z.clamp_min(1e-6)
+    u = x * (WIDTH / 2) / depth + WIDTH / 2
+    v = y * (HEIGHT / 2) / depth + HEIGHT / 2
+    inside = (u >= 0) & (u <= WIDTH) & (v >= 0) & (v <= HEIGHT)
+    return inside & (z > NEAR) & (z < FAR)
+
+
+@full_precision
+def overlaps(queries: Tensor, candidates: Tensor) -> Tensor:
+    """Share of each query's view that each candidate sees.
+
+    Args:
+        queries: (..., Q, 4, 4) camera-to-world.
+        candidates: (..., N, 4, 4) camera-to-world.
+
+    Returns:
+        (..., Q, N) in [0, 1].
+    """
+    queries, candidates = queries.float(), candidates.float()
+    number = candidates.shape[-3]
+    world = queries[..., :3, :3] @ view_points(queries.device) + queries[..., :3, 3:]  # (Q, 3, P)
+    world = world.movedim(-3, -2).flatten(-2)  # (..., 3, Q·P)
+    inverse = candidates[..., :3, :3].mT  # (..., N, 3, 3)
+    place = -(inverse @ candidates[..., :3, 3:])  # (..., N, 3, 1)
+    turned = inverse.flatten(-3, -2) @ world  # (..., N·3, Q·P)
+    points = turned.unflatten(-2, (number, 3)) + place  # (..., N, 3, Q·P)
+    seen = _seen(points).unflatten(-1, (queries.shape[-3], -1))  # (..., N, Q, P)
+    return seen.float().mean(-1).mT  # (..., Q, N)
+
+
+def bounded(candidates: Tensor, limit: int | None) -> Tensor:
+    """At most ``limit`` of the candidates (N,), evenly spread, the first and last among them."""
+    if limit is None or len(candidates) <= limit:
+        return candidates
+    if limit < 2:
+        raise InvalidOptionError(f"Expected a bound of at least 2 candidates; got {limit}.")
+    chosen = torch.linspace(0, len(candidates) - 1, limit, dtype=torch.float64).round().long()
+    return candidates[chosen.to(candidates.device)]
+
+
+def retrieve(
+    c2w: Tensor, queries: Tensor, candidates: Tensor, limit: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The candidate that sees most of each query's view, the earliest among equals.
+
+    Args:
+        c2w: (..., F, 4, 4) camera-to-world of all frames.
+        queries: (Q,) frames that ask.
+        candidates: (N,) frames to choose from.
+        limit: how many candidates are scored at most; all by default.
+
+    Returns:
+        Frames (..., Q) int64 and the share they see (..., Q).
+
+    Raises:
+        InvalidOptionError: there is no candidate, or the bound is below 2.
+    """
+    candidates = bounded(torch.as_tensor(candidates, device=c2w.device), limit)
+    if len(candidates) == 0:
+        raise InvalidOptionError("Expected at least one candidate frame to remember; got none.")
+    asking = c2w[..., torch.as_tensor(queries, device=c2w.device), :, :]  # (..., Q, 4, 4)
+    scores = overlaps(asking, c2w[..., candidates, :, :])  # (..., Q, N)
+    best, index = scores.max(-1)  # (..., Q), the first of equals
+    return candidates[index], best
+
+
+def query_frames(end: int) -> list[int]:
+    """The frames that ask for memory in the clip that ends before frame ``end``."""
+    return [end - offset for offset in QUERY_OFFSETS]
+
+
+def memory_frames(
+    c2w: Tensor, start: int, end: int, limit: int | None = None
+) -> tuple[Tensor, Sequence[int]]:
+    """What the clip of frames ``start`` … ``end - 1`` remembers: one frame a query, then the sink.
+
+    Args:
+        c2w: (..., F, 4, 4) camera-to-world of frames 0 … ``end - 1`` and perhaps more.
+        start: the clip's first frame; memory is of frames 1 … ``start - 1``.
+        end: one past the clip's last frame.
+        limit: how many frames are scored at most; all by default.
+
+    Returns:
+        Frames (..., 5) int64 and the frames that asked for them.
+    """
+    queries = query_frames(end)
+    frames, _ = retrieve(
+        c2w, torch.tensor(queries), torch.arange(1, start, device=c2w.device), limit
+    )
+    frames[..., -1] = SINK_FRAME
+    return frames, queries
