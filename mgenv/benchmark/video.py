@@ -10,24 +10,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mgenv.benchmark.report import Report
 from mgenv.models.matrix_game3.config import PUBLIC_5B, TransformerConfig
+from mgenv.models.matrix_game3.fast import eight_bit_layers, set_bits
 from mgenv.models.matrix_game3.prune import narrowed
 from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.transformer import Transformer, build
 from mgenv.models.matrix_game3.vae import VideoVAE
 from mgenv.models.matrix_game3.vae_config import VaeConfig
-from mgenv.models.quantize import FP8, INT8, QuantizedLinear
+from mgenv.models.quantize import FP8, INT8
 
 Row = dict[str, Any]
 NEW_FRAMES, CLEAN, NEW, MEMORY = 40, 4, 10, 5
 """Frames of a later clip; its clean past and new latents; its memory latents."""
-EIGHT_BITS = ("self_attn", "cross_attn", "ffn", "cam_")
-"""Beginnings of the names of a block's layers whose products may be in 8 bits."""
 PROTOCOL = (
     "A later clip of the public rollout (4 clean, 10 new and 5 memory latents, 40 new frames), "
     "batch 1, random weights at the true sizes (speed does not depend on their values). *Prepare*, "
@@ -98,11 +97,11 @@ def run(
     clip = make_clip(config, size, device)
     network = build(config, device)
     truth = velocity(network, clip, once=False) if config.num_layers else None
-    linears = _linears(network.mixed())
+    linears = eight_bit_layers(network.mixed())
     rows, failed = [], []
     for levers in ladder:
         try:
-            _set_bits(network, linears, levers.eight_bits)
+            set_bits(network, linears, levers.eight_bits)
             rows.append(measure(network, vae or VaeConfig(), clip, levers, truth, device))
             report(" ".join(f"{key}: {told(value)}" for key, value in rows[-1].items()))
         except (RuntimeError, ImportError) as error:
@@ -178,25 +177,6 @@ def relative_error(out: Tensor, truth: Tensor | None) -> float:
     if truth is None:
         return float("nan")
     return float((out.double() - truth.double()).norm() / truth.double().norm())
-
-
-def _linears(network: Transformer) -> dict[str, nn.Linear]:
-    """The layers whose products may be in 8 bits, by name."""
-    return {
-        name: layer
-        for name, layer in network.named_modules()
-        if isinstance(layer, nn.Linear)
-        and name.startswith("blocks.")
-        and name.split(".")[2].startswith(EIGHT_BITS)
-    }
-
-
-def _set_bits(network: Transformer, linears: dict[str, nn.Linear], kind: str) -> None:
-    """Put 8-bit layers in place of ``linears``, or these back where ``kind`` is empty."""
-    for name, layer in linears.items():
-        parent, _, own = name.rpartition(".")
-        new = QuantizedLinear(layer, kind) if kind else layer
-        setattr(network.get_submodule(parent), own, new)
 
 
 def _decoder(sizes: VaeConfig, levers: Levers, device: str) -> StreamingDecoder:

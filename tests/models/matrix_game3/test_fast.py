@@ -1,0 +1,112 @@
+"""Eight bits keep what the network says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.fast import ALL, WITHIN, eight_bit_layers, set_bits
+from mgenv.models.matrix_game3.sampler import FlowUniPC
+from mgenv.models.matrix_game3.transformer import Transformer, build
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
+KINDS = ("int8", "fp8")
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Tensor]:
+    return load_file(FOLDER / "dit_golden.safetensors")
+
+
+@pytest.fixture
+def network() -> Transformer:
+    network = build(TransformerConfig.from_json(FOLDER / "dit_config.json"), "cpu")
+    network.load_state_dict(load_file(FOLDER / "dit.safetensors"))
+    return network.mixed()
+
+
+def inputs(golden: dict[str, Tensor]) -> dict:
+    memory = golden["second.x_memory"].float()
+    return {
+        "text": golden["text"][None],
+        "plucker": golden["second.plucker"].float(),
+        "keyboard": golden["keyboard"][None, 41:97],
+        "mouse": golden["mouse"][None, 41:97],
+        "memory": memory,
+        "memory_latent_idx": golden["second.memory_latent_idx"],
+        "predict_latent_idx": golden["second.predict_latent_idx"],
+    }
+
+
+@torch.no_grad()
+def second(network: Transformer, golden: dict[str, Tensor]) -> Tensor:
+    conditions = network.prepare(**inputs(golden))
+    return network(golden["second.x"].float(), golden["second.t"], conditions)
+
+
+def error(out: Tensor, truth: Tensor) -> float:
+    return float((out.double() - truth.double()).norm() / truth.double().norm())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_velocity_is_within_two_percent_of_bfloat16(network, golden, kind):
+    truth = second(network, golden)
+    assert error(truth, golden["second.y"]) < 0.02
+    out = second(set_bits(network, eight_bit_layers(network, WITHIN[kind]), kind), golden)
+    assert 0.0 < error(out, truth) <= 0.02
+
+
+@pytest.mark.parametrize(("kind", "most"), [("int8", 0.045), ("fp8", 0.13)])
+def test_all_in_eight_bits_is_farther_off(network, golden, kind, most):
+    """The price of speed: as the module says."""
+    truth = second(network, golden)
+    out = second(set_bits(network, eight_bit_layers(network, ALL), kind), golden)
+    assert 0.02 < error(out, truth) < most
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_layer_points_the_same_way(network, golden, kind):
+    """Cosine of each layer's output with that of the layer that it stands for, on its inputs."""
+    layers = eight_bit_layers(network)
+    assert len(layers) == 3 * (4 + 4 + 2)
+    seen: dict[str, Tensor] = {}
+    hooks = [
+        layer.register_forward_hook(lambda _, x, y, name=name: seen.update({name: x[0]}))
+        for name, layer in layers.items()
+    ]
+    second(network, golden)
+    for hook in hooks:
+        hook.remove()
+    set_bits(network, layers, kind)
+    for name, layer in layers.items():
+        out, truth = network.get_submodule(name)(seen[name]), layer(seen[name])
+        assert torch.cosine_similarity(out.flatten().double(), truth.flatten().double(), 0) > 0.999
+
+
+@torch.no_grad()
+def rollout(network: Transformer, golden: dict[str, Tensor]) -> Tensor:
+    """The last latents of three steps from noise."""
+    conditions, sampler = network.prepare(**inputs(golden)), FlowUniPC(3)
+    x, t = golden["second.x"].float(), golden["second.t"]
+    for n in range(3):
+        now = torch.where(t > 0, float(sampler.timesteps[n]), 0.0)
+        x = sampler.step(network(x, now, conditions), n, x)
+    return x
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rollout_of_three_steps_stays_close(network, golden, kind):
+    truth = rollout(network, golden)
+    out = rollout(set_bits(network, eight_bit_layers(network, WITHIN[kind]), kind), golden)
+    assert 0.0 < error(out, truth) < 0.02
+
+
+def test_the_plain_layers_can_be_put_back(network, golden):
+    layers, truth = eight_bit_layers(network), second(network, golden)
+    set_bits(network, layers, "int8")
+    assert torch.equal(second(set_bits(network, layers, ""), golden), truth)
