@@ -1,9 +1,9 @@
 """Which products of the network may be in 8 bits.
 
 ``WITHIN`` names, for each kind, those that keep a velocity of the golden network within 2 % of
-bfloat16 (INT8 1.9 %, FP8 1.5 %; bfloat16 itself is 1.4 % from float32). ``ALL`` is faster and, there,
-3.6 % and 10 % off: queries and keys are sharp, and FP8 has three bits of mantissa. The camera branch
-stays in bfloat16: it multiplies every token of every block.
+bfloat16 (INT8 1.9 %, FP8 1.5 %; bfloat16 itself is 1.4 % from float32). ``ALL`` is faster and,
+there, 3.6 % and 10 % off: queries and keys are sharp, and FP8 has three bits of mantissa. The
+camera branch stays in bfloat16: it multiplies every token of every block.
 """
 
 from __future__ import annotations

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mgenv.benchmark import video
+from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.vae_config import VaeConfig
+
+CONFIG = Path(__file__).parents[1] / "fixtures" / "matrix_game3" / "dit_config.json"
+TINY = VaeConfig(encoder_widths=(8, 8, 16, 16, 16), decoder_widths=(16, 16, 16, 16, 8))
+
+
+@pytest.fixture(scope="module")
+def report():
+    told: list[str] = []
+    sizes = TransformerConfig.from_json(CONFIG)
+    made = video.run(sizes, TINY, (32, 64), device="cpu", report=told.append)
+    return made, told
+
+
+def test_every_rung_is_measured(report):
+    made, told = report
+    assert not made.failed and len(told) == len(made.rows) == len(video.LADDER)
+    assert [row["levers"] for row in made.rows] == [levers.name for levers in video.LADDER]
+    for row in made.rows:
+        spent = row["prepare [ms]"] + row["3 steps [ms]"] + row["decode [ms]"]
+        assert row["FPS"] == pytest.approx(video.NEW_FRAMES / spent * 1e3)
+
+
+def test_errors_are_those_of_rounding(report):
+    errors = {row["levers"]: row["error"] for row in report[0].rows}
+    assert 0 < errors[video.PLAIN.name] < 0.03
+    assert errors[video.ONCE.name] == pytest.approx(errors[video.PLAIN.name], rel=0.2)
+    assert errors[video.IN_FP8.name] != errors[video.COMPILED.name]
+
+
+def test_what_fails_is_said_and_the_rest_goes_on(monkeypatch):
+    def fail(*args):
+        raise RuntimeError("no such kernel\nand more")
+
+    monkeypatch.setattr(video, "measure", fail)
+    ladder = (video.PLAIN, replace(video.PLAIN, name="other"))
+    made = video.run(TransformerConfig.from_json(CONFIG), TINY, (32, 64), ladder, "cpu")
+    assert made.failed == [f"{n}: RuntimeError: no such kernel" for n in (ladder[0].name, "other")]
+    assert made.rows == []
