@@ -111,7 +111,7 @@ def sample_clip(
     shift: float,
     guidance: float,
 ) -> Tensor:
-    """New latents (B, C, n, h, w) from noise of that shape, after clean ``past`` (B, C, P, h, w)."""
+    """New latents (B, C, n, h, w) from noise, after clean ``past`` (B, C, P, h, w)."""
     sampler, state = FlowUniPC(steps, shift), noise
     clean = past.shape[2]
     for index, time in enumerate(sampler.timesteps.tolist()):
