@@ -42,7 +42,6 @@ def picture_shape(size: ImageSize) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 

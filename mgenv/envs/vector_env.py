@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from mgenv.camera import planar
+from mgenv.camera import ImageSize, planar
 from mgenv.envs import options as checks
 from mgenv.envs.episodes import Episodes
 from mgenv.envs.infos import Infos, add_infos, final_infos
@@ -81,10 +81,12 @@ class VectorEnv(gym.vector.VectorEnv):
         memory: ``"scan"`` (walk each world once, ``scan_frames`` long, and remember it),
             ``"fresh"`` or a memory file (whose worlds are used).
         memory_frames: at most this many frames are remembered of a place.
-        memory_slots: frames retrieved for a step.
-        sampling_steps: denoising steps for a frame.
-        image_size: side of the frames; the world's own where None.
+        memory_slots: frames retrieved for a step; the world's own number where None.
+        sampling_steps: denoising steps for a frame; the world's own number where None.
+        image_size: side of the frames, or height and width; the world's own where None.
         share_memory: slots in one world share what they remember.
+        weights: folder of world ``"matrix-game-3"``.
+        world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
         autoreset_mode: ``"next_step"``, ``"same_step"`` or ``"disabled"``.
         max_episode_steps: None for no limit.
         render_mode: ``"rgb_array"`` or None.
@@ -106,10 +108,12 @@ class VectorEnv(gym.vector.VectorEnv):
         memory: str = "scan",
         scan_frames: int = 128,
         memory_frames: int = 512,
-        memory_slots: int = 6,
-        sampling_steps: int = 2,
-        image_size: int | None = None,
+        memory_slots: int | None = None,
+        sampling_steps: int | None = None,
+        image_size: ImageSize | None = None,
         share_memory: bool = False,
+        weights: str | Path | None = None,
+        world_options: Mapping[str, Any] | None = None,
         obs_type: str = "pixels_agent_pos",
         autoreset_mode: str | AutoresetMode = "next_step",
         device: str = "cpu",
@@ -138,6 +142,8 @@ class VectorEnv(gym.vector.VectorEnv):
                 memory_slots=memory_slots,
                 sampling_steps=sampling_steps,
                 share_memory=share_memory,
+                weights=weights,
+                **(world_options or {}),
             )
         if world.num_envs != num_envs:
             raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")

@@ -97,7 +97,7 @@ class LatentBank(MemoryBank):
         pose: ArrayLike | Tensor,
         observed: bool,
     ) -> None:
-        """Remember one frame a slot, encoded alone; see :meth:`MemoryBank.add`. Depth is dropped."""
+        """Remember a frame a slot, encoded alone; see :meth:`MemoryBank.add`. No depth is kept."""
         colours, _, poses = self._tensors(len(slots), rgb, depth, pose)
         for slot, colour, camera in zip(slots, colours, poses, strict=True):
             frames = to_public(camera).expand(4, 5)
