@@ -22,7 +22,7 @@ from mgenv.envs.places import Places
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.robots import make_robot
 from mgenv.tasks import TASKS, make_task
-from mgenv.worlds import load_world
+from mgenv.worlds import default_memory, load_world
 from mgenv.worlds.base import Frame, World
 
 
@@ -79,7 +79,8 @@ class VectorEnv(gym.vector.VectorEnv):
         robot: see :mod:`mgenv.robots`.
         num_worlds: worlds 0 … num_worlds - 1 are used, unless ``world_ids`` names others.
         memory: ``"scan"`` (walk each world once, ``scan_frames`` long, and remember it),
-            ``"fresh"`` or a memory file (whose worlds are used).
+            ``"fresh"`` or a memory file (whose worlds are used); None for ``"scan"``, but for
+            ``"fresh"`` in world ``"matrix-game-3"``.
         memory_frames: at most this many frames are remembered of a place.
         memory_slots: frames retrieved for a step; the world's own number where None.
         sampling_steps: denoising steps for a frame; the world's own number where None.
@@ -105,7 +106,7 @@ class VectorEnv(gym.vector.VectorEnv):
         robot: str = "differential",
         num_worlds: int = 16,
         world_ids: Sequence[int] | None = None,
-        memory: str = "scan",
+        memory: str | None = None,
         scan_frames: int = 128,
         memory_frames: int = 512,
         memory_slots: int | None = None,
@@ -128,7 +129,7 @@ class VectorEnv(gym.vector.VectorEnv):
         self.autoreset_mode = checks.parse_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.max_episode_steps = checks.check_limit("max_episode_steps", max_episode_steps)
-        memory = checks.check_memory_mode(memory)
+        memory = checks.check_memory_mode(memory or default_memory(world))
         world_ids = checks.check_world_ids(world_ids, num_worlds, memory)
         scan_frames = checks.check_integer("scan_frames", scan_frames, low=1)
         self._owns_world = not isinstance(world, World)

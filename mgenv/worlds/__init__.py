@@ -72,7 +72,7 @@ def load_world(
         InvalidOptionError: another argument is not what is accepted.
     """
     _check_device(device)
-    public = name_or_path == MATRIX_GAME_3
+    public = isinstance(name_or_path, str) and name_or_path == MATRIX_GAME_3
     for name, value in (("num_envs", num_envs), ("memory_frames", memory_frames)):
         _check_count(name, value)
     for name, value in (("memory_slots", memory_slots), ("sampling_steps", sampling_steps)):
@@ -135,6 +135,14 @@ def _matrix_game3(
 def _check_count(name: str, value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidOptionError(f"{name}: expected an integer of at least 1, got {value!r}")
+
+
+def default_memory(name: Any) -> str:
+    """How the places of a world come to be known, where nobody says.
+
+    The public model continues one picture of any place; the others remember a scan.
+    """
+    return "fresh" if isinstance(name, str) and name == MATRIX_GAME_3 else "scan"
 
 
 def checkpoint_path(name_or_path: Any) -> Path:
