@@ -64,7 +64,7 @@ def load_world(
         share_memory: slots in one world share what they remember.
         weights: folder of ``"matrix-game-3"``.
         options: of ``"matrix-game-3"`` alone, see
-            :meth:`mgenv.worlds.matrix_game3.MatrixGame3World.load`.
+            :func:`mgenv.worlds.matrix_game3_loading.load_matrix_game3`.
 
     Raises:
         UnknownNameError: no such world or option.
@@ -115,7 +115,7 @@ def load_world(
 def _matrix_game3(
     weights: Any, num_envs: int, device: str, image_size: Any, options: dict[str, Any]
 ) -> World:
-    from mgenv.worlds.matrix_game3 import MatrixGame3World
+    from mgenv.worlds.matrix_game3_loading import load_matrix_game3
 
     for name in options:
         if name not in MATRIX_GAME_3_OPTIONS:
@@ -129,7 +129,7 @@ def _matrix_game3(
         if pair and len(image_size) != 2:
             raise InvalidOptionError(f"image_size: expected height and width, got {image_size}")
         image_size = tuple(image_size) if pair else image_size
-    return MatrixGame3World.load(weights, num_envs, device, image_size, **options)
+    return load_matrix_game3(weights, num_envs, device, image_size, **options)
 
 
 def _check_count(name: str, value: Any) -> None:

@@ -16,16 +16,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from mgenv.camera import MOTION_SIZE, ImageSize, picture_shape
-from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
+from mgenv.camera import ImageSize, picture_shape
+from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.threads import one_thread_on_cpu
 from mgenv.models.matrix_game3.camera import DEGREES_PER_UNIT, FRAMES_PER_LATENT
 from mgenv.models.matrix_game3.conventions import from_public, held_actions, to_public
-from mgenv.models.matrix_game3.folder import Folder
 from mgenv.models.matrix_game3.latent_bank import LatentBank
 from mgenv.models.matrix_game3.recall import Recall, nearest_view
-from mgenv.models.matrix_game3.rollout import PAST_LATENTS, Clip, Rollout, Track, check_picture
+from mgenv.models.matrix_game3.rollout import Rollout, check_picture
+from mgenv.models.matrix_game3.tracks import Clip, Track
 from mgenv.worlds.base import Frame
+from mgenv.worlds.checks import checked_motion, checked_pictures, checked_poses
+from mgenv.worlds.matrix_game3_slots import Slots
 from mgenv.worlds.sources import engine_view
 
 CANDIDATES = 2048
@@ -43,10 +45,6 @@ class MatrixGame3World:
         share_memory: slots in one world share what they remember.
         batch: slots that go through the network together. On a CPU one by one is as fast, and
             a slot's pixels then never depend on the others.
-
-    Attributes:
-        chunks: every frame of each slot's last step, uint8 (F, H, W, 3): 57 with the first picture
-            after the first step of an episode, 40 later, 1 where it has just begun.
     """
 
     def __init__(
@@ -69,62 +67,18 @@ class MatrixGame3World:
         self.memory = LatentBank(
             num_envs, image_size, rollout.encode, channels, memory_frames, share_memory
         )
-        self._tracks: list[Track | None] = [None] * num_envs
-        self._generators = [torch.Generator().manual_seed(slot) for slot in range(num_envs)]
         blank = np.zeros((1, *picture_shape(image_size), 3), np.uint8)
-        self.chunks: list[NDArray[np.uint8]] = [blank] * num_envs
-        self._coverage = np.zeros(num_envs, np.float32)
+        self._slots = Slots.empty(num_envs, blank)
         self._closed = False
 
-    @classmethod
-    def load(
-        cls,
-        weights: str | Path,
-        num_envs: int = 1,
-        device: str = "cpu",
-        image_size: ImageSize | None = None,
-        *,
-        vae: str = "whole",
-        base_model: bool = False,
-        sampling_steps: int | None = None,
-        guidance: float | None = None,
-        prompt: str = "",
-        negative_prompt: str = "",
-        frames_per_step: int = 40,
-        **options: Any,
-    ) -> MatrixGame3World:
-        """From a folder of weights, see :mod:`mgenv.models.matrix_game3.folder`.
+    @property
+    def chunks(self) -> list[NDArray[np.uint8]]:
+        """Every frame of each slot's last step, uint8 (F, H, W, 3).
 
-        Args:
-            image_size: the folder's own where None, 704×1280 for the public weights.
-            vae: ``"whole"``, ``"light"`` or ``"light_v2"``.
-            base_model: the one before distillation.
-            sampling_steps: 3, or 50 for the base model, where None.
-            guidance: 1 (none), or 5 for the base model, where None.
-            prompt, negative_prompt: of all slots.
-            frames_per_step: a multiple of 4 from 16 up; the model was trained with 40.
-            options: of the constructor.
-
-        Raises:
-            CheckpointError: the folder lacks something, or holds another model.
-            InvalidOptionError: another argument is not what is accepted.
+        There are 57 (the picture among them) after an episode's first step, 40 after others, and 1
+        where it has just begun.
         """
-        _check_frames(frames_per_step)
-        if image_size is not None:
-            check_picture(*picture_shape(image_size))
-        folder, place = Folder.open(weights, vae, base_model), torch.device(device)
-        texts = [folder.text(words, place) for words in (prompt, negative_prompt)]
-        network, autoencoder = folder.read(place)
-        rollout = Rollout(
-            network,
-            autoencoder,
-            texts[0],
-            steps=sampling_steps or (50 if base_model else 3),
-            guidance=guidance or (5.0 if base_model else 1.0),
-            negative=texts[1],
-            latents_per_clip=frames_per_step // FRAMES_PER_LATENT,
-        )
-        return cls(rollout, num_envs, image_size or folder.image_size, **options)
+        return self._slots.chunks
 
     # -- the spine -------------------------------------------------------------------------------
 
@@ -142,7 +96,8 @@ class MatrixGame3World:
         rows = self._rows(slots, begun=True)
         if pose is not None:
             raise InvalidOptionError("pose: expected None; this model moves by keys and mouse only")
-        actions = {row: self._actions(row, wanted) for row, wanted in self._motion(motion, rows)}
+        wanted = checked_motion(motion, len(rows))
+        actions = {row: self._actions(row, one) for row, one in zip(rows, wanted, strict=True)}
         for part in self._parts(rows):
             self._extend(part, actions)
         return self._frame(rows)
@@ -176,7 +131,7 @@ class MatrixGame3World:
             [actions[row][0] for row in rows],
             [actions[row][1] for row in rows],
             [self._recall(row) for row in rows],
-            [self._generators[row] for row in rows],
+            [self._slots.generators[row] for row in rows],
         )
         for row, clip in zip(rows, clips, strict=True):
             self._record(row, clip)
@@ -188,14 +143,14 @@ class MatrixGame3World:
         shown = frames[FRAMES_PER_LATENT - 1 + len(frames) % FRAMES_PER_LATENT :: FRAMES_PER_LATENT]
         for at, three in enumerate(zip(shown, latents, clip.poses, strict=True)):
             self.memory.store(row, *three, clip.index + at, observed=False)
-        self.chunks[row], self._coverage[row] = frames.numpy(), clip.coverage
+        self._slots.chunks[row], self._slots.coverage[row] = frames.numpy(), clip.coverage
 
     # -- entering worlds -------------------------------------------------------------------------
 
     def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
         """Give each slot its own generator."""
         for row, seed in zip(self._rows(slots), seeds, strict=True):
-            self._generators[row] = torch.Generator().manual_seed(int(seed))
+            self._slots.generators[row] = torch.Generator().manual_seed(int(seed))
 
     def enter(
         self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
@@ -210,7 +165,7 @@ class MatrixGame3World:
         if memory == "clear":
             self.memory.clear(rows)
         for row in rows:
-            self._tracks[row] = None
+            self._slots.tracks[row] = None
 
     @one_thread_on_cpu
     @torch.no_grad()
@@ -227,7 +182,7 @@ class MatrixGame3World:
         pose says where that is.
         """
         rows = self._rows(slots)
-        poses = [None] * len(rows) if pose is None else list(_checked_poses(pose, len(rows)))
+        poses = [None] * len(rows) if pose is None else list(checked_poses(pose, len(rows)))
         self.enter(rows, world_ids, memory)
         for row, world_id, wanted in zip(rows, world_ids, poses, strict=True):
             known = int(self.memory.count([row])[0]) > 0
@@ -235,8 +190,8 @@ class MatrixGame3World:
             index, latent = self.memory.next_index(row), self.rollout.encode(rgb)
             if not known:
                 self.memory.store(row, rgb, latent, start.expand(4, 5), index, observed=True)
-            self._tracks[row] = self.rollout.begin(latent, start, index)
-            self.chunks[row], self._coverage[row] = rgb[None].numpy(), float(known)
+            self._slots.tracks[row] = self.rollout.begin(latent, start, index)
+            self._slots.chunks[row], self._slots.coverage[row] = rgb[None].numpy(), float(known)
         return self._frame(rows)
 
     def _known(self, row: int, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -255,15 +210,10 @@ class MatrixGame3World:
         self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None = None
     ) -> None:
         """Put observed frames into memory, each a latent of its own; depth is not used."""
-        rows, colours = self._rows(slots), np.asarray(rgb)
-        height, width = picture_shape(self.image_size)
-        frames = colours.shape[1] if colours.ndim == 5 else 0
-        if colours.dtype != np.uint8 or colours.shape != (len(rows), frames, height, width, 3):
-            raise InvalidOptionError(
-                f"rgb: expected uint8 ({len(rows)}, T, {height}, {width}, 3), "
-                f"got {colours.dtype} {colours.shape}"
-            )
-        poses = _checked_poses(np.asarray(pose).reshape(-1, 4, 4), len(rows) * frames)
+        rows, (height, width) = self._rows(slots), picture_shape(self.image_size)
+        colours = checked_pictures(rgb, (len(rows), height, width))
+        frames = colours.shape[1]
+        poses = checked_poses(np.asarray(pose).reshape(-1, 4, 4), len(rows) * frames)
         none = np.zeros((frames, height, width), np.float32)
         for row, seen, cameras in zip(rows, colours, poses.split(frames), strict=True):
             self.memory.add([row] * frames, seen, none, cameras, observed=True)
@@ -273,34 +223,19 @@ class MatrixGame3World:
     def get_state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         self._rows(None)
-        return {
-            "memory": self.memory.get_state(),
-            "tracks": [track and track.get_state() for track in self._tracks],
-            "generators": [generator.get_state() for generator in self._generators],
-            "chunks": [chunk.copy() for chunk in self.chunks],
-            "coverage": self._coverage.copy(),
-        }
+        return {"memory": self.memory.get_state(), "slots": self._slots.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Resume exactly."""
         self._rows(None)
         self.memory.set_state(state["memory"])
-        self._tracks = [track and Track.from_state(track) for track in state["tracks"]]
-        for generator, value in zip(self._generators, state["generators"], strict=True):
-            generator.set_state(value)
-        self.chunks = [chunk.copy() for chunk in state["chunks"]]
-        self._coverage = state["coverage"].copy()
+        self._slots.set_state(state["slots"])
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""
         source, rows = self._rows([from_slot])[0], self._rows(to_slots)
         self.memory.fork(source, rows)
-        for row in rows:
-            track = self._tracks[source]
-            self._tracks[row] = track and track.copy()
-            self._generators[row].set_state(self._generators[source].get_state())
-            self.chunks[row] = self.chunks[source].copy()
-            self._coverage[row] = self._coverage[source]
+        self._slots.fork(source, rows)
 
     def close(self) -> None:
         """Later use raises :class:`ClosedError`."""
@@ -311,15 +246,15 @@ class MatrixGame3World:
     def _frame(self, rows: list[int]) -> Frame:
         poses = torch.stack([self._track(row).poses[-1] for row in rows])  # (n, 5)
         return Frame(
-            rgb=np.stack([self.chunks[row][-1] for row in rows]),
+            rgb=np.stack([self._slots.chunks[row][-1] for row in rows]),
             depth=np.zeros((len(rows), *picture_shape(self.image_size)), np.float32),
             pose=from_public(poses).numpy(),
             bumped=np.zeros(len(rows), bool),
-            coverage=self._coverage[rows],
+            coverage=self._slots.coverage[rows],
         )
 
     def _track(self, row: int) -> Track:
-        track = self._tracks[row]
+        track = self._slots.tracks[row]
         assert track is not None, row
         return track
 
@@ -330,32 +265,7 @@ class MatrixGame3World:
         wrong = [row for row in rows if not 0 <= row < self.num_envs]
         if wrong:
             raise InvalidOptionError(f"slots: expected 0 … {self.num_envs - 1}, got {wrong}")
-        waiting = [row for row in rows if self._tracks[row] is None]
+        waiting = [row for row in rows if self._slots.tracks[row] is None]
         if begun and waiting:
             raise NotResetError(f"Slots {waiting} have not begun; call begin (or reset) first.")
         return rows
-
-    def _motion(self, motion: ArrayLike, rows: list[int]) -> list[tuple[int, Tensor]]:
-        wanted = np.asarray(motion, np.float64)
-        if wanted.shape != (len(rows), MOTION_SIZE) or not np.isfinite(wanted).all():
-            raise InvalidActionError(
-                f"motion: expected finite ({len(rows)}, {MOTION_SIZE}), got shape {wanted.shape}"
-                f"{'' if np.isfinite(wanted).all() else ' with NaN or inf'}"
-            )
-        return list(zip(rows, torch.from_numpy(wanted), strict=True))
-
-
-def _checked_poses(pose: ArrayLike, count: int) -> Tensor:
-    poses = np.array(pose, np.float32)
-    if poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
-        raise InvalidOptionError(f"pose: expected finite ({count}, 4, 4), got {poses.shape}")
-    return torch.from_numpy(poses)
-
-
-def _check_frames(frames: int) -> None:
-    least = FRAMES_PER_LATENT * PAST_LATENTS
-    if not isinstance(frames, int) or frames < least or frames % FRAMES_PER_LATENT:
-        raise InvalidOptionError(
-            f"frames_per_step: expected a multiple of {FRAMES_PER_LATENT} from {least} up, "
-            f"got {frames!r}"
-        )

@@ -11,7 +11,8 @@ from mgenv.models.matrix_game3.conventions import from_public, held_actions, to_
 from mgenv.models.matrix_game3.folder import Folder
 from mgenv.models.matrix_game3.recall import Recall
 from mgenv.models.matrix_game3.retrieval import memory_frames
-from mgenv.models.matrix_game3.rollout import Rollout, Track, extended
+from mgenv.models.matrix_game3.rollout import Rollout
+from mgenv.models.matrix_game3.tracks import Track, extended
 
 ROOT = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 
