@@ -273,3 +273,51 @@ def test_bad_actions_are_refused_before_anything_is_made():
     world.close()
     with pytest.raises(ClosedError):
         world.step([AHEAD] * 2)
+
+
+# -- in environments -----------------------------------------------------------------------------
+
+
+def env(task="Explore", num_envs=1, **options):
+    small = {"vae": "light_v2", "frames_per_step": 16}
+    return gym.make_vec(
+        f"mgenv/{task}-v0", num_envs, world="matrix-game-3", weights=str(ROOT), sampling_steps=1,
+        num_worlds=1, world_options=small, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ["PointNav", "ImageNav"])
+@pytest.mark.parametrize("share_memory", [False, True])
+def test_other_tasks_and_robots_run(task, share_memory):
+    envs = env(task, 2, share_memory=share_memory, robot="keyboard_mouse", max_episode_steps=2)
+    envs.action_space.seed(0)
+    observation, _ = envs.reset(seed=0)
+    for _ in range(4):
+        assert envs.observation_space.contains(observation)
+        observation, *_ = envs.step(envs.action_space.sample())
+    envs.close()
+
+
+def test_an_environment_starts_over_and_resumes():
+    envs, action = env(num_envs=2), np.array([[1.0, 0.1], [0.0, 0.4]], np.float32)
+    runs = []
+    for _ in range(2):
+        envs.reset(seed=3)
+        envs.step(action)
+        state = envs.unwrapped.get_state()
+        runs.append(envs.step(action)[0]["pixels"])
+    envs.unwrapped.set_state(state)
+    runs.append(envs.step(action)[0]["pixels"])
+    assert np.array_equal(runs[0], runs[1]) and np.array_equal(runs[0], runs[2])
+    envs.close()
+
+
+def test_an_environment_begins_in_a_memory_file(tmp_path):
+    envs = env()
+    envs.reset(seed=0)
+    envs.step(np.array([[1.0, 0.0]], np.float32))
+    envs.unwrapped.world.memory.save(tmp_path / "place.safetensors")
+    again = env(memory=str(tmp_path / "place.safetensors"))
+    _, infos = again.reset(seed=1)
+    assert infos["memory_frames"] == [9] and infos["coverage"] == [1.0]
+    assert again.step(np.array([[1.0, 0.0]], np.float32))[-1]["coverage"][0] > 0
