@@ -6,12 +6,23 @@ import pytest
 import torch
 
 from mgenv.errors import InvalidActionError, InvalidOptionError
-from mgenv.models.matrix_game3.camera import camera_to_world, latent_index, poses_of_actions
+from mgenv.models.matrix_game3.camera import (
+    camera_to_world,
+    latent_index,
+    memory_pose_frame,
+    plucker,
+    poses_of_actions,
+    window_pose_frames,
+)
+from mgenv.models.matrix_game3.clips import memory_rays, window_rays
 from mgenv.models.matrix_game3.conventions import from_public, held_actions, to_public
 from mgenv.models.matrix_game3.folder import Folder
+from mgenv.models.matrix_game3.loader import open_weights
 from mgenv.models.matrix_game3.recall import Recall
+from mgenv.models.matrix_game3.references import relative_error
 from mgenv.models.matrix_game3.retrieval import memory_frames
 from mgenv.models.matrix_game3.rollout import Rollout
+from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.tracks import Track, extended
 
 ROOT = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
@@ -152,3 +163,41 @@ def test_a_motion_is_held_as_keys_and_mouse():
     assert mouse[:, 0].tolist() == pytest.approx([-1, -1, 0, 0, 0, 0], abs=1e-6)  # 60° is the end
     with pytest.raises(InvalidActionError, match="up"):
         held_actions(torch.tensor([0.0, 0, 0.1, 0, 0]), 4)
+
+
+def test_rays_are_the_golden_ones():
+    golden = dict(open_weights(ROOT / "dit_golden.safetensors").read())
+    poses, first = golden["poses_xyz_pitch_yaw"].float(), golden["plucker.first_clip"][0].float()
+    assert relative_error(window_rays(poses[:57], (4, 6)), first) < 1e-3
+    second = golden["second.plucker"][0].float()
+    assert relative_error(window_rays(poses[41:], (4, 6)), second[:, 5:]) < 1e-3
+    known = Recall(torch.zeros(10, 1, 1, 1), poses[1:41].unflatten(0, (10, 4)), torch.arange(1, 11))
+    found = known.select(camera_to_world(poses[41:]), 11)
+    assert found.index.tolist() == golden["second.memory_latent_idx"].tolist()
+    assert relative_error(memory_rays(found.relative, (4, 6)), second[:, :5]) < 1e-3
+    assert found.coverage == pytest.approx(float(golden["retrieval.overlap"].mean()), abs=1e-3)
+
+
+def test_a_later_clip_is_what_a_direct_call_of_the_network_gives(rollout):
+    short = Rollout(rollout.network, rollout.vae, rollout.text, steps=1)
+    track, first = run(short, 1)
+    before, recall = track.copy(), remembered(first).before(track.index, track.origin)
+    clip = extend(short, [track], [torch.Generator().manual_seed(5)], [recall])[0]
+    c2w = camera_to_world(poses_of_actions(*actions(97)))
+    picked, queries = memory_frames(c2w, start=41, end=97)
+    rows = [latent_index(frame) for frame in picked.tolist()]
+    rays = plucker(
+        c2w[window_pose_frames(41, 97)], 64, 96, (4, 6),
+        c2w[[memory_pose_frame(frame) for frame in picked.tolist()]], c2w[queries],
+    )  # fmt: skip
+    noise = torch.randn(1, 48, 10, 4, 6, generator=torch.Generator().manual_seed(5))
+    x = torch.cat([before.latents[None], noise], 2)
+    sampler = FlowUniPC(1, 5.0)
+    t = torch.tensor([[0.0] * 4 + [float(sampler.timesteps[0])] * 10])
+    keyboard, mouse = (action[None] for action in actions(56))
+    memory = first[0].latents[None][:, :, [row - 1 for row in rows]]
+    velocity = short.network(
+        x, t, [short.text], rays[None], keyboard, mouse, memory, rows, (11, 25)
+    )  # fmt: skip
+    expected = sampler.step(velocity[:, :, 4:], 0, noise)[0]
+    assert relative_error(clip.latents, expected) < 1e-4
