@@ -98,8 +98,10 @@ class MatrixGame3World:
             raise InvalidOptionError("pose: expected None; this model moves by keys and mouse only")
         wanted = checked_motion(motion, len(rows))
         actions = {row: self._actions(row, one) for row, one in zip(rows, wanted, strict=True)}
-        for part in self._parts(rows):
-            self._extend(part, actions)
+        recalls = {row: self._recall(row) for row in rows}
+        clips = [self._extend(part, actions, recalls) for part in self._parts(recalls)]
+        for row, clip in (pair for part in clips for pair in part):
+            self._record(row, clip)
         return self._frame(rows)
 
     def _actions(self, row: int, motion: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,11 +110,11 @@ class MatrixGame3World:
         looks = float(track.poses[-1, 3]) + pending
         return held_actions(motion, self.rollout.actions_needed(track), looks)
 
-    def _parts(self, rows: list[int]) -> list[list[int]]:
+    def _parts(self, recalls: dict[int, Recall | None]) -> list[list[int]]:
         """Slots that can go through the network together, ``batch`` at most."""
         alike: dict[tuple[bool, bool], list[int]] = {}
-        for row in rows:
-            key = (self._track(row).first, self._recall(row) is not None)
+        for row, recall in recalls.items():
+            key = (self._track(row).first, recall is not None)
             alike.setdefault(key, []).append(row)
         return [
             part[start : start + self.batch]
@@ -125,16 +127,20 @@ class MatrixGame3World:
         track, known = self._track(row), self.memory.recall(row, CANDIDATES)
         return None if known is None else known.before(track.index, track.origin)
 
-    def _extend(self, rows: list[int], actions: dict[int, tuple[Tensor, Tensor]]) -> None:
+    def _extend(
+        self,
+        rows: list[int],
+        actions: dict[int, tuple[Tensor, Tensor]],
+        recalls: dict[int, Recall | None],
+    ) -> list[tuple[int, Clip]]:
         clips = self.rollout.extend(
             [self._track(row) for row in rows],
             [actions[row][0] for row in rows],
             [actions[row][1] for row in rows],
-            [self._recall(row) for row in rows],
+            [recalls[row] for row in rows],
             [self._slots.generators[row] for row in rows],
         )
-        for row, clip in zip(rows, clips, strict=True):
-            self._record(row, clip)
+        return list(zip(rows, clips, strict=True))
 
     def _record(self, row: int, clip: Clip) -> None:
         """The clip is what the slot saw last, and its latents are remembered."""

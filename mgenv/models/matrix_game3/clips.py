@@ -64,7 +64,9 @@ def clip_conditions(
     """
     keyboard = torch.stack([window.keyboard for window in windows]).float()  # (B, F, 6)
     mouse = torch.stack([window.mouse for window in windows]).float()  # (B, F, 2)
-    window = torch.stack([window_rays(w.poses, grid) for w in windows])  # (B, 1536, T, h, w)
+    window = torch.stack(
+        [window_rays(w.poses, grid, network.device) for w in windows]
+    )  # (B, 1536, T, h, w)
     first = torch.tensor([window.index for window in windows])
     indices = first[:, None] + torch.arange(latents)  # (B, T)
     memory = [one for one in found if one is not None]
@@ -72,7 +74,9 @@ def clip_conditions(
     rows = len(windows)
     seen = window
     if memory:
-        remembered = torch.stack([memory_rays(one.relative, grid) for one in memory])
+        remembered = torch.stack(
+            [memory_rays(one.relative.to(network.device), grid) for one in memory]
+        )
         seen = torch.cat([remembered, window], 2)  # (B, 1536, M + T, h, w)
     full = network.prepare(
         [text] * rows,
@@ -90,11 +94,11 @@ def clip_conditions(
     return ClipConditions(full, null)
 
 
-def window_rays(poses: Tensor, grid: tuple[int, int]) -> Tensor:
+def window_rays(poses: Tensor, grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
     """Rays (1536, T, h, w) of a clip with frames seen from ``poses`` (F, 5)."""
     first = (len(poses) - 1) % FRAMES_PER_LATENT  # a latent takes the pose of its last frame
     cameras = relative_window(camera_to_world(poses[first::FRAMES_PER_LATENT]))
-    return rays(cameras, grid[0] * CELL, grid[1] * CELL, grid)
+    return rays(cameras.to(device), grid[0] * CELL, grid[1] * CELL, grid)
 
 
 def memory_rays(relative: Tensor, grid: tuple[int, int]) -> Tensor:

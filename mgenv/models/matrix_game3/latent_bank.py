@@ -109,8 +109,9 @@ class LatentBank(MemoryBank):
         if len(rows) == 0:
             return None
         made = (~self._pool["observed"][rows]).nonzero()[:1, 0].tolist()
-        latents, frames, index = (self._pool[name][rows] for name in ("latent", "frames", "index"))
-        return Recall(latents, frames, index, made[0] if made else None, limit)
+        frames, index = self._pool["frames"][rows], self._pool["index"][rows]
+        sink = made[0] if made else None
+        return Recall(self._pool["latent"], frames, index, sink, limit, rows)
 
     def _lasting(self, rows: Tensor) -> Tensor:
         observed = super()._lasting(rows).clone()

@@ -34,11 +34,12 @@ class Recall:
     """All that one slot remembers, oldest first.
 
     Attributes:
-        latents: (N, C, h, w).
+        latents: (R, C, h, w), of which a clip reads a few.
         poses: (N, 4, 5) of the four frames of each.
         index: int64 (N,), of each in the video of its place.
         sink: row that always takes the last place, or None.
         limit: frames that are scored at most.
+        rows: int64 (N,), where in ``latents`` each is; 0 … N - 1 where None.
     """
 
     latents: Tensor
@@ -46,6 +47,7 @@ class Recall:
     index: Tensor
     sink: int | None = 0
     limit: int | None = None
+    rows: Tensor | None = None
 
     def before(self, index: int, but: int) -> Recall | None:
         """What is older than ``index``, without ``but``; None if that is nothing."""
@@ -54,29 +56,32 @@ class Recall:
             return None
         at = (rows == self.sink).nonzero() if self.sink is not None else rows[:0]
         sink = int(at[0]) if len(at) else None
-        return Recall(self.latents[rows], self.poses[rows], self.index[rows], sink, self.limit)
+        own = rows if self.rows is None else self.rows[rows]
+        return Recall(self.latents, self.poses[rows], self.index[rows], sink, self.limit, own)
 
-    def select(self, window: Tensor, index: int) -> Found:
+    def select(self, window: Tensor, index: int, device: torch.device | str = "cpu") -> Found:
         """What the clip with cameras ``window`` (F, 4, 4) remembers; one frame a query.
 
         Args:
             index: of the clip's first latent; all memory is older.
+            device: where views are compared.
         """
         assert int(self.index.max()) < index, "memory is older than the window"
         seen = camera_to_world(self.poses)  # (N, 4, 4, 4)
         queries = [max(0, len(window) - offset) for offset in QUERY_OFFSETS]
-        every = torch.cat([seen.flatten(0, 1), window])  # (4 N + F, 4, 4)
+        every = torch.cat([seen.flatten(0, 1), window]).to(device)  # (4 N + F, 4, 4)
         frames, share = retrieve(
             every,
             torch.tensor(queries) + 4 * len(seen),
             torch.arange(4 * len(seen)),
             self.limit,
         )
-        rows = frames // 4
+        rows = (frames // 4).cpu()
         if self.sink is not None:
             rows[-1] = self.sink
         relative = relative_memory(seen[rows, -1], window[queries])
-        picked = self.latents[rows].movedim(0, 1)  # (C, M, h, w)
+        own = rows if self.rows is None else self.rows[rows]
+        picked = self.latents[own].movedim(0, 1)  # (C, M, h, w)
         return Found(picked, self.index[rows], relative, float(share.mean()))
 
 

@@ -124,8 +124,9 @@ class Rollout:
         for track, keys, moves in zip(tracks, keyboard, mouse, strict=True):
             self._check_actions(track, keys, moves)
         windows = [extended(*three) for three in zip(tracks, keyboard, mouse, strict=True)]
+        device = self.network.device
         found = [
-            None if recall is None else recall.select(camera_to_world(window.poses), window.index)
+            recall and recall.select(camera_to_world(window.poses), window.index, device)
             for recall, window in zip(memory, windows, strict=True)
         ]
         new = self.new_latents(tracks[0])
