@@ -201,3 +201,12 @@ def test_a_later_clip_is_what_a_direct_call_of_the_network_gives(rollout):
     )  # fmt: skip
     expected = sampler.step(velocity[:, :, 4:], 0, noise)[0]
     assert relative_error(clip.latents, expected) < 1e-4
+
+
+def test_neither_the_window_nor_the_first_picture_is_recalled():
+    recall = Recall(torch.zeros(6, 1, 1, 1), torch.zeros(6, 4, 5), torch.arange(6), sink=1)
+    old = recall.before(4, but=0)
+    assert old is not None and old.index.tolist() == [1, 2, 3] and old.sink == 0
+    assert recall.before(1, but=0) is None
+    without = recall.before(4, but=1)
+    assert without is not None and without.sink is None
