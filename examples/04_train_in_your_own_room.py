@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 import mgenv
+from mgenv.camera import picture_shape
 from mgenv.engine import navigation
 
 name = sys.argv[1] if len(sys.argv) > 1 else "nano"
@@ -20,7 +21,7 @@ world = mgenv.load_world(name, num_envs=1)
 if len(sys.argv) > 2:
     recording = dict(np.load(sys.argv[2], allow_pickle=False))
 else:
-    walk = navigation.scan(7, num_frames=64, image_size=world.image_size)
+    walk = navigation.scan(7, num_frames=64, image_size=max(picture_shape(world.image_size)))
     recording = {"rgb": walk.rgb, "pose": walk.pose, "depth": walk.depth}
 
 MY_ROOM = 42  # any number; it names the place from now on

@@ -28,6 +28,19 @@ CAMERA_HEIGHT = 1.0
 
 MAX_PITCH = math.radians(60.0)
 
+ImageSize = int | tuple[int, int]
+"""Side of square pictures, or height and width [pixels]."""
+
+
+def picture_shape(size: ImageSize) -> tuple[int, int]:
+    """Height and width [pixels].
+
+    Example:
+        >>> picture_shape(64), picture_shape((704, 1280))
+        ((64, 64), (704, 1280))
+    """
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mgenv.camera import planar, planar_from
+from mgenv.camera import picture_shape, planar, planar_from
 from mgenv.tasks import FARTHEST, Task
 from mgenv.worlds.base import Frame
 
@@ -29,8 +29,8 @@ class Observer:
     """
 
     def __init__(self, task: Task, obs_type: str) -> None:
-        self._task, size = task, task.image_size
-        parts: dict[str, spaces.Space] = {"pixels": spaces.Box(0, 255, (size, size, 3), np.uint8)}
+        self._task, shape = task, (*picture_shape(task.image_size), 3)
+        parts: dict[str, spaces.Space] = {"pixels": spaces.Box(0, 255, shape, np.uint8)}
         if obs_type == "pixels_agent_pos":
             high = np.array([FARTHEST, FARTHEST, 1.0, 1.0], np.float32)
             parts["agent_pos"] = spaces.Box(-high, high)

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mgenv.camera import Pose
+from mgenv.camera import Pose, picture_shape
 from mgenv.errors import InvalidOptionError
 from mgenv.memory.bank import SHARED, read_places
 from mgenv.tasks.base import Place
 from mgenv.worlds.base import Frame, World
+from mgenv.worlds.sources import fitted
 
 CACHED_SCANS = 32
 """Scans kept in memory, of all environments of the process."""
@@ -105,9 +106,11 @@ class Places:
             self.world.enter([slot], [world_id], self.file)
             self._know_file(slot, world_id, self.file)
         elif self.memory == "scan":
-            seen = scan(world_id, self.scan_frames, self.world.image_size)
-            self.world.remember([slot], seen.rgb[None], seen.pose[None], seen.depth[None])
-            self.known[key] = Place(seen.rgb, seen.pose)
+            size = self.world.image_size
+            seen = scan(world_id, self.scan_frames, max(picture_shape(size)))
+            rgb, depth = fitted(seen.rgb, size), fitted(seen.depth, size)
+            self.world.remember([slot], rgb[None], seen.pose[None], depth[None])
+            self.known[key] = Place(rgb, seen.pose)
 
     def _know_file(self, slot: int, world_id: int, path: str) -> None:
         """Know all worlds of a file that was just loaded for ``slot``, which is in one of them."""

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from mgenv.camera import planar
+from mgenv.camera import ImageSize, planar
 from mgenv.envs import options as checks
 from mgenv.envs.episodes import Episodes
 from mgenv.envs.infos import Infos, add_infos, final_infos
@@ -22,7 +22,7 @@ from mgenv.envs.places import Places
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.robots import make_robot
 from mgenv.tasks import TASKS, make_task
-from mgenv.worlds import load_world
+from mgenv.worlds import default_memory, load_world
 from mgenv.worlds.base import Frame, World
 
 
@@ -79,12 +79,15 @@ class VectorEnv(gym.vector.VectorEnv):
         robot: see :mod:`mgenv.robots`.
         num_worlds: worlds 0 … num_worlds - 1 are used, unless ``world_ids`` names others.
         memory: ``"scan"`` (walk each world once, ``scan_frames`` long, and remember it),
-            ``"fresh"`` or a memory file (whose worlds are used).
+            ``"fresh"`` or a memory file (whose worlds are used); None for ``"scan"``, but for
+            ``"fresh"`` in world ``"matrix-game-3"``.
         memory_frames: at most this many frames are remembered of a place.
-        memory_slots: frames retrieved for a step.
-        sampling_steps: denoising steps for a frame.
-        image_size: side of the frames; the world's own where None.
+        memory_slots: frames retrieved for a step; the world's own number where None.
+        sampling_steps: denoising steps for a frame; the world's own number where None.
+        image_size: side of the frames, or height and width; the world's own where None.
         share_memory: slots in one world share what they remember.
+        weights: folder of world ``"matrix-game-3"``.
+        world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
         autoreset_mode: ``"next_step"``, ``"same_step"`` or ``"disabled"``.
         max_episode_steps: None for no limit.
         render_mode: ``"rgb_array"`` or None.
@@ -103,13 +106,15 @@ class VectorEnv(gym.vector.VectorEnv):
         robot: str = "differential",
         num_worlds: int = 16,
         world_ids: Sequence[int] | None = None,
-        memory: str = "scan",
+        memory: str | None = None,
         scan_frames: int = 128,
         memory_frames: int = 512,
-        memory_slots: int = 6,
-        sampling_steps: int = 2,
-        image_size: int | None = None,
+        memory_slots: int | None = None,
+        sampling_steps: int | None = None,
+        image_size: ImageSize | None = None,
         share_memory: bool = False,
+        weights: str | Path | None = None,
+        world_options: Mapping[str, Any] | None = None,
         obs_type: str = "pixels_agent_pos",
         autoreset_mode: str | AutoresetMode = "next_step",
         device: str = "cpu",
@@ -124,7 +129,7 @@ class VectorEnv(gym.vector.VectorEnv):
         self.autoreset_mode = checks.parse_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.max_episode_steps = checks.check_limit("max_episode_steps", max_episode_steps)
-        memory = checks.check_memory_mode(memory)
+        memory = checks.check_memory_mode(memory or default_memory(world))
         world_ids = checks.check_world_ids(world_ids, num_worlds, memory)
         scan_frames = checks.check_integer("scan_frames", scan_frames, low=1)
         self._owns_world = not isinstance(world, World)
@@ -138,6 +143,8 @@ class VectorEnv(gym.vector.VectorEnv):
                 memory_slots=memory_slots,
                 sampling_steps=sampling_steps,
                 share_memory=share_memory,
+                weights=weights,
+                **(world_options or {}),
             )
         if world.num_envs != num_envs:
             raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")

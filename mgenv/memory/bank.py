@@ -17,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
+from mgenv.camera import DEFAULT_INTRINSICS, ImageSize, Intrinsics, picture_shape
 from mgenv.errors import InvalidOptionError, NotResetError
 from mgenv.memory.files import SHARED, STORED, owners, read_places, write_places
 from mgenv.memory.retrieval import (
@@ -50,16 +50,19 @@ class MemoryBank:
 
     Args:
         num_slots: how many slots ask.
-        image_size: side of the square frames.
+        image_size: side of square frames, or height and width.
         frames: at most this many frames a place.
         shared: all slots in one world share one place.
         device: where frames lie.
     """
 
+    stored: tuple[str, ...] = STORED
+    """What a file holds of a frame."""
+
     def __init__(
         self,
         num_slots: int,
-        image_size: int,
+        image_size: ImageSize,
         frames: int = 512,
         shared: bool = False,
         device: str | torch.device = "cpu",
@@ -82,10 +85,10 @@ class MemoryBank:
         self._at: list[tuple[int, int] | None] = [None] * self.num_slots
 
     def _empty_pool(self, rows: int) -> dict[str, Tensor]:
-        size, device = self.image_size, self.device
+        (height, width), device = picture_shape(self.image_size), self.device
         return {
-            "rgb": torch.zeros(rows, size, size, 3, dtype=torch.uint8, device=device),
-            "depth": torch.zeros(rows, size, size, dtype=torch.float16, device=device),
+            "rgb": torch.zeros(rows, height, width, 3, dtype=torch.uint8, device=device),
+            "depth": torch.zeros(rows, height, width, dtype=torch.float16, device=device),
             "pose": torch.zeros(rows, 4, 4, device=device),
             "points": torch.zeros(rows, 256, POINT_SIZE, device=device),
             "sparse": torch.zeros(rows, 64, POINT_SIZE, device=device),
@@ -164,7 +167,7 @@ class MemoryBank:
         frames = [
             {name: value[index] for name, value in values.items()} for index in range(len(rgb))
         ]
-        digests = [_digest(frame) if observed else b"" for frame in frames]
+        digests = [frame_digest(frame) if observed else b"" for frame in frames]
         new = [index for index, digest in enumerate(digests) if digest not in self._digests]
         if new:  # the geometry of a frame that another place holds is known
             for index, points in zip(new, surface_points(depth[new], pose[new]), strict=True):
@@ -200,7 +203,7 @@ class MemoryBank:
     def _evict(self, rows: list[int], for_observed: bool) -> None:
         """Drop the generated frame closest in view to another; observed ones only for observed."""
         index = torch.tensor(rows, device=self.device)
-        pose, observed = self._pool["pose"][index], self._pool["observed"][index]
+        pose, observed = self._pool["pose"][index], self._lasting(index)
         position, forward = pose[:, :3, 3], pose[:, :3, 2]
         gap = torch.cdist(position, position) + (1 - forward @ forward.T)  # (M, M)
         gap.fill_diagonal_(torch.inf)
@@ -210,6 +213,10 @@ class MemoryBank:
         elif not for_observed:
             return
         self._release(rows.pop(int(redundancy.argmin())))
+
+    def _lasting(self, rows: Tensor) -> Tensor:
+        """Which pool rows (M,) of a place outlive generated frames: bool (M,)."""
+        return self._pool["observed"][rows]
 
     def _allocate(self) -> int:
         if not self._free:
@@ -230,8 +237,8 @@ class MemoryBank:
             self._free.append(row)
 
     def _tensors(self, n: int, *arrays: ArrayLike | Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        size = self.image_size
-        shapes = ((n, size, size, 3), (n, size, size), (n, 4, 4))
+        picture = picture_shape(self.image_size)
+        shapes = ((n, *picture, 3), (n, *picture), (n, 4, 4))
         dtypes = (torch.uint8, torch.float32, torch.float32)
         out = []
         for array, shape, dtype in zip(arrays, shapes, dtypes, strict=True):
@@ -320,7 +327,7 @@ class MemoryBank:
         for key, rows in self._places.items():
             if rows:
                 index = torch.tensor(rows, dtype=torch.int64, device=self.device)
-                places[key] = {name: self._pool[name][index].cpu() for name in STORED}
+                places[key] = {name: self._pool[name][index].cpu() for name in self.stored}
         write_places(path, places, self.image_size)
 
     def load(self, path: str | Path, slots: Sequence[int] | None = None) -> list[int]:
@@ -332,7 +339,7 @@ class MemoryBank:
         Raises:
             CheckpointError: the file is not a memory file, damaged, or of another image size.
         """
-        places = read_places(path, self.image_size)
+        places = read_places(path, self.image_size, self.stored)
         wanted = set(range(self.num_slots) if slots is None else slots) | {SHARED}
         for key, frames in places.items():
             for slot in wanted.intersection(owners(key, places, self.num_slots, self.shared)):
@@ -348,7 +355,7 @@ class MemoryBank:
         values["points"] = surface_points(values["depth"].float(), values["pose"])
         for index, observed in enumerate(frames["observed"].tolist()):
             frame = {name: value[index] for name, value in values.items()}
-            self._remember(rows, frame, observed, _digest(frame) if observed else b"")
+            self._remember(rows, frame, observed, frame_digest(frame) if observed else b"")
 
     def get_state(self) -> dict[str, Any]:
         """A copy of everything remembered."""
@@ -392,7 +399,7 @@ class MemoryBank:
             self._places[(to_slot, key[1])] = rows
 
 
-def _digest(frame: dict[str, Tensor]) -> bytes:
+def frame_digest(frame: dict[str, Tensor]) -> bytes:
     hasher = hashlib.blake2b(digest_size=16)
     for name in ("rgb", "depth", "pose"):
         value = frame[name].half() if name == "depth" else frame[name]

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from mgenv.camera import ImageSize, picture_shape
 from mgenv.errors import CheckpointError
 from mgenv.output import write_safetensors
 
@@ -24,7 +25,7 @@ STORED = ("rgb", "depth", "pose", "observed")
 
 
 def write_places(
-    path: str | Path, places: Mapping[tuple[int, int], dict[str, Tensor]], image_size: int
+    path: str | Path, places: Mapping[tuple[int, int], dict[str, Tensor]], image_size: ImageSize
 ) -> None:
     """Write the frames of places, by owner and world id, atomically.
 
@@ -34,11 +35,16 @@ def write_places(
     tensors = {
         f"{index}.{name}": frames[name].contiguous()
         for index, frames in enumerate(places.values())
-        for name in STORED
+        for name in frames
     }
-    header = {"format": FORMAT, "image_size": str(image_size)}
+    header = {"format": FORMAT, "image_size": _written(image_size)}
     header["places"] = ";".join(f"{owner},{world_id}" for owner, world_id in places)
     write_safetensors(path, tensors, header)
+
+
+def _written(size: ImageSize) -> str:
+    height, width = picture_shape(size)
+    return str(height) if height == width else f"{height}x{width}"
 
 
 def owners(
@@ -55,8 +61,13 @@ def owners(
     return [slot] * (slot < num_slots) + (without if slot == first else [])
 
 
-def read_places(path: str | Path, image_size: int) -> dict[tuple[int, int], dict[str, Tensor]]:
+def read_places(
+    path: str | Path, image_size: ImageSize, stored: Collection[str] = STORED
+) -> dict[tuple[int, int], dict[str, Tensor]]:
     """Read and check a memory file before anything is changed.
+
+    Args:
+        stored: what is read of each frame, as far as the file has it.
 
     Raises:
         CheckpointError: not a memory file, damaged, or of another image size.
@@ -68,14 +79,16 @@ def read_places(path: str | Path, image_size: int) -> dict[tuple[int, int], dict
                 raise CheckpointError(
                     f"{path}: expected a memory file ({FORMAT}), got {header.get('format')!r}"
                 )
-            if int(header["image_size"]) != image_size:
+            if header["image_size"] != _written(image_size):
                 raise CheckpointError(
-                    f"{path}: expected frames of {image_size} px, got {header['image_size']} px"
+                    f"{path}: expected frames of {_written(image_size)} px, "
+                    f"got {header['image_size']} px"
                 )
             places = {}
             for index, text in enumerate(filter(None, header["places"].split(";"))):
                 slot, world_id = (int(part) for part in text.split(","))
-                frames = {name: file.get_tensor(f"{index}.{name}") for name in STORED}
+                held = [name for name in stored if f"{index}.{name}" in file.keys()]
+                frames = {name: file.get_tensor(f"{index}.{name}") for name in held}
                 _check_frames(frames, image_size)
                 places[slot, world_id] = frames
             return places
@@ -85,12 +98,12 @@ def read_places(path: str | Path, image_size: int) -> dict[tuple[int, int], dict
         raise CheckpointError(f"{path}: expected a readable memory file; got {error}") from error
 
 
-def _check_frames(frames: dict[str, Tensor], size: int) -> None:
+def _check_frames(frames: dict[str, Tensor], size: ImageSize) -> None:
     """Raise a ValueError unless all tensors are of the same number of frames of that size."""
-    count = len(frames["observed"])
+    count, shape = len(frames["observed"]), picture_shape(size)
     shapes = {
-        "rgb": (count, size, size, 3),
-        "depth": (count, size, size),
+        "rgb": (count, *shape, 3),
+        "depth": (count, *shape),
         "pose": (count, 4, 4),
         "observed": (count,),
     }

@@ -1,5 +1,6 @@
 """Tasks: goal, reward and end of episodes."""
 
+from mgenv.camera import ImageSize
 from mgenv.errors import UnknownNameError
 from mgenv.tasks.base import FARTHEST, Outcome, Place, Task
 from mgenv.tasks.explore import Explore
@@ -9,7 +10,7 @@ from mgenv.tasks.pointnav import PointNav
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Explore, PointNav, ImageNav)}
 
 
-def make_task(name: str, num_envs: int, image_size: int) -> Task:
+def make_task(name: str, num_envs: int, image_size: ImageSize) -> Task:
     """The task called ``name`` for ``num_envs`` slots.
 
     Raises:

@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from mgenv.camera import ImageSize
 from mgenv.worlds.base import Frame
 
 FARTHEST = 1000.0
@@ -71,7 +72,7 @@ class Task(ABC):
     description: ClassVar[str]
     goal_frames: ClassVar[bool] = False
 
-    def __init__(self, num_envs: int, image_size: int) -> None:
+    def __init__(self, num_envs: int, image_size: ImageSize) -> None:
         self.num_envs, self.image_size = num_envs, image_size
         self.state: dict[str, NDArray[Any]] = {}
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.camera import DEFAULT_INTRINSICS
+from mgenv.camera import DEFAULT_INTRINSICS, ImageSize, picture_shape
 from mgenv.tasks.base import Outcome, Place, Task, bump_reward
 from mgenv.worlds.base import Frame
 
@@ -41,10 +41,10 @@ class Explore(Task):
     name = "explore"
     description = "Explore: see as much of this place as possible."
 
-    def __init__(self, num_envs: int, image_size: int) -> None:
+    def __init__(self, num_envs: int, image_size: ImageSize) -> None:
         super().__init__(num_envs, image_size)
         self.state = {"seen": np.zeros((num_envs, CELLS, CELLS), bool)}
-        self._rays = DEFAULT_INTRINSICS.rays(image_size, image_size)[
+        self._rays = DEFAULT_INTRINSICS.rays(*picture_shape(image_size))[
             STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE
         ].numpy()  # (h, w, 3)
 

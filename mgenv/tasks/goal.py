@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.camera import planar
+from mgenv.camera import ImageSize, planar
 from mgenv.tasks.base import Outcome, Place, Task, bump_reward
 from mgenv.worlds.base import Frame
 
@@ -35,7 +35,7 @@ REWARD_SLACK = -0.01
 class GoalTask(Task):
     """Reach a goal pose."""
 
-    def __init__(self, num_envs: int, image_size: int) -> None:
+    def __init__(self, num_envs: int, image_size: ImageSize) -> None:
         super().__init__(num_envs, image_size)
         self.state = {
             "goal": np.zeros((num_envs, 3)),  # x, y, yaw

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mgenv.camera import planar
+from mgenv.camera import ImageSize, picture_shape, planar
 from mgenv.tasks.base import Place
 from mgenv.tasks.goal import SUCCESS_RADIUS, GoalTask, draw_goal
 from mgenv.worlds.base import Frame
@@ -27,12 +27,12 @@ class ImageNav(GoalTask):
     description = "Go to the place that the goal picture shows."
     goal_frames = True
 
-    def __init__(self, num_envs: int, image_size: int) -> None:
+    def __init__(self, num_envs: int, image_size: ImageSize) -> None:
         super().__init__(num_envs, image_size)
-        self.state["pixels"] = np.zeros((num_envs, image_size, image_size, 3), np.uint8)
+        self.state["pixels"] = np.zeros((num_envs, *picture_shape(image_size), 3), np.uint8)
 
     def spaces(self) -> dict[str, spaces.Space]:
-        shape = (self.image_size, self.image_size, 3)
+        shape = (*picture_shape(self.image_size), 3)
         return {"goal_pixels": spaces.Box(0, 255, shape, np.uint8)}
 
     def choose(

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mgenv.camera import ImageSize
 from mgenv.memory.bank import MemoryBank
 
 KEYFRAME_COVERAGE = 0.85
@@ -44,8 +45,16 @@ class World(Protocol):
     """N slots that turn a requested camera motion into the next frame."""
 
     num_envs: int
-    image_size: int
-    memory: MemoryBank
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Side of square frames, or height and width."""
+        ...
+
+    @property
+    def memory(self) -> MemoryBank:
+        """What was seen of every world."""
+        ...
 
     def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
         """Give each slot its own generator."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mgenv.camera import ImageSize, picture_shape
+
 
 def engine_view(
-    world_id: int, image_size: int, pose: NDArray[np.float32] | None = None
+    world_id: int, image_size: ImageSize, pose: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
     """The engine's view of scene ``world_id``: rgb (H, W, 3), depth (H, W) [m], pose (4, 4).
 
@@ -19,6 +21,20 @@ def engine_view(
     scene = scenes.cached_scene(int(world_id))
     first = navigation.first_pose(scene) if pose is None else pose
     seen_from = np.asarray(first, dtype=np.float32)
-    batch = scenes.stack([scene])
-    rgb, depth = renderer.render(batch, np.zeros(1, np.int64), seen_from[None], image_size)
-    return rgb[0].numpy(), depth[0].numpy(), seen_from
+    batch, side = scenes.stack([scene]), max(picture_shape(image_size))
+    rgb, depth = renderer.render(batch, np.zeros(1, np.int64), seen_from[None], side)
+    rgb, depth = (fitted(picture.numpy(), image_size) for picture in (rgb, depth))
+    return rgb[0], depth[0], seen_from
+
+
+def fitted(pictures: NDArray, image_size: ImageSize) -> NDArray:
+    """Square pictures (T, S, S, …) as those of another shape, by the nearest pixel.
+
+    A camera looks 90° wide and 90° high whatever the picture's shape, so that nothing is cut off.
+    """
+    height, width = picture_shape(image_size)
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+        for new, old in zip((height, width), pictures.shape[1:3], strict=True)
+    )
+    return np.ascontiguousarray(pictures[:, rows[:, None], columns])  # (T, H, W, …)

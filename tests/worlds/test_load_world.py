@@ -16,7 +16,9 @@ def test_checkpoints_of_the_package_are_known_by_name(monkeypatch, tmp_path):
     monkeypatch.setattr(worlds, "WEIGHTS", tmp_path)
     (tmp_path / "tiny.safetensors").write_bytes(b"")
     assert list(worlds.checkpoints()) == ["tiny"]
-    with pytest.raises(UnknownNameError, match="one of engine, tiny. Did you mean 'tiny'"):
+    with pytest.raises(
+        UnknownNameError, match="one of engine, matrix-game-3, tiny. Did you mean 'tiny'"
+    ):
         load_world("tinny")
 
 

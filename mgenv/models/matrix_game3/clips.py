@@ -1,0 +1,137 @@
+"""One clip: what is fixed before any noise, and the steps from noise to latents.
+
+Legend: B slots, C latent channels, P past latents, n new ones, T = P + n, M memory latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mgenv.models.matrix_game3.action import NULL_KEYBOARD, NULL_MOUSE
+from mgenv.models.matrix_game3.camera import (
+    FRAMES_PER_LATENT,
+    camera_to_world,
+    rays,
+    relative_window,
+)
+from mgenv.models.matrix_game3.conditions import Conditions
+from mgenv.models.matrix_game3.recall import Found
+from mgenv.models.matrix_game3.sampler import FlowUniPC
+from mgenv.models.matrix_game3.transformer import Transformer
+
+CELL = 16
+"""Pixels along the side of a latent cell."""
+
+
+class Window(Protocol):
+    """Poses (F, 5), keyboard (F, 6) and mouse (F, 2) of the frames of a clip, past ones first."""
+
+    poses: Tensor
+    keyboard: Tensor
+    mouse: Tensor
+    index: int
+
+
+@dataclass(frozen=True)
+class ClipConditions:
+    """With the prompt, actions and memory; and without, for guidance, or None."""
+
+    full: Conditions
+    null: Conditions | None
+
+
+def clip_conditions(
+    network: Transformer,
+    text: Tensor,
+    negative: Tensor | None,
+    windows: Sequence[Window],
+    found: Sequence[Found | None],
+    grid: tuple[int, int],
+    latents: int,
+) -> ClipConditions:
+    """Prepare a clip of ``latents`` latents for B slots.
+
+    Args:
+        text: (K, D) the prompt of all.
+        negative: (K, D) what guidance stays away from; None for no guidance.
+        windows, found: of each slot; either all have found something or none.
+        grid: rows and columns of a latent.
+    """
+    keyboard = torch.stack([window.keyboard for window in windows]).float()  # (B, F, 6)
+    mouse = torch.stack([window.mouse for window in windows]).float()  # (B, F, 2)
+    window = torch.stack(
+        [window_rays(w.poses, grid, network.device) for w in windows]
+    )  # (B, 1536, T, h, w)
+    first = torch.tensor([window.index for window in windows])
+    indices = first[:, None] + torch.arange(latents)  # (B, T)
+    memory = [one for one in found if one is not None]
+    assert len(memory) in (0, len(windows)), "all slots of a batch remember something, or none"
+    rows = len(windows)
+    seen = window
+    if memory:
+        remembered = torch.stack(
+            [memory_rays(one.relative.to(network.device), grid) for one in memory]
+        )
+        seen = torch.cat([remembered, window], 2)  # (B, 1536, M + T, h, w)
+    full = network.prepare(
+        [text] * rows,
+        seen,
+        keyboard,
+        mouse,
+        torch.stack([one.latents for one in memory]) if memory else None,
+        torch.stack([one.index for one in memory]) if memory else None,
+        indices,
+    )
+    if negative is None:
+        return ClipConditions(full, None)
+    keys, moves = torch.full_like(keyboard, NULL_KEYBOARD), torch.full_like(mouse, NULL_MOUSE)
+    null = network.prepare([negative] * rows, window, keys, moves, predict_latent_idx=indices)
+    return ClipConditions(full, null)
+
+
+def window_rays(poses: Tensor, grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """Rays (1536, T, h, w) of a clip with frames seen from ``poses`` (F, 5)."""
+    first = (len(poses) - 1) % FRAMES_PER_LATENT  # a latent takes the pose of its last frame
+    cameras = relative_window(camera_to_world(poses[first::FRAMES_PER_LATENT]))
+    return rays(cameras.to(device), grid[0] * CELL, grid[1] * CELL, grid)
+
+
+def memory_rays(relative: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Rays (1536, M, h, w) of remembered latents, cameras (M, 4, 4) relative to their queries."""
+    return rays(relative, grid[0] * CELL, grid[1] * CELL, grid)
+
+
+def sample_clip(
+    network: Transformer,
+    conditions: ClipConditions,
+    past: Tensor,
+    noise: Tensor,
+    steps: int,
+    shift: float,
+    guidance: float,
+) -> Tensor:
+    """New latents (B, C, n, h, w) from noise, after clean ``past`` (B, C, P, h, w)."""
+    sampler, state = FlowUniPC(steps, shift), noise
+    clean = past.shape[2]
+    for index, time in enumerate(sampler.timesteps.tolist()):
+        x = torch.cat([past, state], 2)  # (B, C, T, h, w)
+        t = x.new_full((x.shape[0], x.shape[2]), time)
+        t[:, :clean] = 0.0
+        velocity = _velocity(network, conditions, x, t, guidance)
+        state = sampler.step(velocity[:, :, clean:], index, state)
+    return state
+
+
+def _velocity(
+    network: Transformer, conditions: ClipConditions, x: Tensor, t: Tensor, guidance: float
+) -> Tensor:
+    full = network.velocity(x, t, conditions.full)
+    if conditions.null is None:
+        return full
+    null = network.velocity(x, t, conditions.null)
+    return null + guidance * (full - null)

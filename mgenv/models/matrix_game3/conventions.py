@@ -1,0 +1,68 @@
+"""Between the project's conventions and those of the public model.
+
+Its world is left-handed, so y changes sign; its poses are x, y, z [units of 1 cm], pitch down and
+yaw right [degrees]; it knows no roll, and no way up or down.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from mgenv.camera import MAX_PITCH, Pose, full_precision
+from mgenv.errors import InvalidActionError
+from mgenv.models.matrix_game3.camera import (
+    DEGREES_PER_UNIT,
+    METRES_PER_UNIT,
+    camera_to_world,
+)
+from mgenv.robots import FORWARD, LEFT, PITCH, STEP_LENGTH, UP, YAW
+
+PRESSED = STEP_LENGTH / 4
+"""A key is down or up; it is down where a motion asks for more than this [m]."""
+
+
+@full_precision
+def to_public(pose: Tensor) -> Tensor:
+    """Poses (..., 5) of cameras (..., 4, 4); a roll is lost."""
+    camera = Pose(pose.double())
+    x, y, z = (camera.position / METRES_PER_UNIT).unbind(-1)
+    pitch, yaw = -torch.rad2deg(camera.pitch), -torch.rad2deg(camera.yaw)
+    return torch.stack([x, -y, z, pitch, yaw], -1).float()
+
+
+def from_public(poses: Tensor) -> Tensor:
+    """Cameras (..., 4, 4) of poses (..., 5)."""
+    return camera_to_world(poses) * poses.new_tensor([1.0, -1.0, 1.0, 1.0])[:, None]
+
+
+def held_actions(motion: Tensor, frames: int, pitch: float = 0.0) -> tuple[Tensor, Tensor]:
+    """One motion held for many frames, as keys and mouse.
+
+    A key moves a frame by 12.35 cm; a turn of 15° is one unit of the mouse a frame. Looking up or
+    down ends at ±60°.
+
+    Args:
+        motion: (5,), see :mod:`mgenv.camera`.
+        frames: F.
+        pitch: down [degrees], where the first frame looks.
+
+    Returns:
+        Keyboard (F, 6) W, S, A, D and two unused; mouse (F, 2) pitch down and yaw right.
+
+    Raises:
+        InvalidActionError: the motion goes up or down.
+    """
+    if abs(float(motion[UP])) > 1e-6:
+        raise InvalidActionError(f"motion: expected none up, got {float(motion[UP]):.3f} m")
+    ahead, left = motion[FORWARD], motion[LEFT]
+    keys = [value > PRESSED for value in (ahead, -ahead, left, -left)]
+    keyboard = torch.zeros(frames, 6)
+    keyboard[:, :4] = torch.tensor([float(key) for key in keys])
+    down, right = (-math.degrees(float(motion[axis])) / DEGREES_PER_UNIT for axis in (PITCH, YAW))
+    arrives = pitch + DEGREES_PER_UNIT * down * torch.arange(1, frames + 1)
+    within = arrives.abs() <= math.degrees(MAX_PITCH) + 1e-3
+    mouse = torch.stack([down * within.float(), torch.full((frames,), right)], -1)  # (F, 2)
+    return keyboard, mouse

@@ -1,0 +1,89 @@
+"""Where a rollout is, and what a clip adds to it.
+
+Legend: C latent channels, P past latents, p their frames, n new latents, F frames of a clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mgenv.models.matrix_game3.camera import poses_of_actions
+
+
+@dataclass
+class Track:
+    """Where one rollout is: all that its next clip depends on but memory.
+
+    Attributes:
+        latents: (C, P, h, w) clean past, 1 at first and 4 later.
+        poses: (p, 5) of the past latents' frames: 1 at first and 16 later.
+        keyboard, mouse: (p, 6) and (p, 2) of those frames; none at first.
+        index: of the first past latent in the video of its place.
+        origin: index of the picture that it began with.
+        decoder: what the decoder remembers, None at first.
+    """
+
+    latents: Tensor
+    poses: Tensor
+    keyboard: Tensor
+    mouse: Tensor
+    index: int
+    origin: int
+    decoder: list[Tensor] | None = None
+
+    @property
+    def first(self) -> bool:
+        """Whether no clip was made yet."""
+        return self.latents.shape[1] == 1
+
+    def copy(self) -> Track:
+        """One that shares no memory with this."""
+        past = None if self.decoder is None else [kept.clone() for kept in self.decoder]
+        names = ("latents", "poses", "keyboard", "mouse")
+        return replace(self, decoder=past, **{name: getattr(self, name).clone() for name in names})
+
+    def get_state(self) -> dict[str, Any]:
+        """A copy of everything, as tensors and numbers."""
+        return vars(self.copy())
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Track:
+        """The track that :meth:`get_state` was called on."""
+        return cls(**state).copy()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What one clip added to one track.
+
+    Attributes:
+        frames: uint8 (F, H, W, 3); the first clip's begin with the picture, decoded again.
+        latents: (C, n, h, w) new ones.
+        poses: (n, 4, 5) of their frames.
+        index: of the first of them.
+        coverage: share of the views that memory had seen before.
+    """
+
+    frames: Tensor
+    latents: Tensor
+    poses: Tensor
+    index: int
+    coverage: float = 0.0
+
+    @property
+    def pose(self) -> Tensor:
+        """(5,) of the last frame."""
+        return self.poses[-1, -1]
+
+
+def extended(track: Track, keyboard: Tensor, mouse: Tensor) -> Track:
+    """A track with the poses and actions of its whole next window; latents are still the past."""
+    keys, moves = torch.cat([track.keyboard, keyboard]), torch.cat([track.mouse, mouse])
+    last = 0 if track.first else len(track.keyboard) - 1  # the action that leads on from the past
+    poses = poses_of_actions(keys[last:], moves[last:], track.poses[-1])
+    poses = torch.cat([track.poses[:-1], poses])
+    return replace(track, poses=poses, keyboard=keys, mouse=moves)

@@ -1,0 +1,55 @@
+"""What callers hand to a world, checked before anything is done with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from mgenv.camera import MOTION_SIZE
+from mgenv.errors import InvalidActionError, InvalidOptionError
+
+
+def checked_motion(motion: ArrayLike, count: int) -> Tensor:
+    """Motions (count, 5) in double precision.
+
+    Raises:
+        InvalidActionError: another shape, or not finite.
+    """
+    wanted = np.asarray(motion, np.float64)
+    finite = bool(np.isfinite(wanted).all())
+    if wanted.shape != (count, MOTION_SIZE) or not finite:
+        raise InvalidActionError(
+            f"motion: expected finite ({count}, {MOTION_SIZE}), got shape {wanted.shape}"
+            f"{'' if finite else ' with NaN or inf'}"
+        )
+    return torch.from_numpy(wanted)
+
+
+def checked_poses(pose: ArrayLike, count: int) -> Tensor:
+    """A copy of poses (count, 4, 4).
+
+    Raises:
+        InvalidOptionError: another shape, or not finite.
+    """
+    poses = np.array(pose, np.float32)
+    if poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
+        raise InvalidOptionError(f"pose: expected finite ({count}, 4, 4), got {poses.shape}")
+    return torch.from_numpy(poses)
+
+
+def checked_pictures(rgb: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Pictures uint8 (n, T, H, W, 3) of ``shape`` n, H, W.
+
+    Raises:
+        InvalidOptionError: another shape or type.
+    """
+    pictures, (count, height, width) = np.asarray(rgb), shape
+    frames = pictures.shape[1] if pictures.ndim == 5 else 0
+    if pictures.dtype != np.uint8 or pictures.shape != (count, frames, height, width, 3):
+        raise InvalidOptionError(
+            f"rgb: expected uint8 ({count}, T, {height}, {width}, 3), "
+            f"got {pictures.dtype} {pictures.shape}"
+        )
+    return pictures
