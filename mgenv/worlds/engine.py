@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from mgenv.camera import DEFAULT_INTRINSICS, MOTION_SIZE
+from mgenv.camera import DEFAULT_INTRINSICS
 from mgenv.engine import explorer
 from mgenv.engine.coverage import coverage
 from mgenv.engine.navigation import first_pose
 from mgenv.engine.renderer import render
 from mgenv.engine.scenes import cached_scene, empty_batch
-from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
+from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
+from mgenv.worlds.checks import checked_motion, checked_pictures, checked_poses
 
 
 class EngineWorld:
@@ -73,10 +74,10 @@ class EngineWorld:
             ClosedError: after close.
         """
         rows = self._rows(slots, begun=True)
-        wanted = self._motion(motion, len(rows))
+        wanted = checked_motion(motion, len(rows)).numpy()
         bumped = np.zeros(len(rows), bool)
         if pose is not None:
-            self._place(rows, self._checked_poses(pose, len(rows)))
+            self._place(rows, checked_poses(pose, len(rows)).numpy())
         else:
             scene = self._scenes.arrays
             explorer.move_many(
@@ -150,7 +151,7 @@ class EngineWorld:
     ) -> Frame:
         """Enter and look: from ``pose``, or from where the world is always first seen."""
         rows = self._rows(slots)
-        poses = None if pose is None else self._checked_poses(pose, len(rows))
+        poses = None if pose is None else checked_poses(pose, len(rows)).numpy()
         self.enter(slots, world_ids, memory)
         if poses is None:
             poses = np.stack([first_pose(self._scenes[int(row)]) for row in rows])
@@ -167,13 +168,8 @@ class EngineWorld:
             InvalidOptionError: arrays of other shapes than (slots, T, …).
         """
         rows, size = self._rows(slots), self.image_size
-        colours, poses = np.asarray(rgb), np.asarray(pose, np.float32)
-        frames = colours.shape[1] if colours.ndim == 5 else 0
-        if colours.dtype != np.uint8 or colours.shape != (len(rows), frames, size, size, 3):
-            raise InvalidOptionError(
-                f"rgb: expected uint8 ({len(rows)}, T, {size}, {size}, 3), "
-                f"got {colours.dtype} {colours.shape}"
-            )
+        colours = checked_pictures(rgb, (len(rows), size, size))
+        poses, frames = np.asarray(pose, np.float32), colours.shape[1]
         if poses.shape != (len(rows), frames, 4, 4):
             raise InvalidOptionError(
                 f"pose: expected ({len(rows)}, {frames}, 4, 4), got {poses.shape}"
@@ -239,19 +235,3 @@ class EngineWorld:
             waiting = rows[~self._begun[rows]].tolist()
             raise NotResetError(f"Slots {waiting} have not begun; call begin (or reset) first.")
         return rows
-
-    def _motion(self, motion: ArrayLike, count: int) -> NDArray[np.float64]:
-        wanted = np.asarray(motion, np.float64)
-        if wanted.shape != (count, MOTION_SIZE) or not np.isfinite(wanted).all():
-            finite = np.isfinite(wanted).all()
-            raise InvalidActionError(
-                f"motion: expected finite ({count}, {MOTION_SIZE}), got shape {wanted.shape}"
-                f"{'' if finite else ' with NaN or inf'}"
-            )
-        return np.ascontiguousarray(wanted)
-
-    def _checked_poses(self, pose: ArrayLike, count: int) -> NDArray[np.float32]:
-        poses = np.ascontiguousarray(pose, np.float32)
-        if poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
-            raise InvalidOptionError(f"pose: expected finite ({count}, 4, 4), got {poses.shape}")
-        return poses

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
 from mgenv.engine.world_ids import ESTATES
-from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
+from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
 from mgenv.memory.retrieval import RULES, retrieve, surface_positions
@@ -28,6 +28,7 @@ from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import to_float, to_uint8
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
+from mgenv.worlds.checks import checked_motion, checked_pictures, checked_poses
 
 _FLAT = (
     f"Worlds from {ESTATES} have floors of several heights; a generated world keeps a robot at the "
@@ -106,7 +107,10 @@ class GeneratedWorld:
         target = self._pose.clone()
         target[rows] = Pose(self._pose[rows]).move(moved[rows]).matrix
         if pose is not None:
-            target[rows], bumped = self._poses(pose, len(rows)), torch.zeros_like(bumped)
+            target[rows], bumped = (
+                checked_poses(pose, len(rows)).to(self.device),
+                torch.zeros_like(bumped),
+            )
         return self._look(rows, target, bumped)
 
     def _look(self, rows: list[int], pose: Tensor, bumped: Tensor) -> Frame:
@@ -230,7 +234,7 @@ class GeneratedWorld:
         """Enter and look: from memory alone where there is any, else from the source's frame."""
         rows, target = self._rows(slots, begun=False), self._pose.clone()
         if pose is not None:
-            target[rows] = self._poses(pose, len(rows))
+            target[rows] = checked_poses(pose, len(rows)).to(self.device)
         self.enter(rows, world_ids, memory)
         blank = [row for row in rows if self.memory.count([row])[0] == 0]
         known = [row for row in rows if row not in blank]
@@ -271,15 +275,10 @@ class GeneratedWorld:
     ) -> None:
         """Put observed frames into memory; depth is estimated where None."""
         rows = self._rows(slots, begun=False)
-        colours = torch.as_tensor(np.asarray(rgb), device=self.device)
-        poses = torch.as_tensor(np.asarray(pose, dtype=np.float32), device=self.device)
         size = self.image_size
-        if colours.dtype != torch.uint8 or colours.shape[2:] != (size, size, 3):
-            raise InvalidOptionError(
-                f"rgb: expected uint8 (slots, T, {size}, {size}, 3), "
-                f"got {colours.dtype} {tuple(colours.shape)}"
-            )
-        if poses.shape != (*colours.shape[:2], 4, 4) or len(colours) != len(rows):
+        colours = torch.from_numpy(checked_pictures(rgb, (len(rows), size, size))).to(self.device)
+        poses = torch.as_tensor(np.asarray(pose, dtype=np.float32), device=self.device)
+        if poses.shape != (*colours.shape[:2], 4, 4):
             raise InvalidOptionError(
                 f"pose: expected ({len(rows)}, {colours.shape[1]}, 4, 4), got {tuple(poses.shape)}"
             )
@@ -380,21 +379,9 @@ class GeneratedWorld:
         return rows
 
     def _motion(self, motion: ArrayLike, rows: list[int]) -> Tensor:
-        array: NDArray = np.asarray(motion, dtype=np.float32)
-        if array.shape != (len(rows), MOTION_SIZE) or not np.isfinite(array).all():
-            raise InvalidActionError(
-                f"motion: expected finite ({len(rows)}, {MOTION_SIZE}), got shape {array.shape}"
-                f"{'' if np.isfinite(array).all() else ' with NaN or inf'}"
-            )
         whole = torch.zeros(self.num_envs, MOTION_SIZE, device=self.device)
-        whole[rows] = torch.as_tensor(array, device=self.device)
+        whole[rows] = checked_motion(motion, len(rows)).to(self.device, torch.float32)
         return whole
-
-    def _poses(self, pose: ArrayLike, count: int) -> Tensor:
-        array: NDArray = np.asarray(pose, dtype=np.float32)
-        if array.shape != (count, 4, 4) or not np.isfinite(array).all():
-            raise InvalidOptionError(f"pose: expected finite ({count}, 4, 4), got {array.shape}")
-        return torch.as_tensor(array, device=self.device)
 
 
 def _check_sizes(num_envs: int, memory_slots: int, sampling_steps: int, retrieval: str) -> None:
