@@ -365,11 +365,7 @@ class VectorEnv(gym.vector.VectorEnv):
             InvalidOptionError: the state is of another task or number of slots, or none at all.
         """
         self._check_open()
-        for name in ("num_envs", "task"):
-            expected = getattr(self, name)
-            got = state.get(name) if isinstance(state, dict) else state
-            if got != expected:
-                raise InvalidOptionError(f"state: expected {name} {expected!r}, got {got!r}")
+        checks.check_state(state, num_envs=self.num_envs, task=self.task)
         self.world.set_state(state["world"])
         self._places.set_state(state["places"])
         self._task.set_state(state["goals"])

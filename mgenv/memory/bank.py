@@ -7,7 +7,6 @@ places hold them. When a place is full, the most redundant generated frame goes 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,14 @@ from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, ImageSize, Intrinsics, picture_shape
 from mgenv.errors import InvalidOptionError, NotResetError
-from mgenv.memory.files import SHARED, STORED, owners, read_places, write_places
+from mgenv.memory.files import (
+    SHARED,
+    STORED,
+    frame_digest,
+    owners,
+    read_places,
+    write_places,
+)
 from mgenv.memory.retrieval import (
     POINT_SIZE,
     Candidates,
@@ -397,11 +403,3 @@ class MemoryBank:
             for row in rows:
                 self._references[row] += 1
             self._places[(to_slot, key[1])] = rows
-
-
-def frame_digest(frame: dict[str, Tensor]) -> bytes:
-    hasher = hashlib.blake2b(digest_size=16)
-    for name in ("rgb", "depth", "pose"):
-        value = frame[name].half() if name == "depth" else frame[name]
-        hasher.update(value.cpu().contiguous().numpy().tobytes())
-    return hasher.digest()

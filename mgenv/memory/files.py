@@ -5,6 +5,7 @@ A place is named by its owner, a slot or everybody (:data:`SHARED`), and its wor
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -110,3 +111,12 @@ def _check_frames(frames: dict[str, Tensor], size: ImageSize) -> None:
     found = {name: tuple(frames[name].shape) for name in shapes}
     if found != shapes or frames["rgb"].dtype != torch.uint8:
         raise ValueError(f"tensors of shapes {found}, expected {shapes}")
+
+
+def frame_digest(frame: Mapping[str, Tensor]) -> bytes:
+    """16 bytes that frames alike in colour, depth and pose share: what two places hold once."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for name in ("rgb", "depth", "pose"):
+        value = frame[name].half() if name == "depth" else frame[name]
+        hasher.update(value.cpu().contiguous().numpy().tobytes())
+    return hasher.digest()

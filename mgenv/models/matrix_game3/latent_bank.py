@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mgenv.camera import ImageSize, picture_shape
-from mgenv.memory.bank import MemoryBank, frame_digest
-from mgenv.memory.files import STORED
+from mgenv.memory.bank import MemoryBank
+from mgenv.memory.files import STORED, frame_digest
 from mgenv.memory.retrieval import POINT_SIZE
 from mgenv.models.matrix_game3.conventions import from_public, to_public
 from mgenv.models.matrix_game3.recall import Recall
