@@ -10,13 +10,13 @@ N heads, H head width, W video frames in a window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgenv.models.matrix_game3.attention import LayerNorm, attend
+from mgenv.models.matrix_game3.attention import KeysValues, LayerNorm, attend
 from mgenv.models.matrix_game3.config import ActionConfig
 from mgenv.models.matrix_game3.rope import Rotation, rotate, time_rotation
 
@@ -30,15 +30,30 @@ class ActionConditions:
 
     Attributes:
         mouse: (B, F, 1, C) the mouse's share of its first layer, None without a mouse.
-        keys, values: (B, F, N, H) of the keyboard, None without one.
+        keyboard: (B, F, N, H) keys and values, None without one.
         mouse_turn, keyboard_turn: rotation by time, (1, F, 1, P).
+        past: (B·S, f, N, H) keys and values of the f frames before these, None without.
     """
 
     mouse: Tensor | None
-    keys: Tensor | None
-    values: Tensor | None
+    keyboard: KeysValues | None
     mouse_turn: Rotation
     keyboard_turn: Rotation
+    past: KeysValues | None = None
+
+    def of(self, frames: slice, past: KeysValues | None = None) -> ActionConditions:
+        """What some of the frames need: the keyboard's keys are of these and all before."""
+        keyboard = self.keyboard
+        return replace(
+            self,
+            mouse=None if self.mouse is None else self.mouse[:, frames],
+            keyboard=None
+            if keyboard is None
+            else KeysValues(*(x[:, : frames.stop] for x in keyboard)),
+            mouse_turn=self.mouse_turn.of(frames),
+            keyboard_turn=self.keyboard_turn.of(frames),
+            past=past,
+        )
 
 
 def latents_of(frames: int, ratio: int) -> int | None:
@@ -112,21 +127,24 @@ class ActionModule(nn.Module):
         # With memory the public network turns the keyboard's channels as it does the mouse's.
         dims = config.mouse_qk_dim_list if memory_frames else config.rope_dim_list
         keyboard_turn = time_rotation(times, dims[0], config.rope_theta)
-        share = keys = values = None
+        share = keys_values = None
         if mouse is not None and config.enable_mouse:
             share = self._mouse_share(mouse, memory_frames)
         if keyboard is not None and config.enable_keyboard:
-            keys, values = self._keys_values(keyboard, memory_frames, keyboard_turn)
-        return ActionConditions(share, keys, values, mouse_turn, keyboard_turn)
+            keys_values = self._keys_values(keyboard, memory_frames, keyboard_turn)
+        return ActionConditions(share, keys_values, mouse_turn, keyboard_turn)
 
-    def forward(self, x_BFSD: Tensor, conditions: ActionConditions) -> Tensor:
-        """Tokens (B, F, S, D) with what the actions add."""
+    def forward(
+        self, x_BFSD: Tensor, conditions: ActionConditions
+    ) -> tuple[Tensor, KeysValues | None]:
+        """Tokens (B, F, S, D) with what the actions add; keys and values (B·S, F, N, H) of time."""
+        own = None
         if conditions.mouse is not None:
-            x_BFSD = x_BFSD + self._move(x_BFSD, conditions.mouse, conditions.mouse_turn)
-        if conditions.keys is not None and conditions.values is not None:
-            turn = conditions.keyboard_turn
-            x_BFSD = x_BFSD + self._press(x_BFSD, conditions.keys, conditions.values, turn)
-        return x_BFSD
+            moved, own = self._move(x_BFSD, conditions.mouse, conditions)
+            x_BFSD = x_BFSD + moved
+        if conditions.keyboard is not None:
+            x_BFSD = x_BFSD + self._press(x_BFSD, conditions.keyboard, conditions.keyboard_turn)
+        return x_BFSD, own
 
     # -- mouse -----------------------------------------------------------------------------------
 
@@ -155,17 +173,21 @@ class ActionModule(nn.Module):
         windows = action_windows(mouse.to(weight.dtype), memory_frames, NULL_MOUSE, self.config)
         return F.linear(windows.flatten(2), weight, bias).unsqueeze(2)  # (B, F, 1, C)
 
-    def _move(self, x: Tensor, share: Tensor, turn: Rotation) -> Tensor:
+    def _move(
+        self, x: Tensor, share: Tensor, conditions: ActionConditions
+    ) -> tuple[Tensor, KeysValues]:
         """Self-attention over time at each place, the mouse added before: (B, F, S, D)."""
+        turn = conditions.mouse_turn
         weight, _, _ = self._first()
         hidden = F.linear(x.to(weight.dtype), weight) + share  # (B, F, S, C)
         hidden = self.mouse_mlp[1:](hidden).transpose(1, 2).flatten(0, 1)  # (B·S, F, C)
         qkv = self.t_qkv(hidden).unflatten(-1, (3, self.config.heads_num, -1))
         q, k, v = qkv.unbind(2)  # (B·S, F, N, H) each
         q = rotate(self.img_attn_q_norm(q), turn)
-        k = rotate(self.img_attn_k_norm(k), turn)
-        moved = self.proj_mouse(attend(q, k, v).flatten(2))  # (B·S, F, D)
-        return moved.unflatten(0, (len(x), -1)).transpose(1, 2)
+        own = KeysValues(rotate(self.img_attn_k_norm(k), turn), v)
+        seen = own.after(conditions.past)
+        moved = self.proj_mouse(attend(q, *seen).flatten(2))  # (B·S, F, D)
+        return moved.unflatten(0, (len(x), -1)).transpose(1, 2), own
 
     # -- keyboard --------------------------------------------------------------------------------
 
@@ -184,22 +206,20 @@ class ActionModule(nn.Module):
         self.keyboard_attn_kv = nn.Linear(hidden * window, 2 * width, bias=config.qkv_bias)
         self.proj_keyboard = nn.Linear(width, model, bias=config.qkv_bias)
 
-    def _keys_values(
-        self, keyboard: Tensor, memory_frames: int, turn: Rotation
-    ) -> tuple[Tensor, Tensor]:
+    def _keys_values(self, keyboard: Tensor, memory_frames: int, turn: Rotation) -> KeysValues:
         keyboard = keyboard.to(self.mouse_attn_q.weight.dtype)
         windows = action_windows(keyboard, memory_frames, NULL_KEYBOARD, self.config)
         both = self.keyboard_attn_kv(self.keyboard_embed(windows).flatten(2))  # (B, F, 2·N·H)
         keys, values = both.unflatten(-1, (2, self.config.heads_num, -1)).unbind(2)
-        return rotate(self.key_attn_k_norm(keys), turn), values
+        return KeysValues(rotate(self.key_attn_k_norm(keys), turn), values)
 
-    def _press(self, x: Tensor, keys: Tensor, values: Tensor, turn: Rotation) -> Tensor:
+    def _press(self, x: Tensor, keyboard: KeysValues, turn: Rotation) -> Tensor:
         """Cross-attention to the keyboard over time, the same keys at each place."""
         queries = self.mouse_attn_q(x.to(self.mouse_attn_q.weight.dtype))  # (B, F, S, N·H)
         queries = self.key_attn_q_norm(queries.unflatten(-1, (self.config.heads_num, -1)))
         wide = Rotation(turn.cos.unsqueeze(2), turn.sin.unsqueeze(2))  # (1, F, 1, 1, P)
         queries = rotate(queries, wide).flatten(1, 2)  # (B, F·S, N, H)
-        pressed = self.proj_keyboard(attend(queries, keys, values).flatten(2))
+        pressed = self.proj_keyboard(attend(queries, *keyboard).flatten(2))
         return pressed.unflatten(1, x.shape[1:3])
 
 

@@ -5,12 +5,31 @@ Legend: B batch, L queries, K keys, N heads, H head width, D = N·H.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.rope import Rotation, rotate
+
+
+class KeysValues(NamedTuple):
+    """Keys and values (B, K, N, H) that later tokens attend to."""
+
+    keys: Tensor
+    values: Tensor
+
+    def first(self, count: int) -> KeysValues:
+        """Those of the first ``count`` tokens, in memory of their own."""
+        return KeysValues(*(x[:, :count].clone() for x in self))
+
+    def after(self, past: KeysValues | None) -> KeysValues:
+        """With ``past`` in front."""
+        if past is None:
+            return self
+        return KeysValues(*(torch.cat(pair, 1) for pair in zip(past, self, strict=True)))
 
 
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:
@@ -60,25 +79,33 @@ class Projections(nn.Module):
         """(B, L, D) to (B, L, N, H)."""
         return self.norm_q(self.q(x)).unflatten(-1, (self.heads, -1))
 
-    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_values(self, x: Tensor) -> KeysValues:
         """(B, K, D) to (B, K, N, H) keys and values."""
-        keys, values = self.norm_k(self.k(x)), self.v(x)
-        return keys.unflatten(-1, (self.heads, -1)), values.unflatten(-1, (self.heads, -1))
+        both = self.norm_k(self.k(x)), self.v(x)
+        return KeysValues(*(part.unflatten(-1, (self.heads, -1)) for part in both))
 
 
 class SelfAttention(Projections):
     """Every token of memory, past and present frames over all of them."""
 
-    def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
-        """(B, L, D) to (B, L, D)."""
+    def forward(
+        self, x: Tensor, rotation: Rotation, past: KeysValues | None = None
+    ) -> tuple[Tensor, KeysValues]:
+        """(B, L, D) to (B, L, D), and the keys and values of these tokens.
+
+        Args:
+            past: of tokens that are attended to as well.
+        """
         keys, values = self.keys_values(x)
-        queries, keys = rotate(self.queries(x), rotation), rotate(keys, rotation)
-        return self.o(self.attend(queries, keys, values).flatten(2))
+        own = KeysValues(rotate(keys, rotation), values)
+        seen = own.after(past)
+        queries = rotate(self.queries(x), rotation)
+        return self.o(self.attend(queries, *seen).flatten(2)), own
 
 
 class CrossAttention(Projections):
     """Tokens over a prompt whose keys and values are known, (B, K, N, H) each."""
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def forward(self, x: Tensor, prompt: KeysValues) -> Tensor:
         """(B, L, D) to (B, L, D)."""
-        return self.o(self.attend(self.queries(x), keys, values).flatten(2))
+        return self.o(self.attend(self.queries(x), *prompt).flatten(2))

@@ -6,14 +6,20 @@ N heads, H head width, K tokens of a prompt, F latent frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgenv.models.matrix_game3.action import ActionConditions, ActionModule
-from mgenv.models.matrix_game3.attention import CrossAttention, LayerNorm, SelfAttention
+from mgenv.models.matrix_game3.attention import (
+    CrossAttention,
+    KeysValues,
+    LayerNorm,
+    SelfAttention,
+)
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.rope import Rotation
 
@@ -23,17 +29,35 @@ class BlockConditions:
     """What a block knows before any noise.
 
     Attributes:
-        keys, values: (B, K, N, H) of the prompt.
+        prompt: (B, K, N, H) keys and values.
         camera: 1 + scale and shift, (B, L, D) each, None without cameras.
         actions: None where the block sees none.
         onto_normed: whether what the prompt says is added to the *normed* state.
+        past: (B, l, N, H) of the l tokens before these, None without.
     """
 
-    keys: Tensor
-    values: Tensor
+    prompt: KeysValues
     camera: tuple[Tensor, Tensor] | None
     actions: ActionConditions | None
     onto_normed: bool
+    past: KeysValues | None = None
+
+    def of(self, frames: slice, tokens: slice, past: Kept | None = None) -> BlockConditions:
+        """What some of the frames need, ``tokens`` of the sequence."""
+        camera, actions = self.camera, self.actions
+        if camera is not None:
+            camera = camera[0][:, tokens], camera[1][:, tokens]
+        if actions is not None:
+            actions = actions.of(frames, None if past is None else past.mouse)
+        tokens_before = None if past is None else past.tokens
+        return replace(self, camera=camera, actions=actions, past=tokens_before)
+
+
+class Kept(NamedTuple):
+    """Keys and values of the first frames: of their tokens, and of the mouse's turn over time."""
+
+    tokens: KeysValues
+    mouse: KeysValues | None
 
 
 def modulate(x: Tensor, shift_BGD: Tensor, scale_BGD: Tensor) -> Tensor:
@@ -98,16 +122,22 @@ class Block(nn.Module):
         actions = None
         if self.action_model is not None and (keyboard is not None or mouse is not None):
             actions = self.action_model.prepare(keyboard, mouse, memory_frames, latents)
-        keys, values = self.cross_attn.keys_values(text)
+        prompt = self.cross_attn.keys_values(text)
         camera = self._camera(rays) if rays is not None else None
         # The public network does so whenever it has memory or a mouse, in every block.
         onto_normed = self.use_memory or mouse is not None
-        return BlockConditions(keys, values, camera, actions, onto_normed)
+        return BlockConditions(prompt, camera, actions, onto_normed)
 
     def forward(
-        self, x: Tensor, time: Tensor, rotation: Rotation, conditions: BlockConditions, frames: int
-    ) -> Tensor:
-        """One pass.
+        self,
+        x: Tensor,
+        time: Tensor,
+        rotation: Rotation,
+        conditions: BlockConditions,
+        frames: int,
+        keep: int = 0,
+    ) -> tuple[Tensor, Kept | None]:
+        """One pass: tokens (B, L, D), and what is kept of the first ones.
 
         Args:
             x: (B, L, D).
@@ -115,18 +145,26 @@ class Block(nn.Module):
             rotation: of the L tokens.
             conditions: from :meth:`prepare`.
             frames: F, memory's and current ones.
+            keep: of how many frames keys and values are kept.
         """
         parts = (self.modulation.float() + time).unbind(2)  # six of (B, G, D)
         h = modulate(self.norm1(x), parts[0], parts[1]).to(self.dtype)
-        x = add_gated(x, self.self_attn(h, rotation), parts[2])
+        attended, own = self.self_attn(h, rotation, conditions.past)
+        x = add_gated(x, attended, parts[2])
         if conditions.camera is not None:
             scale, shift = conditions.camera
             x = (scale * x + shift).to(x.dtype)
-        x = self._read(x, conditions)
+        x, mouse = self._read(x, conditions), None
         if self.action_model is not None and conditions.actions is not None:
-            x = self._act(x, conditions.actions, frames)
+            places = x.unflatten(1, (frames, -1))  # (B, F, S, D)
+            acted, mouse = self.action_model(places, conditions.actions)
+            x = acted.flatten(1, 2).to(x.dtype)
         h = modulate(self.norm2(x), parts[3], parts[4]).to(self.dtype)
-        return add_gated(x, self.ffn(h), parts[5])
+        kept = None
+        if keep:
+            tokens = own.first(keep * x.shape[1] // frames)
+            kept = Kept(tokens, None if mouse is None else mouse.first(keep))
+        return add_gated(x, self.ffn(h), parts[5]), kept
 
     def _camera(self, rays: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.cam_injector_layer2(F.silu(self.cam_injector_layer1(rays))) + rays
@@ -135,10 +173,5 @@ class Block(nn.Module):
     def _read(self, x: Tensor, conditions: BlockConditions) -> Tensor:
         """Add what the prompt says."""
         normed = self.norm3(x)
-        read = self.cross_attn(normed.to(self.dtype), conditions.keys, conditions.values)
+        read = self.cross_attn(normed.to(self.dtype), conditions.prompt)
         return ((normed if conditions.onto_normed else x) + read).to(x.dtype)
-
-    def _act(self, x: Tensor, actions: ActionConditions, frames: int) -> Tensor:
-        assert self.action_model is not None
-        places = x.unflatten(1, (frames, -1))  # (B, F, S, D)
-        return self.action_model(places, actions).flatten(1, 2).to(x.dtype)

@@ -24,6 +24,10 @@ from mgenv.models.matrix_game3.recall import Found
 from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.transformer import Transformer
 
+REUSE = ("none", "first_step", "causal")
+"""What later steps take from earlier ones of memory's and past latents' keys and values: nothing;
+those of the first step; or those of a pass of their own in which they do not see new latents."""
+
 CELL = 16
 """Pixels along the side of a latent cell."""
 
@@ -42,7 +46,12 @@ class ClipConditions:
     """With the prompt, actions and memory; and without, for guidance, or None."""
 
     full: Conditions
-    null: Conditions | None
+    null: Conditions | None = None
+
+    @property
+    def all(self) -> tuple[Conditions, ...]:
+        """One, or two."""
+        return (self.full,) if self.null is None else (self.full, self.null)
 
 
 def clip_conditions(
@@ -88,7 +97,7 @@ def clip_conditions(
         indices,
     )
     if negative is None:
-        return ClipConditions(full, None)
+        return ClipConditions(full)
     keys, moves = torch.full_like(keyboard, NULL_KEYBOARD), torch.full_like(mouse, NULL_MOUSE)
     null = network.prepare([negative] * rows, window, keys, moves, predict_latent_idx=indices)
     return ClipConditions(full, null)
@@ -114,24 +123,42 @@ def sample_clip(
     steps: int,
     shift: float,
     guidance: float,
+    reuse: str = "none",
 ) -> Tensor:
-    """New latents (B, C, n, h, w) from noise, after clean ``past`` (B, C, P, h, w)."""
+    """New latents (B, C, n, h, w) from noise, after clean ``past`` (B, C, P, h, w).
+
+    Args:
+        reuse: of memory and past latents' keys and values, one of ``REUSE``.
+    """
     sampler, state = FlowUniPC(steps, shift), noise
-    clean = past.shape[2]
+    if reuse == "causal":
+        conditions = ClipConditions(*(network.causal(past, one) for one in conditions.all))
     for index, time in enumerate(sampler.timesteps.tolist()):
-        x = torch.cat([past, state], 2)  # (B, C, T, h, w)
-        t = x.new_full((x.shape[0], x.shape[2]), time)
-        t[:, :clean] = 0.0
-        velocity = _velocity(network, conditions, x, t, guidance)
-        state = sampler.step(velocity[:, :, clean:], index, state)
+        latents, new = conditions.full.shape[1], state.shape[2]
+        x = torch.cat([past, state], 2)[:, :, -latents:]  # (B, C, T or n, h, w)
+        t = x.new_full((x.shape[0], latents), time)
+        t[:, : latents - new] = 0.0
+        keep = past.shape[2] if reuse == "first_step" and index == 0 and steps > 1 else 0
+        velocity, conditions = _velocity(network, conditions, x, t, guidance, keep)
+        state = sampler.step(velocity[:, :, -new:], index, state)
     return state
 
 
 def _velocity(
-    network: Transformer, conditions: ClipConditions, x: Tensor, t: Tensor, guidance: float
-) -> Tensor:
-    full = network.velocity(x, t, conditions.full)
-    if conditions.null is None:
-        return full
-    null = network.velocity(x, t, conditions.null)
-    return null + guidance * (full - null)
+    network: Transformer,
+    conditions: ClipConditions,
+    x: Tensor,
+    t: Tensor,
+    guidance: float,
+    keep: int,
+) -> tuple[Tensor, ClipConditions]:
+    """Velocity, guided if there are two conditions, and conditions for the next step."""
+    if keep:
+        made, later = zip(
+            *(network.velocity_keeping(x, t, one, keep) for one in conditions.all), strict=True
+        )
+        conditions = ClipConditions(*later)
+    else:
+        made = [network.velocity(x, t, one) for one in conditions.all]
+    full, null = made[0], made[-1]
+    return (null + guidance * (full - null) if len(made) == 2 else full), conditions

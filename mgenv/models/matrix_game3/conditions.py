@@ -6,14 +6,14 @@ Legend: B batch, M memory latents, T current latents, F = M + T, S tokens a fram
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from mgenv.errors import InvalidActionError, InvalidOptionError
 from mgenv.models.matrix_game3.action import latents_of
-from mgenv.models.matrix_game3.blocks import BlockConditions
+from mgenv.models.matrix_game3.blocks import BlockConditions, Kept
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.rope import Rotation
 
@@ -37,6 +37,30 @@ class Conditions:
     memory: Tensor | None
     rotation: Rotation
     blocks: tuple[BlockConditions, ...]
+
+    def first(self, latents: int) -> Conditions:
+        """Those of memory and the first ``latents`` latents alone."""
+        end = self.memory_frames + latents
+        return self._of(slice(0, end), latents, (None,) * len(self.blocks))
+
+    def rest(self, latents: int, kept: Sequence[Kept | None]) -> Conditions:
+        """Those of all but memory and the first ``latents``, which are seen as they were kept."""
+        batch, count, h, w = self.shape
+        made = self._of(slice(self.memory_frames + latents, None), count - latents, kept)
+        return replace(made, memory_frames=0, memory=None)
+
+    def _of(self, frames: slice, latents: int, kept: Sequence[Kept | None]) -> Conditions:
+        batch, count, h, w = self.shape
+        each = self.rotation.cos.shape[1] // (self.memory_frames + count)  # tokens a frame
+        end = None if frames.stop is None else frames.stop * each
+        tokens = slice(frames.start * each, end)
+        blocks = zip(self.blocks, kept, strict=True)
+        return replace(
+            self,
+            shape=(batch, latents, h, w),
+            rotation=self.rotation.of(tokens),
+            blocks=tuple(block.of(frames, tokens, past) for block, past in blocks),
+        )
 
 
 def latent_indices(

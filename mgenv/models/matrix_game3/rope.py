@@ -19,6 +19,10 @@ class Rotation(NamedTuple):
     cos: Tensor
     sin: Tensor
 
+    def of(self, tokens: slice) -> Rotation:
+        """That of some tokens."""
+        return Rotation(self.cos[:, tokens], self.sin[:, tokens])
+
 
 def head_bases(heads: int, spread: float) -> Tensor:
     """One rotary base a head, 10000 (1 + spread ε) with ε from -1 to 1: float64 (N,)."""

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
-from mgenv.models.matrix_game3.blocks import Block
+from mgenv.models.matrix_game3.blocks import Block, Kept
 from mgenv.models.matrix_game3.conditions import (
     Conditions,
     Indices,
@@ -166,6 +166,44 @@ class Transformer(nn.Module):
 
     def velocity(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """One step's velocity, float32 (B, C, T, h, w); arguments as in :meth:`forward`."""
+        return self._velocity(x, t, conditions)[0]
+
+    def velocity_keeping(
+        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int
+    ) -> tuple[Tensor, Conditions]:
+        """As :meth:`velocity`, and conditions for later steps of the same clip.
+
+        Those keep what memory and the first ``clean`` latents have said in this step, and are for
+        the other latents alone.
+        """
+        velocity, kept = self._velocity(x, t, conditions, clean)
+        return velocity, conditions.rest(clean, kept)
+
+    def causal(self, past: Tensor, conditions: Conditions) -> Conditions:
+        """Conditions for the latents after clean ``past`` (B, C, P, h, w) alone.
+
+        Memory and past latents are computed once, as if nothing came after them.
+        """
+        first = conditions.first(past.shape[2])
+        time = past.new_zeros(past.shape[0], past.shape[2])
+        _, _, kept = self._tokens(past, time, first, past.shape[2])
+        return conditions.rest(past.shape[2], kept)
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _velocity(
+        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int = 0
+    ) -> tuple[Tensor, list[Kept | None]]:
+        _, latents, h, w = conditions.shape
+        tokens, time, kept = self._tokens(x, t, conditions, clean)
+        frames = conditions.memory_frames + latents
+        present = tokens[:, -(tokens.shape[1] * latents // frames) :]  # (B, T·S, D)
+        return unpatched(self.head(present, time), self.config.patch_size, h, w), kept
+
+    def _tokens(
+        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int
+    ) -> tuple[Tensor, Tensor, list[Kept | None]]:
+        """Tokens (B, L, D), embedded times (B, G, D), and what blocks keep of clean latents."""
         batch, latents, h, w = conditions.shape
         if x.shape != (batch, self.config.in_dim, latents, h, w):
             raise InvalidOptionError(
@@ -173,17 +211,18 @@ class Transformer(nn.Module):
                 f"got {tuple(x.shape)}"
             )
         tokens, memory = self._embed(x), conditions.memory
-        current, modulation = self._times(t, tokens.shape[1], conditions)
+        time, modulation = self._times(t, tokens.shape[1], conditions)
         if memory is not None:
             tokens = torch.cat([memory, tokens], 1)  # (B, L, D)
         tokens = tokens.to(self.stream_dtype)
-        frames = conditions.memory_frames + latents
+        frames, keep = conditions.memory_frames + latents, 0
+        if clean:
+            keep = conditions.memory_frames + clean
+        kept = []
         for block, own in zip(self._layers(), conditions.blocks, strict=True):
-            tokens = block(tokens, modulation, conditions.rotation, own, frames)
-        present = tokens[:, -(tokens.shape[1] * latents // frames) :]  # (B, T·S, D)
-        return unpatched(self.head(present, current), self.config.patch_size, h, w)
-
-    # -- helpers ---------------------------------------------------------------------------------
+            tokens, past = block(tokens, modulation, conditions.rotation, own, frames, keep)
+            kept.append(past)
+        return tokens, time, kept
 
     def _layers(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
