@@ -5,11 +5,14 @@ Legend: B batch, L queries, K keys, N heads, H head width, D = N·H.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.rope import Rotation, rotate
@@ -30,6 +33,22 @@ class KeysValues(NamedTuple):
         if past is None:
             return self
         return KeysValues(*(torch.cat(pair, 1) for pair in zip(past, self, strict=True)))
+
+
+KERNELS = (
+    SDPBackend.CUDNN_ATTENTION,
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+)
+"""Of the framework's attention on a GPU, the fastest on a Hopper first."""
+
+
+@contextlib.contextmanager
+def attention_kernels(kinds: Sequence[SDPBackend] = KERNELS) -> Iterator[None]:
+    """Inside, attention is by the first of ``kinds`` that can do it."""
+    with sdpa_kernel(list(kinds), set_priority=True):
+        yield
 
 
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:

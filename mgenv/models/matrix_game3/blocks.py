@@ -123,7 +123,7 @@ class Block(nn.Module):
         if self.action_model is not None and (keyboard is not None or mouse is not None):
             actions = self.action_model.prepare(keyboard, mouse, memory_frames, latents)
         prompt = self.cross_attn.keys_values(text)
-        camera = self._camera(rays) if rays is not None else None
+        camera = self.camera(rays) if rays is not None else None
         # The public network does so whenever it has memory or a mouse, in every block.
         onto_normed = self.use_memory or mouse is not None
         return BlockConditions(prompt, camera, actions, onto_normed)
@@ -166,7 +166,8 @@ class Block(nn.Module):
             kept = Kept(tokens, None if mouse is None else mouse.first(keep))
         return add_gated(x, self.ffn(h), parts[5]), kept
 
-    def _camera(self, rays: Tensor) -> tuple[Tensor, Tensor]:
+    def camera(self, rays: Tensor) -> tuple[Tensor, Tensor]:
+        """1 + scale and shift (B, L, D) of embedded rays (B, L, D)."""
         hidden = self.cam_injector_layer2(F.silu(self.cam_injector_layer1(rays))) + rays
         return 1 + self.cam_scale_layer(hidden), self.cam_shift_layer(hidden)
 

@@ -1,22 +1,104 @@
-"""Which products of the network may be in 8 bits.
+"""How fast, and how exact, the network is computed.
 
-``WITHIN`` names, for each kind, those that keep a velocity of the golden network within 2 % of
-bfloat16 (INT8 1.9 %, FP8 1.5 %; bfloat16 itself is 1.4 % from float32). ``ALL`` is faster and,
-there, 3.6 % and 10 % off: queries and keys are sharp, and FP8 has three bits of mantissa. The
-camera branch stays in bfloat16: it multiplies every token of every block.
+A :class:`Speed` says it; ``SPEEDS`` names some. ``WITHIN`` names, for each kind of 8 bits, the
+products that keep a velocity of the golden network within 2 % of bfloat16 (INT8 1.9 %, FP8 1.5 %;
+bfloat16 itself is 1.4 % from float32). ``ALL`` is faster and, there, 3.6 % and 10 % off: queries
+and keys are sharp, and FP8 has three bits of mantissa. The camera branch stays in bfloat16: it
+multiplies every token of every block.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+import torch
 from torch import nn
 
+from mgenv.errors import UnknownNameError
+from mgenv.models.matrix_game3.clips import REUSE
+from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.transformer import Transformer
+from mgenv.models.matrix_game3.vae import VideoVAE
 from mgenv.models.quantize import FP8, INT8, QuantizedLinear
 
 ALL = ("self_attn", "cross_attn", "ffn")
 """Beginnings of the names of a block's layers that may be in 8 bits where speed counts most."""
 WITHIN = {INT8: ("self_attn.o", "cross_attn", "ffn"), FP8: ("cross_attn",)}
 """Those that keep to the gate, by kind."""
+
+VARIANTS = 64
+"""Programs that may be compiled of one block: with and without actions, a first and a later clip,
+the first step and those that reuse it, and so for each size of picture and batch."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What is given for speed.
+
+    Attributes:
+        compiled: blocks go through ``torch.compile``, tokens are bfloat16 between them.
+        eight_bits: kind of 8-bit products, ``"int8"``, ``"fp8"`` or "" for none.
+        layers: which are, by the beginnings of their names.
+        reuse: of clean latents' keys and values, one of ``clips.REUSE``.
+        graphed: the decoder is folded, compiled and replayed as CUDA graphs.
+
+    Raises:
+        UnknownNameError: no such kind, no such reuse.
+    """
+
+    compiled: bool = False
+    eight_bits: str = ""
+    layers: tuple[str, ...] = ALL
+    reuse: str = "none"
+    graphed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.eight_bits not in ("", INT8, FP8):
+            raise UnknownNameError("eight_bits", self.eight_bits, (INT8, FP8))
+        if self.reuse not in REUSE:
+            raise UnknownNameError("reuse", self.reuse, REUSE)
+
+
+SPEEDS = {
+    "plain": Speed(),
+    "compiled": Speed(compiled=True, graphed=True),
+    "int8": Speed(compiled=True, eight_bits=INT8, layers=WITHIN[INT8], graphed=True),
+    "fp8": Speed(compiled=True, eight_bits=FP8, graphed=True),
+    "fastest": Speed(compiled=True, eight_bits=FP8, reuse="first_step", graphed=True),
+}
+"""By name. All but ``plain`` need a GPU and take minutes to compile at the first clips."""
+
+
+def accelerate(network: Transformer, speed: Speed) -> Transformer:
+    """Change ``network`` in place so that it is as fast as ``speed`` says."""
+    if speed.eight_bits:
+        set_bits(network, eight_bit_layers(network, speed.layers), speed.eight_bits)
+    if speed.compiled:
+        network.stream_dtype = network.dtype
+        compile_blocks(network)
+    return network
+
+
+def compile_blocks(network: Transformer) -> None:
+    """Let ``torch.compile`` make one program of each kind of block."""
+    config: Any = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, VARIANTS)
+    for block in network.layers():
+        block.compile(dynamic=False)
+        block.camera = torch.compile(block.camera, dynamic=False)
+
+
+def fast_decoder(vae: VideoVAE, speed: Speed, segment: int = 5) -> StreamingDecoder:
+    """A decoder of the autoencoder's latents, as ``speed`` says.
+
+    Args:
+        segment: latents that go through it at once.
+    """
+    fast, on_gpu = speed.graphed, vae.latent_mean.is_cuda
+    return StreamingDecoder(
+        vae, segment=segment, channels_last=on_gpu, folded=fast, compiled=fast, graphed=fast
+    )
 
 
 def eight_bit_layers(network: Transformer, names: tuple[str, ...] = ALL) -> dict[str, nn.Linear]:

@@ -16,9 +16,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mgenv.errors import InvalidActionError, InvalidOptionError
+from mgenv.errors import InvalidActionError, InvalidOptionError, UnknownNameError
+from mgenv.models.matrix_game3.attention import attention_kernels
 from mgenv.models.matrix_game3.camera import FRAMES_PER_LATENT, camera_to_world
-from mgenv.models.matrix_game3.clips import ClipConditions, clip_conditions, sample_clip
+from mgenv.models.matrix_game3.clips import (
+    REUSE,
+    ClipConditions,
+    clip_conditions,
+    sample_clip,
+)
+from mgenv.models.matrix_game3.frames import BackgroundDecoder
 from mgenv.models.matrix_game3.recall import Found, Recall
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.tracks import Clip, Track, extended
@@ -47,7 +54,9 @@ class Rollout:
         negative: (K, text_dim) the embedded prompt to stay away from.
         shift: of the sampler's noise levels.
         latents_per_clip: new latents of later clips.
-        segment: latents decoded in one go.
+        reuse: what later steps take from earlier ones, one of ``REUSE``; see
+            :mod:`mgenv.models.matrix_game3.clips`.
+        decoder: of the autoencoder's latents; a plain one by default.
     """
 
     network: Transformer
@@ -58,15 +67,19 @@ class Rollout:
     negative: Tensor | None = None
     shift: float = 5.0
     latents_per_clip: int = LATENTS_PER_CLIP
-    segment: int = 5
-    decoder: StreamingDecoder = field(init=False, repr=False)
+    reuse: str = "none"
+    decoder: StreamingDecoder | None = None
+    _background: BackgroundDecoder = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.latents_per_clip < PAST_LATENTS:
             raise InvalidOptionError(
                 f"latents_per_clip: expected at least {PAST_LATENTS}, got {self.latents_per_clip}"
             )
-        self.decoder = StreamingDecoder(self.vae, segment=self.segment)
+        if self.reuse not in REUSE:
+            raise UnknownNameError("reuse", self.reuse, REUSE)
+        decoder = self.decoder or StreamingDecoder(self.vae)
+        self._background = BackgroundDecoder(decoder, self.network.device)
 
     # -- beginning -------------------------------------------------------------------------------
 
@@ -124,22 +137,27 @@ class Rollout:
         for track, keys, moves in zip(tracks, keyboard, mouse, strict=True):
             self._check_actions(track, keys, moves)
         windows = [extended(*three) for three in zip(tracks, keyboard, mouse, strict=True)]
-        device = self.network.device
+        device, new = self.network.device, self.new_latents(tracks[0])
         found = [
             recall and recall.select(camera_to_world(window.poses), window.index, device)
             for recall, window in zip(memory, windows, strict=True)
         ]
-        new = self.new_latents(tracks[0])
-        past = torch.stack([track.latents for track in tracks]).to(self.network.device)
-        noise = torch.stack(
-            [torch.randn(len(p), new, *p.shape[2:], generator=g)
-             for p, g in zip(past, generators, strict=True)]
-        ).to(past)  # (B, C, new, h, w)  # fmt: skip
-        made = sample_clip(
-            self.network, self._conditions(windows, found, past, new), past, noise,
-            self.steps, self.shift, self.guidance,
-        )  # (B, C, new, h, w)  # fmt: skip
+        past = torch.stack([track.latents for track in tracks]).to(device)
+        with attention_kernels():
+            conditions = self._conditions(windows, found, past, new)
+            noise = self._noise(past, new, generators)  # on the host, while conditions are computed
+            made = sample_clip(
+                self.network, conditions, past, noise,
+                self.steps, self.shift, self.guidance, self.reuse,
+            )  # (B, C, new, h, w)  # fmt: skip
         return [self._advance(*row) for row in zip(tracks, windows, made, found, strict=True)]
+
+    def _noise(self, past: Tensor, new: int, generators: Sequence[torch.Generator]) -> Tensor:
+        rows = [
+            torch.randn(len(one), new, *one.shape[2:], generator=generator)
+            for one, generator in zip(past, generators, strict=True)
+        ]
+        return torch.stack(rows).to(past)  # (B, C, new, h, w)
 
     def _conditions(
         self, windows: Sequence[Track], found: Sequence[Found | None], past: Tensor, new: int
@@ -155,10 +173,8 @@ class Rollout:
         """Decode new latents (C, n, h, w) and let the track end with the last four."""
         new, index = made.shape[1], track.index + track.latents.shape[1]
         shown = torch.cat([track.latents.to(made), made], 1) if track.first else made
-        self.decoder.past = track.decoder
-        frames = self.decoder.decode_to_uint8(shown[None])[0]
+        frames, track.decoder = self._background.decode(shown, track.decoder)
         kept = FRAMES_PER_LATENT * PAST_LATENTS
-        track.decoder = self.decoder.past
         track.latents = made[:, -PAST_LATENTS:].clone()
         track.poses, track.keyboard = window.poses[-kept:], window.keyboard[-kept:]
         track.mouse, track.index = window.mouse[-kept:], index + new - PAST_LATENTS

@@ -103,6 +103,13 @@ class _Stream:
         """Starts a new video."""
         self.past = None
 
+    def take(self) -> Past | None:
+        """What the stream remembers, which it forgets; no later step writes into it."""
+        past, self.past = self.past, None
+        if past is None or not isinstance(self._step, GraphedStep):
+            return past
+        return [kept.clone() for kept in past]
+
     def get_state(self) -> dict[str, Tensor]:
         """A copy of what the stream remembers, as it can be saved; empty before the first frame."""
         return {f"past.{i:03d}": kept.clone() for i, kept in enumerate(self.past or [])}
@@ -164,7 +171,11 @@ class StreamingDecoder(_Stream):
 
     def decode_to_uint8(self, latent: Tensor) -> Tensor:
         """Normalised latents (B, C, T, h, w) to uint8 frames (B, F, H, W, 3)."""
-        return torch.cat(list(self._pieces(latent, to_uint8)), dim=1)
+        return torch.cat(list(self.uint8_pieces(latent)), dim=1)
+
+    def uint8_pieces(self, latent: Tensor) -> Iterator[Tensor]:
+        """As :meth:`decode_to_uint8`, a segment at a time as it is ready."""
+        return self._pieces(latent, to_uint8)
 
     def _pieces(self, latent: Tensor, finish: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
         for part in self._split(latent):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mgenv.models.matrix_game3.camera import poses_of_actions
+from mgenv.models.matrix_game3.frames import Frames
 
 
 @dataclass
@@ -42,6 +43,8 @@ class Track:
 
     def copy(self) -> Track:
         """One that shares no memory with this."""
+        if self.latents.is_cuda:
+            torch.cuda.synchronize(self.latents.device)  # the decoder has a stream of its own
         past = None if self.decoder is None else [kept.clone() for kept in self.decoder]
         names = ("latents", "poses", "keyboard", "mouse")
         return replace(self, decoder=past, **{name: getattr(self, name).clone() for name in names})
@@ -61,18 +64,26 @@ class Clip:
     """What one clip added to one track.
 
     Attributes:
-        frames: uint8 (F, H, W, 3); the first clip's begin with the picture, decoded again.
+        decoded: its frames, perhaps still on their way.
         latents: (C, n, h, w) new ones.
         poses: (n, 4, 5) of their frames.
         index: of the first of them.
         coverage: share of the views that memory had seen before.
     """
 
-    frames: Tensor
+    decoded: Frames
     latents: Tensor
     poses: Tensor
     index: int
     coverage: float = 0.0
+
+    @property
+    def frames(self) -> Tensor:
+        """uint8 (F, H, W, 3) on the host; the first clip's begin with the picture, decoded again.
+
+        Waits for the decoder, which on a GPU works behind the next clip until then.
+        """
+        return self.decoded.wait()
 
     @property
     def pose(self) -> Tensor:

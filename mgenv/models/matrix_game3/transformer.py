@@ -73,6 +73,10 @@ class Transformer(nn.Module):
         """Where it computes."""
         return self.patch_embedding.weight.device
 
+    def layers(self) -> list[Block]:
+        """Its blocks, in order."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def mixed(self, dtype: torch.dtype = torch.bfloat16) -> Transformer:
         """Itself, with weights in ``dtype`` but norms, modulations, time and head in float32."""
         for name, parameter in self.named_parameters():
@@ -154,7 +158,7 @@ class Transformer(nn.Module):
         rays = self._rays(plucker) if plucker is not None else None
         keys, moves = (a if a is None else a.to(self.device) for a in (keyboard, mouse))
         blocks = (
-            block.prepare(words, rays, keys, moves, count, latents) for block in self._layers()
+            block.prepare(words, rays, keys, moves, count, latents) for block in self.layers()
         )
         return Conditions(
             shape=(batch, latents, h, w),
@@ -219,13 +223,10 @@ class Transformer(nn.Module):
         if clean:
             keep = conditions.memory_frames + clean
         kept = []
-        for block, own in zip(self._layers(), conditions.blocks, strict=True):
+        for block, own in zip(self.layers(), conditions.blocks, strict=True):
             tokens, past = block(tokens, modulation, conditions.rotation, own, frames, keep)
             kept.append(past)
         return tokens, time, kept
-
-    def _layers(self) -> list[Block]:
-        return [block for block in self.blocks if isinstance(block, Block)]
 
     def _embed(self, x: Tensor) -> Tensor:
         """(B, C, F, h, w) to tokens (B, F·S, D): a convolution whose patches do not overlap."""
