@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import SDPBackend
 
+from mgenv.benchmark import video_clip as clips
 from mgenv.benchmark.report import Report
+from mgenv.benchmark.video_clip import CLEAN, NEW_FRAMES, Inputs
+from mgenv.models.matrix_game3.attention import KERNELS, attention_kernels
 from mgenv.models.matrix_game3.config import PUBLIC_5B, TransformerConfig
-from mgenv.models.matrix_game3.fast import eight_bit_layers, set_bits
+from mgenv.models.matrix_game3.fast import (
+    ALL,
+    WITHIN,
+    Speed,
+    compile_blocks,
+    eight_bit_layers,
+    fast_decoder,
+    set_bits,
+)
 from mgenv.models.matrix_game3.prune import narrowed
-from mgenv.models.matrix_game3.sampler import FlowUniPC
+from mgenv.models.matrix_game3.rollout import Rollout
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.transformer import Transformer, build
 from mgenv.models.matrix_game3.vae import VideoVAE
@@ -25,15 +34,17 @@ from mgenv.models.matrix_game3.vae_config import VaeConfig
 from mgenv.models.quantize import FP8, INT8
 
 Row = dict[str, Any]
-NEW_FRAMES, CLEAN, NEW, MEMORY = 40, 4, 10, 5
-"""Frames of a later clip; its clean past and new latents; its memory latents."""
+AS_PUBLISHED = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
 PROTOCOL = (
     "A later clip of the public rollout (4 clean, 10 new and 5 memory latents, 40 new frames), "
-    "batch 1, random weights at the true sizes (speed does not depend on their values). *Prepare*, "
-    "*steps*: the part of the transformer that does not depend on the noise, and 3 steps of flow "
-    "UniPC. *Decode*: 10 latents to uint8 frames on the host, the feature cache kept. *FPS*: 40 "
-    "frames over their sum, one after the other. *Error*: of one velocity, ‖out − ref‖/‖ref‖ "
-    "against float32. Each row adds to the one above; INT8 takes the place of FP8."
+    "batch 1, random weights at the true sizes (speed does not depend on their values, errors do). "
+    "*Retrieve*: choosing 5 of 2,048 remembered frames. *Prepare*, *steps*: the part of the "
+    "transformer that does not depend on the noise, and 3 steps of flow UniPC. *Decode*: 10 "
+    "latents to uint8 frames on the host, the feature cache kept. *Clip*: `Rollout.extend`, from "
+    "actions to frames on the host, as a whole; where the row does not run that way, the sum of "
+    "its parts. *FPS*: 40 frames over it. *Velocity*, *rollout*: error ‖out − ref‖/‖ref‖ against "
+    "float32 of one velocity and of the latents after 3 steps. Each row adds to the one above but "
+    "where it says otherwise."
 )
 
 
@@ -45,69 +56,87 @@ class Levers:
         name: of the row.
         cudnn: attention by cuDNN instead of FlashAttention-2.
         once: what does not depend on the noise once a clip, not once a step.
-        stream: the type of tokens between blocks.
-        compiled: blocks by torch.compile.
-        decoder_graphed: the decoder folded, compiled and replayed as CUDA graphs.
-        eight_bits: ``"int8"``, ``"fp8"`` or "" for bfloat16.
         pruned: share of the decoder's width that is pruned away.
+        pinned: frames come to the host through pinned memory.
+        speed: the rest.
+        ahead: the decoder works behind the next clip's transformer.
+        retrieve_on_cpu: memory is searched on the CPU.
     """
 
     name: str
     cudnn: bool = False
     once: bool = False
-    stream: torch.dtype = torch.float32
-    compiled: bool = False
-    decoder_graphed: bool = False
-    eight_bits: str = ""
     pruned: float = 0.0
+    pinned: bool = False
+    speed: Speed = field(default=Speed())
+    ahead: bool = False
+    retrieve_on_cpu: bool = False
+
+    def faster(self, name: str, **changes: Any) -> Levers:
+        """With another name and a change of its speed."""
+        return replace(self, name=name, speed=replace(self.speed, **changes))
 
 
 PLAIN = Levers("bfloat16, as published")
 CUDNN = replace(PLAIN, name="cuDNN's attention", cudnn=True)
 ONCE = replace(CUDNN, name="conditions once a clip", once=True)
-NARROW = replace(ONCE, name="bfloat16 between blocks", stream=torch.bfloat16)
-LIGHT = replace(NARROW, name="decoder pruned by 75 %", pruned=0.75)
-COMPILED = replace(LIGHT, name="blocks compiled", compiled=True)
-IN_INT8 = replace(COMPILED, name="INT8 products", eight_bits=INT8)
-IN_FP8 = replace(COMPILED, name="FP8 products", eight_bits=FP8)
-DECODER = replace(IN_FP8, name="decoder folded, compiled, graphed", decoder_graphed=True)
-LADDER = (PLAIN, CUDNN, ONCE, NARROW, LIGHT, COMPILED, IN_INT8, IN_FP8, DECODER)
+LIGHT = replace(ONCE, name="decoder pruned by 75 %", pruned=0.75)
+PINNED = replace(LIGHT, name="frames through pinned memory", pinned=True)
+COMPILED = PINNED.faster("blocks compiled, bfloat16 between them", compiled=True)
+DECODER = COMPILED.faster("decoder folded, compiled, graphed", graphed=True)
+GATED = DECODER.faster("INT8 products within the gate", eight_bits=INT8, layers=WITHIN[INT8])
+IN_INT8 = DECODER.faster("INT8 products, all (instead)", eight_bits=INT8, layers=ALL)
+IN_FP8 = DECODER.faster("FP8 products, all (instead)", eight_bits=FP8, layers=ALL)
+CAUSAL = IN_FP8.faster("clean keys from a pass of their own", reuse="causal")
+REUSED = IN_FP8.faster("clean keys of the first step (instead)", reuse="first_step")
+AHEAD = replace(REUSED, name="decoder behind the next clip", ahead=True)
+LADDER = (
+    PLAIN, CUDNN, ONCE, LIGHT, PINNED, COMPILED, DECODER, GATED, IN_INT8, IN_FP8, CAUSAL, REUSED,
+    AHEAD,
+)  # fmt: skip
+
+NO_BITS = REUSED.faster("without 8 bits", eight_bits="")
+NO_LIGHT = replace(NO_BITS, name="… nor the light decoder", pruned=0.0)
+NO_RETRIEVAL = replace(NO_LIGHT, name="… nor retrieval on the GPU", retrieve_on_cpu=True)
+ABLATION = (NO_BITS, NO_LIGHT, NO_RETRIEVAL)
+"""The paper's, from the last row whose decoder is not behind the next clip."""
+
+ROWS = (*LADDER, *ABLATION)
 
 
-@dataclass
-class Clip:
-    """The inputs of one clip."""
+@dataclass(frozen=True)
+class Truth:
+    """In float32: one velocity, and new latents after all steps."""
 
+    velocity: Tensor
     latents: Tensor
-    timesteps: Tensor
-    conditions: dict[str, Any]
 
 
 def run(
     config: TransformerConfig = PUBLIC_5B,
     vae: VaeConfig | None = None,
     size: tuple[int, int] = (704, 1280),
-    ladder: Sequence[Levers] = LADDER,
+    rows: Sequence[Levers] = ROWS,
     device: str = "cuda",
     report: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Measure the clip on one GPU, rung by rung."""
+    """Measure the clip on one GPU, row by row."""
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
-    clip = make_clip(config, size, device)
+    inputs = clips.make_inputs(config, size, device)
     network = build(config, device)
-    truth = velocity(network, clip, once=False) if config.num_layers else None
-    linears = eight_bit_layers(network.mixed())
-    rows, failed = [], []
-    for levers in ladder:
+    truth = _truth(network, inputs)
+    network.mixed()
+    bench = Bench(network, vae or VaeConfig(), inputs, truth, device)
+    table, failed = [], []
+    for levers in rows:
         try:
-            set_bits(network, linears, levers.eight_bits)
-            rows.append(measure(network, vae or VaeConfig(), clip, levers, truth, device))
-            report(" ".join(f"{key}: {told(value)}" for key, value in rows[-1].items()))
+            table.append(bench.measure(levers))
+            report(" ".join(f"{key}: {told(value)}" for key, value in table[-1].items()))
         except (RuntimeError, ImportError) as error:
             failed.append(f"{levers.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             report(failed[-1])
-    return Report(title="Video", protocol=PROTOCOL, rows=rows, seeds=[0], failed=failed)
+    return Report(title="Video", protocol=PROTOCOL, rows=table, seeds=[0], failed=failed)
 
 
 def told(value: object) -> str:
@@ -115,131 +144,108 @@ def told(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def make_clip(config: TransformerConfig, size: tuple[int, int], device: str) -> Clip:
-    """Random inputs of the shapes that a later clip has."""
-    height, width = size[0] // 16, size[1] // 16
-    count = CLEAN + NEW
-    place: dict[str, Any] = {"device": device}
-    t = torch.full((1, count), 500.0, **place)
-    t[:, :CLEAN] = 0.0
-    conditions = {
-        "text": torch.randn((1, min(config.text_len, 128), config.text_dim), **place),
-        "plucker": torch.randn((1, 1536, MEMORY + count, height, width), **place),
-        "keyboard": torch.zeros((1, 4 * count, 6), **place),
-        "mouse": torch.zeros((1, 4 * count, 2), **place),
-        "memory": torch.randn((1, config.in_dim, MEMORY, height, width), **place),
-        "memory_latent_idx": [0, 3, 6, 9, 12],
-        "predict_latent_idx": [20, 20 + count],
-    }
-    latents = torch.randn((1, config.in_dim, count, height, width), **place)
-    return Clip(latents, t, conditions)
-
-
 @torch.no_grad()
-def velocity(network: Transformer, clip: Clip, once: bool) -> Tensor:
-    """One step's velocity; ``once``: by what is prepared."""
-    if once:
-        return network(clip.latents, clip.timesteps, network.prepare(**clip.conditions))
-    return network(clip.latents, clip.timesteps, **clip.conditions)
+def _truth(network: Transformer, inputs: Inputs) -> Truth:
+    prepared = network.prepare(**inputs.conditions)
+    velocity = network(inputs.latents, inputs.timesteps, prepared)
+    return Truth(velocity, clips.roll(network, inputs, prepared))
 
 
-@torch.no_grad()
-def measure(
-    network: Transformer, sizes: VaeConfig, clip: Clip, levers: Levers, truth: Tensor | None,
-    device: str,
-) -> Row:  # fmt: skip
-    """One rung. Blocks stay compiled: rungs come in the ladder's order."""
-    network.stream_dtype = levers.stream
-    if levers.compiled and device != "cpu":
-        for block in network.blocks:
-            block.compile()
-            block._camera = torch.compile(type(block)._camera.__get__(block))  # type: ignore
-    decoder = _decoder(sizes, levers, device)
-    _start(device)
-    with _attention(levers.cudnn):
-        error = relative_error(velocity(network, clip, levers.once), truth)
-        prepare, steps = _steps_seconds(network, clip, levers.once, device)
-    decode = _decode_seconds(decoder, clip.latents[:, :, CLEAN:], device)
-    row = {
-        "levers": levers.name,
-        "prepare [ms]": 1e3 * prepare,
-        "3 steps [ms]": 1e3 * steps,
-        "decode [ms]": 1e3 * decode,
-        "FPS": NEW_FRAMES / (prepare + steps + decode),
-        "memory [GiB]": _peak(device),
-        "error": error,
-    }
-    return row
-
-
-def relative_error(out: Tensor, truth: Tensor | None) -> float:
+def relative_error(out: Tensor, truth: Tensor) -> float:
     """‖out − truth‖ / ‖truth‖."""
-    if truth is None:
-        return float("nan")
     return float((out.double() - truth.double()).norm() / truth.double().norm())
 
 
-def _decoder(sizes: VaeConfig, levers: Levers, device: str) -> StreamingDecoder:
-    with torch.device(device):
-        vae = VideoVAE(narrowed(sizes, levers.pruned)).eval().requires_grad_(False)
-    fast = levers.decoder_graphed and device != "cpu"
-    vae = vae.to(torch.bfloat16 if device != "cpu" else torch.float32)
-    return StreamingDecoder(
-        vae, segment=5 if levers.pruned else 2, channels_last=True, folded=fast, compiled=fast,
-        graphed=fast,
-    )  # fmt: skip
+@dataclass
+class Bench:
+    """What all rows share.
 
+    Attributes:
+        network: in bfloat16; blocks stay compiled from the first row on that compiles them.
+        sizes: of the autoencoder before it is pruned.
+    """
 
-@contextlib.contextmanager
-def _attention(cudnn: bool) -> Iterator[None]:
-    kinds = [SDPBackend.CUDNN_ATTENTION] if cudnn else []
-    with sdpa_kernel([*kinds, SDPBackend.FLASH_ATTENTION, SDPBackend.MATH], set_priority=True):
-        yield
+    network: Transformer
+    sizes: VaeConfig
+    inputs: Inputs
+    truth: Truth
+    device: str
 
+    def __post_init__(self) -> None:
+        self._linears = eight_bit_layers(self.network)
+        self._compiled = False
 
-def _steps_seconds(
-    network: Transformer, clip: Clip, once: bool, device: str
-) -> tuple[float, float]:
-    def roll(prepared: Any) -> Tensor:
-        sampler, x = FlowUniPC(3, 5.0), clip.latents
-        for n in range(3):
-            now = prepared if once else network.prepare(**clip.conditions)
-            x = sampler.step(network.velocity(x, clip.timesteps, now), n, x)
-        return x
+    def measure(self, levers: Levers) -> Row:
+        """One row."""
+        self._set(levers)
+        decoder = self._decoder(levers)
+        kernels = KERNELS if levers.cudnn else AS_PUBLISHED
+        with attention_kernels(kernels), torch.no_grad():
+            errors = self._errors(levers)
+            parts = self._parts(levers, decoder)
+            whole = levers.once and levers.pinned and not levers.retrieve_on_cpu
+            clip = self._clip(levers, decoder) if whole else sum(parts.values())
+        return {
+            "levers": levers.name,
+            **{f"{name} [ms]": 1e3 * spent for name, spent in parts.items()},
+            "clip [ms]": 1e3 * clip,
+            "FPS": NEW_FRAMES / clip,
+            "memory [GiB]": self._peak(),
+            **errors,
+        }
 
-    prepare = _seconds(lambda: network.prepare(**clip.conditions), device) if once else 0.0
-    prepared = network.prepare(**clip.conditions)
-    return prepare, _seconds(lambda: roll(prepared), device)
+    def _set(self, levers: Levers) -> None:
+        speed, network = levers.speed, self.network
+        set_bits(network, self._linears, "")
+        if speed.eight_bits:
+            set_bits(network, eight_bit_layers(network, speed.layers), speed.eight_bits)
+        network.stream_dtype = network.dtype if speed.compiled else torch.float32
+        if speed.compiled and not self._compiled and self.device != "cpu":
+            compile_blocks(network)
+            self._compiled = True
 
+    def _decoder(self, levers: Levers) -> StreamingDecoder:
+        on_gpu = self.device != "cpu"
+        with torch.device(self.device):
+            vae = VideoVAE(narrowed(self.sizes, levers.pruned)).eval().requires_grad_(False)
+        vae = vae.to(torch.bfloat16 if on_gpu else torch.float32)
+        gc.collect()
+        if on_gpu:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)
+        speed = levers.speed if on_gpu else Speed()
+        return fast_decoder(vae, speed, segment=5 if levers.pruned else 2)
 
-def _decode_seconds(decoder: StreamingDecoder, latents: Tensor, device: str) -> float:
-    decoder.decode_to_uint8(latents[:, :, : 1 + NEW // 2])
-    return _seconds(lambda: decoder.decode_to_uint8(latents).cpu(), device)
+    def _errors(self, levers: Levers) -> dict[str, float]:
+        prepared = self.network.prepare(**self.inputs.conditions) if levers.once else None
+        latents = clips.roll(self.network, self.inputs, prepared, levers.speed.reuse)
+        velocity = clips.velocity(self.network, self.inputs, levers.once)
+        return {
+            "velocity": relative_error(velocity, self.truth.velocity),
+            "rollout": relative_error(latents, self.truth.latents),
+        }
 
+    def _parts(self, levers: Levers, decoder: StreamingDecoder) -> dict[str, float]:
+        network, inputs, device = self.network, self.inputs, self.device
+        prepared, prepare = None, 0.0
+        if levers.once:
+            prepared = network.prepare(**inputs.conditions)
+            prepare = clips.seconds(lambda: network.prepare(**inputs.conditions), device)
+        reuse, new = levers.speed.reuse, inputs.latents[:, :, CLEAN:]
+        return {
+            "retrieve": clips.retrieve_seconds(inputs, "cpu" if levers.retrieve_on_cpu else device),
+            "prepare": prepare,
+            "3 steps": clips.seconds(lambda: clips.roll(network, inputs, prepared, reuse), device),
+            "decode": clips.decode_seconds(decoder, new, device, levers.pinned),
+        }
 
-def _seconds(work: Callable[[], Any], device: str, times: int = 3) -> float:
-    """The fastest of some runs, after one that is not counted."""
-    spent = []
-    for _ in range(times + 1):
-        _wait(device)
-        began = time.perf_counter()
-        work()
-        _wait(device)
-        spent.append(time.perf_counter() - began)
-    return min(spent[1:])
+    def _clip(self, levers: Levers, decoder: StreamingDecoder) -> float:
+        text = self.inputs.conditions["text"][0]
+        rollout = Rollout(
+            self.network, decoder.vae, text, reuse=levers.speed.reuse, decoder=decoder
+        )
+        return clips.clip_seconds(rollout, self.inputs, self.device, levers.ahead)
 
-
-def _start(device: str) -> None:
-    gc.collect()
-    if device != "cpu":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def _peak(device: str) -> float:
-    return torch.cuda.max_memory_allocated(device) / 2**30 if device != "cpu" else float("nan")
-
-
-def _wait(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize(device)
+    def _peak(self) -> float:
+        on_gpu = self.device != "cpu"
+        return torch.cuda.max_memory_allocated(self.device) / 2**30 if on_gpu else float("nan")

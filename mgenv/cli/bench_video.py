@@ -13,8 +13,13 @@ def main(argv: list[str]) -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser("mgenv bench video", description=__doc__)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--rows", metavar="N", nargs="+", type=int, help="only these, from 1")
     parser.add_argument("--json", metavar="FILE", help="write all as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="write a results file")
     options = parser.parse_args(argv)
+    wrong = [n for n in options.rows or () if not 1 <= n <= len(video.ROWS)]
+    if wrong:
+        parser.error(f"--rows: expected 1 … {len(video.ROWS)}, got {wrong}")
     check_outputs(options.json, options.markdown)
-    return finish(video.run(device=options.device, report=print), options)
+    rows = [video.ROWS[n - 1] for n in options.rows] if options.rows else video.ROWS
+    return finish(video.run(rows=rows, device=options.device, report=print), options)
