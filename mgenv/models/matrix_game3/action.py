@@ -32,6 +32,7 @@ class ActionConditions:
         mouse: (B, F, 1, C) the mouse's share of its first layer, None without a mouse.
         keyboard: (B, F, N, H) keys and values, None without one.
         mouse_turn, keyboard_turn: rotation by time, (1, F, 1, P).
+        first: (C, D) weights of the mouse's first layer for tokens, None without a mouse.
         past: (B·S, f, N, H) keys and values of the f frames before these, None without.
     """
 
@@ -39,6 +40,7 @@ class ActionConditions:
     keyboard: KeysValues | None
     mouse_turn: Rotation
     keyboard_turn: Rotation
+    first: Tensor | None = None
     past: KeysValues | None = None
 
     def of(self, frames: slice, past: KeysValues | None = None) -> ActionConditions:
@@ -127,20 +129,20 @@ class ActionModule(nn.Module):
         # With memory the public network turns the keyboard's channels as it does the mouse's.
         dims = config.mouse_qk_dim_list if memory_frames else config.rope_dim_list
         keyboard_turn = time_rotation(times, dims[0], config.rope_theta)
-        share = keys_values = None
+        share = first = keys_values = None
         if mouse is not None and config.enable_mouse:
-            share = self._mouse_share(mouse, memory_frames)
+            share, first = self._mouse_share(mouse, memory_frames)
         if keyboard is not None and config.enable_keyboard:
             keys_values = self._keys_values(keyboard, memory_frames, keyboard_turn)
-        return ActionConditions(share, keys_values, mouse_turn, keyboard_turn)
+        return ActionConditions(share, keys_values, mouse_turn, keyboard_turn, first)
 
     def forward(
         self, x_BFSD: Tensor, conditions: ActionConditions
     ) -> tuple[Tensor, KeysValues | None]:
         """Tokens (B, F, S, D) with what the actions add; keys and values (B·S, F, N, H) of time."""
         own = None
-        if conditions.mouse is not None:
-            moved, own = self._move(x_BFSD, conditions.mouse, conditions)
+        if conditions.mouse is not None and conditions.first is not None:
+            moved, own = self._move(x_BFSD, conditions.mouse, conditions.first, conditions)
             x_BFSD = x_BFSD + moved
         if conditions.keyboard is not None:
             x_BFSD = x_BFSD + self._press(x_BFSD, conditions.keyboard, conditions.keyboard_turn)
@@ -161,25 +163,21 @@ class ActionModule(nn.Module):
         self.img_attn_q_norm, self.img_attn_k_norm = _norms(config, width)
         self.proj_mouse = nn.Linear(width, model, bias=config.qkv_bias)
 
-    def _first(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights of the first layer for tokens and for the mouse, and its bias."""
+    def _mouse_share(self, mouse: Tensor, memory_frames: int) -> tuple[Tensor, Tensor]:
+        """The mouse's part of the first layer, and the layer's weights for tokens."""
         layer = self.mouse_mlp[0]
         assert isinstance(layer, nn.Linear)
-        tokens, mouse = layer.weight.tensor_split([self.config.img_hidden_size], 1)
-        return tokens, mouse, layer.bias
-
-    def _mouse_share(self, mouse: Tensor, memory_frames: int) -> Tensor:
-        _, weight, bias = self._first()
+        first, weight = layer.weight.tensor_split([self.config.img_hidden_size], 1)
         windows = action_windows(mouse.to(weight.dtype), memory_frames, NULL_MOUSE, self.config)
-        return F.linear(windows.flatten(2), weight, bias).unsqueeze(2)  # (B, F, 1, C)
+        share = F.linear(windows.flatten(2), weight, layer.bias).unsqueeze(2)  # (B, F, 1, C)
+        return share, first.contiguous()  # a product with rows that do not touch is slow
 
     def _move(
-        self, x: Tensor, share: Tensor, conditions: ActionConditions
+        self, x: Tensor, share: Tensor, first: Tensor, conditions: ActionConditions
     ) -> tuple[Tensor, KeysValues]:
         """Self-attention over time at each place, the mouse added before: (B, F, S, D)."""
         turn = conditions.mouse_turn
-        weight, _, _ = self._first()
-        hidden = F.linear(x.to(weight.dtype), weight) + share  # (B, F, S, C)
+        hidden = F.linear(x.to(first.dtype), first) + share  # (B, F, S, C)
         hidden = self.mouse_mlp[1:](hidden).transpose(1, 2).flatten(0, 1)  # (B·S, F, C)
         qkv = self.t_qkv(hidden).unflatten(-1, (3, self.config.heads_num, -1))
         q, k, v = qkv.unbind(2)  # (B·S, F, N, H) each

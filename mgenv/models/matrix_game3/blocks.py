@@ -103,9 +103,13 @@ class Block(nn.Module):
         layer = self.cross_attn.q
         return getattr(layer, "compute_dtype", layer.weight.dtype)
 
+    def read(self, text: Tensor) -> KeysValues:
+        """Keys and values (B, K, N, H) of an embedded prompt (B, K, D)."""
+        return self.cross_attn.keys_values(text)
+
     def prepare(
         self,
-        text: Tensor,
+        prompt: KeysValues,
         rays: Tensor | None,
         keyboard: Tensor | None,
         mouse: Tensor | None,
@@ -115,14 +119,13 @@ class Block(nn.Module):
         """All that does not depend on the noise.
 
         Args:
-            text: (B, K, D) embedded prompt.
+            prompt: (B, K, N, H) what :meth:`read` made of it.
             rays: (B, L, D) embedded Plücker rays, or None.
             keyboard, mouse, memory_frames, latents: as in :meth:`ActionModule.prepare`.
         """
         actions = None
         if self.action_model is not None and (keyboard is not None or mouse is not None):
             actions = self.action_model.prepare(keyboard, mouse, memory_frames, latents)
-        prompt = self.cross_attn.keys_values(text)
         camera = self.camera(rays) if rays is not None else None
         # The public network does so whenever it has memory or a mouse, in every block.
         onto_normed = self.use_memory or mouse is not None

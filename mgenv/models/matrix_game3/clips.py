@@ -19,7 +19,7 @@ from mgenv.models.matrix_game3.camera import (
     rays,
     relative_window,
 )
-from mgenv.models.matrix_game3.conditions import Conditions
+from mgenv.models.matrix_game3.conditions import Conditions, Prompt
 from mgenv.models.matrix_game3.recall import Found
 from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.transformer import Transformer
@@ -56,8 +56,8 @@ class ClipConditions:
 
 def clip_conditions(
     network: Transformer,
-    text: Tensor,
-    negative: Tensor | None,
+    text: Prompt,
+    negative: Prompt | None,
     windows: Sequence[Window],
     found: Sequence[Found | None],
     grid: tuple[int, int],
@@ -66,8 +66,8 @@ def clip_conditions(
     """Prepare a clip of ``latents`` latents for B slots.
 
     Args:
-        text: (K, D) the prompt of all.
-        negative: (K, D) what guidance stays away from; None for no guidance.
+        text: the prompt of all.
+        negative: what guidance stays away from; None for no guidance.
         windows, found: of each slot; either all have found something or none.
         grid: rows and columns of a latent.
     """
@@ -80,7 +80,6 @@ def clip_conditions(
     indices = first[:, None] + torch.arange(latents)  # (B, T)
     memory = [one for one in found if one is not None]
     assert len(memory) in (0, len(windows)), "all slots of a batch remember something, or none"
-    rows = len(windows)
     seen = window
     if memory:
         remembered = torch.stack(
@@ -88,7 +87,7 @@ def clip_conditions(
         )
         seen = torch.cat([remembered, window], 2)  # (B, 1536, M + T, h, w)
     full = network.prepare(
-        [text] * rows,
+        text,
         seen,
         keyboard,
         mouse,
@@ -99,7 +98,7 @@ def clip_conditions(
     if negative is None:
         return ClipConditions(full)
     keys, moves = torch.full_like(keyboard, NULL_KEYBOARD), torch.full_like(mouse, NULL_MOUSE)
-    null = network.prepare([negative] * rows, window, keys, moves, predict_latent_idx=indices)
+    null = network.prepare(negative, window, keys, moves, predict_latent_idx=indices)
     return ClipConditions(full, null)
 
 

@@ -13,11 +13,36 @@ from torch import Tensor
 
 from mgenv.errors import InvalidActionError, InvalidOptionError
 from mgenv.models.matrix_game3.action import latents_of
+from mgenv.models.matrix_game3.attention import KeysValues
 from mgenv.models.matrix_game3.blocks import BlockConditions, Kept
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.rope import Rotation
 
 Indices = Tensor | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as ``Transformer.read`` has read it, for every clip that it goes with.
+
+    Attributes:
+        blocks: (1 or B, K, N, H) keys and values, one pair a block.
+    """
+
+    blocks: tuple[KeysValues, ...]
+
+    def of(self, batch: int) -> list[KeysValues]:
+        """For ``batch`` rows.
+
+        Raises:
+            InvalidOptionError: it was read for another number of them.
+        """
+        rows = len(self.blocks[0].keys) if self.blocks else batch
+        if rows not in (1, batch):
+            raise InvalidOptionError(f"expected a prompt for 1 or {batch} rows, got {rows}")
+        return [
+            KeysValues(*(part.expand(batch, -1, -1, -1) for part in pair)) for pair in self.blocks
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from mgenv.models.matrix_game3.clips import (
     clip_conditions,
     sample_clip,
 )
+from mgenv.models.matrix_game3.conditions import Prompt
 from mgenv.models.matrix_game3.frames import BackgroundDecoder
 from mgenv.models.matrix_game3.recall import Found, Recall
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
@@ -70,6 +71,7 @@ class Rollout:
     reuse: str = "none"
     decoder: StreamingDecoder | None = None
     _background: BackgroundDecoder = field(init=False, repr=False)
+    _prompts: tuple[Prompt, Prompt | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.latents_per_clip < PAST_LATENTS:
@@ -80,6 +82,16 @@ class Rollout:
             raise UnknownNameError("reuse", self.reuse, REUSE)
         decoder = self.decoder or StreamingDecoder(self.vae)
         self._background = BackgroundDecoder(decoder, self.network.device)
+        self._prompts = self._read()
+
+    @torch.no_grad()
+    def _read(self) -> tuple[Prompt, Prompt | None]:
+        """The prompt, and with guidance the other one."""
+        text = self.network.read(self.text)
+        if self.guidance == 1.0:
+            return text, None
+        negative = torch.zeros_like(self.text[:1]) if self.negative is None else self.negative
+        return text, self.network.read(negative)
 
     # -- beginning -------------------------------------------------------------------------------
 
@@ -162,12 +174,9 @@ class Rollout:
     def _conditions(
         self, windows: Sequence[Track], found: Sequence[Found | None], past: Tensor, new: int
     ) -> ClipConditions:
-        negative = None
-        if self.guidance != 1.0:
-            negative = torch.zeros_like(self.text[:1]) if self.negative is None else self.negative
         grid = (past.shape[3], past.shape[4])
         count = past.shape[2] + new
-        return clip_conditions(self.network, self.text, negative, windows, found, grid, count)
+        return clip_conditions(self.network, *self._prompts, windows, found, grid, count)
 
     def _advance(self, track: Track, window: Track, made: Tensor, found: Found | None) -> Clip:
         """Decode new latents (C, n, h, w) and let the track end with the last four."""

@@ -69,10 +69,10 @@ def time_rotation(times: Tensor, width: int, base: float) -> Rotation:
 def rotate(x_BLNH: Tensor, rotation: Rotation) -> Tensor:
     """Turn neighbouring channels of the first 2·P channels; the others stay. In float32."""
     turning = 2 * rotation.cos.shape[-1]
-    even, odd = x_BLNH[..., :turning].float().unflatten(-1, (-1, 2)).unbind(-1)  # (B, L, N, P)
-    cos, sin = rotation
-    turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
-    turned = turned.to(x_BLNH.dtype)
+    pairs = x_BLNH[..., :turning].float().unflatten(-1, (-1, 2))  # (B, L, N, P, 2)
+    cos, sin = (part.unsqueeze(-1) for part in rotation)
+    sign = 2.0 * torch.arange(2, device=x_BLNH.device) - 1.0  # the even channel loses the odd one
+    turned = (pairs * cos + pairs.flip(-1) * (sin * sign)).flatten(-2).to(x_BLNH.dtype)
     if turning == x_BLNH.shape[-1]:
         return turned
     return torch.cat([turned, x_BLNH[..., turning:]], -1)

@@ -21,6 +21,7 @@ from mgenv.models.matrix_game3.blocks import Block, Kept
 from mgenv.models.matrix_game3.conditions import (
     Conditions,
     Indices,
+    Prompt,
     check_actions,
     check_latents,
     check_same,
@@ -88,7 +89,7 @@ class Transformer(nn.Module):
         self,
         x: Tensor,
         t: Tensor,
-        text: Tensor | Sequence[Tensor] | Conditions,
+        text: Tensor | Sequence[Tensor] | Prompt | Conditions,
         plucker: Tensor | None = None,
         keyboard: Tensor | None = None,
         mouse: Tensor | None = None,
@@ -121,9 +122,21 @@ class Transformer(nn.Module):
             )
         return self.velocity(x, t, text)
 
+    def read(self, text: Tensor | Sequence[Tensor]) -> Prompt:
+        """Read prompts once for many clips.
+
+        Args:
+            text: embedded, without padding: (K, text_dim) for all rows of a batch, or one each,
+                (B, K, text_dim) or a list of (K, text_dim).
+        """
+        rows = 1 if isinstance(text, Tensor) and text.ndim == 2 else len(text)
+        words = padded_text(self.config, text, rows).to(self.device, self.dtype)
+        words = self.text_embedding(words)  # (B, text_len, D)
+        return Prompt(tuple(block.read(words) for block in self.layers()))
+
     def prepare(
         self,
-        text: Tensor | Sequence[Tensor],
+        text: Tensor | Sequence[Tensor] | Prompt,
         plucker: Tensor | None = None,
         keyboard: Tensor | None = None,
         mouse: Tensor | None = None,
@@ -136,7 +149,7 @@ class Transformer(nn.Module):
         """All of a clip that does not depend on the noise.
 
         Args:
-            text: embedded prompts without padding, (B, K, text_dim) or a list of (K, text_dim).
+            text: embedded prompts as in :meth:`read`, or what that gave.
             plucker: (B, 1536, M + T, h, w) camera rays, memory's first; None for no camera.
             keyboard, mouse: (B, n, 6) and (B, n, 2) of the n = 4 T or 4 T - 3 video frames of the
                 current latents; None for no actions.
@@ -153,12 +166,12 @@ class Transformer(nn.Module):
         batch, latents, h, w = self._shape(shape, plucker, count)
         self._check((batch, latents, h, w), plucker, keyboard, mouse, memory)
         indices = latent_indices(memory_latent_idx, predict_latent_idx, count, latents, self.device)
-        words = padded_text(self.config, text, batch).to(self.device, self.dtype)
-        words = self.text_embedding(words)  # (B, text_len, D)
+        prompt = text if isinstance(text, Prompt) else self.read(text)
         rays = self._rays(plucker) if plucker is not None else None
         keys, moves = (a if a is None else a.to(self.device) for a in (keyboard, mouse))
         blocks = (
-            block.prepare(words, rays, keys, moves, count, latents) for block in self.layers()
+            block.prepare(own, rays, keys, moves, count, latents)
+            for block, own in zip(self.layers(), prompt.of(batch), strict=True)
         )
         return Conditions(
             shape=(batch, latents, h, w),

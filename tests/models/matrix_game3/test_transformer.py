@@ -327,7 +327,7 @@ def test_windows_end_with_the_latents_own_actions():
         ({"memory_latent_idx": [1]}, InvalidOptionError, "2 indices in memory"),
         ({"predict_latent_idx": (0, 9)}, InvalidOptionError, "3 indices in predict"),
         ({"text": torch.zeros(2, 6, 10)}, InvalidOptionError, "at most 5 tokens"),
-        ({"text": torch.zeros(1, 5, 10)}, InvalidOptionError, "2 prompts"),
+        ({"text": torch.zeros(3, 5, 10)}, InvalidOptionError, "1 or 2 rows, got 3"),
         ({"plucker": None}, InvalidOptionError, "shape="),
     ],
 )
@@ -351,3 +351,14 @@ def test_every_public_name_is_there():
     assert set(dir(matrix_game3)) == set(matrix_game3.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = matrix_game3.nothing
+
+
+@torch.no_grad()
+def test_a_prompt_is_read_once_for_many_clips():
+    network, clip = randomised(SMALL), a_clip(SMALL)
+    x, t = latents_and_times(SMALL)
+    one = clip["text"][0]
+    truth = network(x, t, network.prepare(**clip | {"text": [one, one]}))
+    prompt = network.read(one)
+    for _ in range(2):
+        assert torch.equal(network(x, t, network.prepare(**clip | {"text": prompt})), truth)
