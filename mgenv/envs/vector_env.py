@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mgenv.camera import ImageSize, planar
 from mgenv.envs import options as checks
+from mgenv.envs.clips import chunked, clip_frames, clip_world
 from mgenv.envs.episodes import Episodes
 from mgenv.envs.infos import Infos, add_infos, final_infos
 from mgenv.envs.observer import Observer, Rows
@@ -44,7 +45,9 @@ class VectorEnv(gym.vector.VectorEnv):
 
     ## Action Space
     The robot's, see :mod:`mgenv.robots`. ``differential``: Box(-1, 1, (2,)) = forward (0.25 m a
-    step), yaw (15° a step, left positive). NaN, shapes and values outside are errors.
+    step), yaw (15° a step, left positive). NaN, shapes and values outside are errors. With
+    ``action_chunks``, a leading axis of frames: Box(-1, 1, (F, 2)), F the world's
+    ``frames_per_step`` (40), an action a frame as chunking policies give them.
 
     ## Observation Space
     Dict of ``pixels`` uint8 (H, W, 3); ``agent_pos`` float32 (4,) = x (ahead), y (left) [m], sin
@@ -55,6 +58,10 @@ class VectorEnv(gym.vector.VectorEnv):
     ## Rewards
     The sum of the task's terms, each of which is an info of its own (``reward_…``), see
     :mod:`mgenv.tasks`.
+
+    ## Infos
+    Arrays of length N, each beside a mask ``_name``. Where a step is a clip (world
+    ``"matrix-game-3"``), ``frames`` holds all of its frames, uint8 (F, H, W, 3) each.
 
     ## Starting State
     A world id drawn from ``world_ids``; with ``memory="scan"`` or a file a remembered position
@@ -88,6 +95,8 @@ class VectorEnv(gym.vector.VectorEnv):
         share_memory: slots in one world share what they remember.
         weights: folder of world ``"matrix-game-3"``.
         world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
+        action_chunks: an action holds one for each frame of a step, where a step is a clip of
+            them; the first clip of an episode is longer and holds the last one to its end.
         autoreset_mode: ``"next_step"``, ``"same_step"`` or ``"disabled"``.
         max_episode_steps: None for no limit.
         render_mode: ``"rgb_array"`` or None.
@@ -115,6 +124,7 @@ class VectorEnv(gym.vector.VectorEnv):
         share_memory: bool = False,
         weights: str | Path | None = None,
         world_options: Mapping[str, Any] | None = None,
+        action_chunks: bool = False,
         obs_type: str = "pixels_agent_pos",
         autoreset_mode: str | AutoresetMode = "next_step",
         device: str = "cpu",
@@ -149,6 +159,9 @@ class VectorEnv(gym.vector.VectorEnv):
         if world.num_envs != num_envs:
             raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")
         self.world = world
+        self._clips = clip_world(world)
+        if action_chunks:
+            self.robot = chunked(self.robot, self._clips)
         self._places = Places(world, memory, world_ids, scan_frames)
         self._task = make_task(task, num_envs, world.image_size)
         self._episodes = Episodes(num_envs)
@@ -247,7 +260,10 @@ class VectorEnv(gym.vector.VectorEnv):
         return self.move(self.robot.motion(actions, (self.num_envs,)))
 
     def move(self, motion: NDArray[np.float32]) -> tuple[Rows, NDArray, NDArray, NDArray, Infos]:
-        """As :meth:`step`, from camera motions (num_envs, 5), see :mod:`mgenv.camera`."""
+        """As :meth:`step`, from camera motions (num_envs, 5), see :mod:`mgenv.camera`.
+
+        With ``action_chunks`` they are (num_envs, F, 5), one a frame.
+        """
         n, done = self.num_envs, self._episodes.done
         resting, moving = np.flatnonzero(done), np.flatnonzero(~done)
         if resting.size and self.autoreset_mode is AutoresetMode.DISABLED:
@@ -298,6 +314,7 @@ class VectorEnv(gym.vector.VectorEnv):
             "bumped": frame.bumped.astype(bool),
             "coverage": frame.coverage.astype(np.float64),
             "memory_frames": self.world.memory.count(slots.tolist()),
+            **clip_frames(self._clips, slots),
         } | self._task.info(slots)
 
     @property

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mgenv.models.checkpoint import load_checkpoint
-from mgenv.worlds import checkpoints
+from mgenv.worlds import checkpoints, matrix_game3
 from mgenv.worlds.generated import GeneratedWorld
+from tests.worlds.public_network import POSE
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +20,14 @@ def make(model):
         return GeneratedWorld(model, num_envs, **options)
 
     return made
+
+
+@pytest.fixture
+def noise_source(monkeypatch):
+    """Places of the public model's world begin with noise instead of the engine's picture."""
+
+    def view(world_id, image_size, pose=None):
+        rgb = np.random.default_rng(world_id).integers(0, 256, (*image_size, 3), np.uint8)
+        return rgb, np.ones(image_size, np.float32), POSE if pose is None else pose
+
+    monkeypatch.setattr(matrix_game3, "engine_view", view)
