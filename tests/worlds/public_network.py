@@ -1,13 +1,18 @@
 """The public model's world on a tiny network, and folders of its weights."""
 
+import json
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+from safetensors.torch import save_file
 
 import mgenv  # noqa: F401
+from mgenv.models.matrix_game3 import TransformerConfig
 from mgenv.worlds import load_world
+from tests.models.matrix_game3.small_network import randomised
 
 ROOT = Path(__file__).parents[1] / "fixtures" / "matrix_game3"
 AHEAD = [0.25, 0.0, 0.0, 0.02, 0.0]
@@ -40,4 +45,17 @@ def public_folder(root):
     shutil.copy(ROOT / "dit.safetensors", place / "diffusion_pytorch_model.safetensors")
     shutil.copy(ROOT / "vae_00.safetensors", root / "Wan2.2_VAE.safetensors")
     shutil.copy(ROOT / "vae_75.safetensors", root / "MG-LightVAE_v2.safetensors")
+    return root
+
+
+def mixture_folder(root):
+    """Two experts with random weights, of which the second takes no actions."""
+    config = TransformerConfig.from_json(ROOT / "dit_config.json")
+    low = replace(config, action_config=None, num_layers=1)
+    for seed, (name, own) in enumerate((("high_noise_model", config), ("low_noise_model", low))):
+        place = root / name
+        place.mkdir()
+        (place / "config.json").write_text(json.dumps(asdict(own)))
+        save_file(randomised(own, seed).state_dict(), place / "model.safetensors")
+    shutil.copy(ROOT / "vae_00.safetensors", root / "Wan2.2_VAE.safetensors")
     return root
