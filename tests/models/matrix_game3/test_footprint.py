@@ -33,7 +33,7 @@ def needed(experts, vae=PUBLIC_LIGHT_75, load=LOAD):
     return footprint(experts, autoencoder, vae, load)
 
 
-@pytest.mark.parametrize("vae, measured", [(PUBLIC_VAE, 27.3), (PUBLIC_LIGHT_75, 20.0)])
+@pytest.mark.parametrize("vae, measured", [(PUBLIC_VAE, 27.3), (PUBLIC_LIGHT_75, 20.3)])
 def test_it_is_what_was_measured_and_at_most_a_tenth_more(network, vae, measured):
     total = needed([network], vae).total / GIB
     assert measured <= total <= 1.1 * measured
