@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from mgenv.camera import MOTION_SIZE
@@ -133,6 +134,35 @@ class KeyboardMouseRobot:
         return scale(full)
 
 
+@dataclass(frozen=True)
+class ChunkRobot:
+    """A robot whose action is a chunk: an action of another robot for each frame of a step.
+
+    Example:
+        >>> robot = ChunkRobot(make_robot("differential"), frames=3)
+        >>> robot.action_space.shape, robot.motion(np.zeros((3, 2))).shape
+        ((3, 2), (3, 5))
+    """
+
+    robot: Robot
+    frames: int
+
+    @property
+    def name(self) -> str:
+        return self.robot.name
+
+    @property
+    def action_space(self) -> spaces.Space:
+        return batch_space(self.robot.action_space, self.frames)
+
+    @property
+    def moves(self) -> dict[str, Any]:
+        return {name: _held(action, self.frames) for name, action in self.robot.moves.items()}
+
+    def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
+        return self.robot.motion(actions, (*batch, self.frames))
+
+
 def scale(full: NDArray[np.float64]) -> NDArray[np.float32]:
     """Metres and radians from components in [-1, 1], diagonals shortened to full speed."""
     length = np.linalg.norm(full[..., :3], axis=-1, keepdims=True)
@@ -180,6 +210,12 @@ def _press(key: int | None, mouse: tuple[float, float]) -> dict[str, NDArray]:
     if key is not None:
         keyboard[key] = 1
     return {"keyboard": keyboard, "mouse": np.array(mouse, np.float32)}
+
+
+def _held(action: Any, frames: int) -> Any:
+    if isinstance(action, Mapping):
+        return {name: _held(part, frames) for name, part in action.items()}
+    return np.repeat(action[None], frames, 0)
 
 
 def _axes_robot(name: str, *axes: int) -> AxesRobot:

@@ -16,6 +16,7 @@ SAID = {
     "03_train_ppo.py": "PPO: success",
     "04_train_in_your_own_room.py": "starting in [42 42 42 42]",
     "05_many_robots.py": "robot_2: return",
+    "06_step_the_public_weights.py": "runs/public_weights.mp4: 97 frames",
 }
 ARGUMENTS = {"03_train_ppo.py": ["256"]}
 """Training is shorter here."""
@@ -23,10 +24,14 @@ ARGUMENTS = {"03_train_ppo.py": ["256"]}
 GENERATED = ("02_leave_and_come_back.py", "05_many_robots.py")
 """Examples that run in the generated world here; the others in the engine, which is faster."""
 
+FOLDERS = {"06_step_the_public_weights.py": str(ROOT / "tests" / "fixtures" / "matrix_game3")}
+"""What stands in the place of the world."""
+
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.name)
 def test_an_example_runs(path, tmp_path):
     world = "nano" if path.name in GENERATED else "engine"
+    world = FOLDERS.get(path.name, world)
     command = [sys.executable, str(path), world, *ARGUMENTS.get(path.name, [])]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(

@@ -135,7 +135,8 @@ def test_every_figure_is_in_the_results_file_beside_it():
 
 def test_no_link_within_the_tree_is_broken():
     named = re.findall(r"`((?:mgenv|examples|tests)/[\w./]+\.\w+)`", README)
-    assert named
+    named += re.findall(r"\]\(((?:mgenv|docs)/[\w./]+)\)", README)
+    assert named and "docs/public_network.md" in named
     for path in named:
         assert (ROOT / path).exists(), path
 

@@ -24,7 +24,8 @@ def add_infos(
     """
     for name, value in values.items():
         if name not in infos:
-            infos[name] = np.zeros((num_envs, *value.shape[1:]), value.dtype)
+            blank = None if value.dtype == object else 0
+            infos[name] = np.full((num_envs, *value.shape[1:]), blank, value.dtype)
             infos[f"_{name}"] = np.zeros(num_envs, bool)
         infos[name][slots] = value
         infos[f"_{name}"][slots] = True

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mgenv.camera import Pose, picture_shape
 from mgenv.errors import InvalidOptionError
-from mgenv.memory.bank import SHARED, read_places
+from mgenv.memory.files import SHARED, read_places
 from mgenv.tasks.base import Place
 from mgenv.worlds.base import Frame, World
 from mgenv.worlds.sources import fitted

@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from mgenv.camera import ImageSize, planar
 from mgenv.envs import options as checks
-from mgenv.envs.episodes import Episodes
+from mgenv.envs.clips import clip_frames
 from mgenv.envs.infos import Infos, add_infos, final_infos
-from mgenv.envs.observer import Observer, Rows
+from mgenv.envs.observer import Rows
 from mgenv.envs.places import Places
-from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
+from mgenv.envs.slots_env import SlotsEnv
+from mgenv.errors import InvalidOptionError, NotResetError
 from mgenv.robots import make_robot
-from mgenv.tasks import TASKS, make_task
+from mgenv.tasks import TASKS
 from mgenv.worlds import default_memory, load_world
 from mgenv.worlds.base import Frame, World
 
@@ -36,7 +35,7 @@ class Transition:
     info: Rows
 
 
-class VectorEnv(gym.vector.VectorEnv):
+class VectorEnv(SlotsEnv):
     """World × Robot × Task, batched.
 
     Each slot has a generator of its own, and (unless ``share_memory``) a memory of its own of
@@ -44,7 +43,9 @@ class VectorEnv(gym.vector.VectorEnv):
 
     ## Action Space
     The robot's, see :mod:`mgenv.robots`. ``differential``: Box(-1, 1, (2,)) = forward (0.25 m a
-    step), yaw (15° a step, left positive). NaN, shapes and values outside are errors.
+    step), yaw (15° a step, left positive). NaN, shapes and values outside are errors. With
+    ``action_chunks``, a leading axis of frames: Box(-1, 1, (F, 2)), F the world's
+    ``frames_per_step`` (40), an action a frame as chunking policies give them.
 
     ## Observation Space
     Dict of ``pixels`` uint8 (H, W, 3); ``agent_pos`` float32 (4,) = x (ahead), y (left) [m], sin
@@ -55,6 +56,10 @@ class VectorEnv(gym.vector.VectorEnv):
     ## Rewards
     The sum of the task's terms, each of which is an info of its own (``reward_…``), see
     :mod:`mgenv.tasks`.
+
+    ## Infos
+    Arrays of length N, each beside a mask ``_name``. Where a step is a clip (world
+    ``"matrix-game-3"``), ``frames`` holds all of its frames, uint8 (F, H, W, 3) each.
 
     ## Starting State
     A world id drawn from ``world_ids``; with ``memory="scan"`` or a file a remembered position
@@ -88,6 +93,8 @@ class VectorEnv(gym.vector.VectorEnv):
         share_memory: slots in one world share what they remember.
         weights: folder of world ``"matrix-game-3"``.
         world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
+        action_chunks: an action holds one for each frame of a step, where a step is a clip of
+            them; the first clip of an episode is longer and holds the last one to its end.
         autoreset_mode: ``"next_step"``, ``"same_step"`` or ``"disabled"``.
         max_episode_steps: None for no limit.
         render_mode: ``"rgb_array"`` or None.
@@ -115,16 +122,17 @@ class VectorEnv(gym.vector.VectorEnv):
         share_memory: bool = False,
         weights: str | Path | None = None,
         world_options: Mapping[str, Any] | None = None,
+        action_chunks: bool = False,
         obs_type: str = "pixels_agent_pos",
         autoreset_mode: str | AutoresetMode = "next_step",
         device: str = "cpu",
         max_episode_steps: int | None = 200,
         render_mode: str | None = None,
     ) -> None:
-        self.num_envs = checks.check_integer("num_envs", num_envs, low=1)
-        self.task = checks.check_choice("task", task, tuple(TASKS))
-        self.robot = make_robot(robot)
-        self.obs_type = checks.check_choice("obs_type", obs_type, checks.OBSERVATION_TYPES)
+        checks.check_integer("num_envs", num_envs, low=1)
+        checks.check_choice("task", task, tuple(TASKS))
+        checks.check_choice("obs_type", obs_type, checks.OBSERVATION_TYPES)
+        made = make_robot(robot)
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = checks.parse_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
@@ -148,15 +156,8 @@ class VectorEnv(gym.vector.VectorEnv):
             )
         if world.num_envs != num_envs:
             raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")
-        self.world = world
-        self._places = Places(world, memory, world_ids, scan_frames)
-        self._task = make_task(task, num_envs, world.image_size)
-        self._episodes = Episodes(num_envs)
-        self._observer = Observer(self._task, self.obs_type)
-        self.single_observation_space = self._observer.space
-        self.single_action_space = self.robot.action_space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        places = Places(world, memory, world_ids, scan_frames)
+        self._assemble(world, places, made, task, obs_type, action_chunks)
 
     # -- reset ----------------------------------------------------------------------------------
 
@@ -247,7 +248,10 @@ class VectorEnv(gym.vector.VectorEnv):
         return self.move(self.robot.motion(actions, (self.num_envs,)))
 
     def move(self, motion: NDArray[np.float32]) -> tuple[Rows, NDArray, NDArray, NDArray, Infos]:
-        """As :meth:`step`, from camera motions (num_envs, 5), see :mod:`mgenv.camera`."""
+        """As :meth:`step`, from camera motions (num_envs, 5), see :mod:`mgenv.camera`.
+
+        With ``action_chunks`` they are (num_envs, F, 5), one a frame.
+        """
         n, done = self.num_envs, self._episodes.done
         resting, moving = np.flatnonzero(done), np.flatnonzero(~done)
         if resting.size and self.autoreset_mode is AutoresetMode.DISABLED:
@@ -289,8 +293,6 @@ class VectorEnv(gym.vector.VectorEnv):
             infos |= final_infos(self.num_envs, moving[over], seen, last)
         return moving[over]
 
-    # -- what is seen ---------------------------------------------------------------------------
-
     def _info(self, slots: NDArray[np.int64], frame: Frame) -> Rows:
         return {
             "pose": frame.pose.astype(np.float32),
@@ -298,106 +300,5 @@ class VectorEnv(gym.vector.VectorEnv):
             "bumped": frame.bumped.astype(bool),
             "coverage": frame.coverage.astype(np.float64),
             "memory_frames": self.world.memory.count(slots.tolist()),
+            **clip_frames(self._clips, slots),
         } | self._task.info(slots)
-
-    @property
-    def observation(self) -> Rows:
-        """A copy of the last observation of every slot."""
-        return self._observer.rows()
-
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """What each robot sees, uint8 (H, W, 3) each; None without a render mode."""
-        self.check_ready()
-        if self.render_mode is None:
-            return None
-        return tuple(self._observer.rows()["pixels"])
-
-    @property
-    def task_description(self) -> str:
-        """The task in a sentence, for policies that take instructions."""
-        return self._task.description
-
-    @property
-    def _max_episode_steps(self) -> int | None:
-        """Where evaluation tools look for the limit."""
-        return self.max_episode_steps
-
-    @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """One generator a slot."""
-        return tuple(self._episodes.generator(slot) for slot in range(self.num_envs))
-
-    @property
-    def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
-        """One seed a slot."""
-        return tuple(self._episodes.seeds)
-
-    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """An attribute, or what a method returns, for each slot (the same for all but tuples)."""
-        found = getattr(self, name)
-        value: Any = found(*args, **kwargs) if callable(found) else found
-        per_slot = isinstance(value, tuple) and len(value) == self.num_envs
-        return value if per_slot else (value,) * self.num_envs
-
-    def get_attr(self, name: str) -> tuple[Any, ...]:
-        """An attribute for each slot."""
-        return self.call(name)
-
-    # -- state ----------------------------------------------------------------------------------
-
-    def get_state(self) -> dict[str, Any]:
-        """Everything that the next step depends on: world, memory, task, generators, episodes."""
-        self.check_ready()
-        return {
-            "num_envs": self.num_envs,
-            "task": self.task,
-            "world": self.world.get_state(),
-            "places": self._places.get_state(),
-            "goals": self._task.get_state(),
-            "episodes": self._episodes.get_state(),
-            "observation": self.observation,
-        }
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Resume exactly from :meth:`get_state` of an environment made alike.
-
-        Raises:
-            InvalidOptionError: the state is of another task or number of slots, or none at all.
-        """
-        self._check_open()
-        checks.check_state(state, num_envs=self.num_envs, task=self.task)
-        self.world.set_state(state["world"])
-        self._places.set_state(state["places"])
-        self._task.set_state(state["goals"])
-        self._episodes.set_state(state["episodes"])
-        self._observer.set_state(state["observation"])
-
-    def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
-        """Make ``to_slots`` exact, independent copies of ``from_slot``.
-
-        Raises:
-            InvalidOptionError: a slot that does not exist.
-        """
-        self.check_ready()
-        for slot in (from_slot, *to_slots):
-            checks.check_integer("slot", slot, high=self.num_envs)
-        targets = [int(slot) for slot in to_slots if slot != from_slot]
-        for part in (self.world, self._places, self._task, self._episodes, self._observer):
-            part.fork(from_slot, targets)
-
-    # -- end ------------------------------------------------------------------------------------
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise ClosedError("The environment is closed; make a new one.")
-
-    def check_ready(self) -> None:
-        """Raise ClosedError after close, NotResetError before the first reset."""
-        self._check_open()
-        if not self._episodes.started.all():
-            raise NotResetError("Expected reset() before this.")
-
-    def close_extras(self, **kwargs: Any) -> None:
-        """Free the world, unless it was the caller's."""
-        if self._owns_world:
-            self.world.close()

@@ -28,6 +28,7 @@ MATRIX_GAME_3_OPTIONS = (
     "prompt",
     "negative_prompt",
     "frames_per_step",
+    "boundary",
     "batch",
 )
 

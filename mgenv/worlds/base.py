@@ -125,3 +125,21 @@ class World(Protocol):
     def close(self) -> None:
         """Free what the world holds; later use raises :class:`mgenv.errors.ClosedError`."""
         ...
+
+
+@runtime_checkable
+class ClipWorld(World, Protocol):
+    """A world whose step is a clip of several frames: ``step`` then also takes a motion a frame.
+
+    Its motions are (n, 5), held for the clip, or (n, F, 5).
+    """
+
+    @property
+    def frames_per_step(self) -> int:
+        """F that ``step`` always takes."""
+        ...
+
+    @property
+    def chunks(self) -> list[NDArray[np.uint8]]:
+        """Every frame of each slot's last step, uint8 (F, H, W, 3)."""
+        ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +27,39 @@ def checked_motion(motion: ArrayLike, count: int) -> Tensor:
             f"{'' if finite else ' with NaN or inf'}"
         )
     return torch.from_numpy(wanted)
+
+
+def checked_motions(
+    motion: ArrayLike | Sequence[ArrayLike], lengths: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """Motions in double precision, (F, 5) a slot; (1, 5) where one is held.
+
+    Args:
+        motion: (n, 5), (n, F, 5), or one of (5,) or (F, 5) for each of n slots.
+        lengths: every F that each slot takes.
+
+    Raises:
+        InvalidActionError: another number of them, another shape, or not finite.
+    """
+    given = list(motion) if isinstance(motion, Sequence) else list(np.atleast_1d(motion))
+    if len(given) != len(lengths):
+        raise InvalidActionError(
+            f"motion: expected one for each of {len(lengths)} slots, got {len(given)}"
+        )
+    return [_checked_motion(*pair) for pair in zip(given, lengths, strict=True)]
+
+
+def _checked_motion(motion: ArrayLike, lengths: Sequence[int]) -> Tensor:
+    wanted = np.asarray(motion, np.float64)
+    finite = bool(np.isfinite(wanted).all())
+    shapes = [(MOTION_SIZE,), *((frames, MOTION_SIZE) for frames in lengths)]
+    if wanted.shape not in shapes or not finite:
+        raise InvalidActionError(
+            f"motion: expected finite ({MOTION_SIZE},) to hold, or ({lengths[0]}, {MOTION_SIZE}), "
+            f"one a frame of the next clip; got shape {wanted.shape}"
+            f"{'' if finite else ' with NaN or inf'}"
+        )
+    return torch.from_numpy(wanted).reshape(-1, MOTION_SIZE)
 
 
 def checked_poses(pose: ArrayLike, count: int) -> Tensor:

@@ -1,8 +1,8 @@
 """The public Matrix-Game 3.0 weights as a world: a step is a clip.
 
-The network makes 40 frames a call (56 at first), so a step holds its action for all of them and
-shows the last. Memory is of latents, chosen by the public rule, and outlives episodes. There is
-no depth (0 everywhere) and no wall stops the camera.
+The network makes 40 frames a call (56 at first). A step takes a motion for each of them, or holds
+one for all, and shows the last. Memory is of latents, chosen by the public rule, and outlives
+episodes. There is no depth (0 everywhere) and no wall stops the camera.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch import Tensor
 from mgenv.camera import ImageSize, picture_shape
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.threads import one_thread_on_cpu
-from mgenv.models.matrix_game3.camera import DEGREES_PER_UNIT, FRAMES_PER_LATENT
-from mgenv.models.matrix_game3.conventions import from_public, held_actions, to_public
+from mgenv.models.matrix_game3.camera import FRAMES_PER_LATENT
+from mgenv.models.matrix_game3.conventions import actions_of, from_public, to_public
 from mgenv.models.matrix_game3.latent_bank import LatentBank
 from mgenv.models.matrix_game3.recall import Recall, nearest_view
 from mgenv.models.matrix_game3.rollout import Rollout, check_picture
 from mgenv.models.matrix_game3.tracks import Clip, Track
 from mgenv.worlds.base import Frame
-from mgenv.worlds.checks import checked_motion, checked_pictures, checked_poses
+from mgenv.worlds.checks import checked_motions, checked_pictures, checked_poses
 from mgenv.worlds.matrix_game3_slots import Slots
 from mgenv.worlds.sources import engine_view
 
@@ -80,14 +80,33 @@ class MatrixGame3World:
         """
         return self._slots.chunks
 
+    @property
+    def frames_per_step(self) -> int:
+        """New frames of a step, 40; an episode's first step has 16 more."""
+        return FRAMES_PER_LATENT * self.rollout.latents_per_clip
+
+    def motions_needed(self, slots: Sequence[int] | None = None) -> list[int]:
+        """New frames of each slot's next step, which may have a motion each: 56, then 40."""
+        return [self._new_frames(row) for row in self._rows(slots, begun=True)]
+
     # -- the spine -------------------------------------------------------------------------------
 
     @one_thread_on_cpu
     @torch.no_grad()
     def step(
-        self, motion: ArrayLike, pose: ArrayLike | None = None, slots: Sequence[int] | None = None
+        self,
+        motion: ArrayLike | Sequence[ArrayLike],
+        pose: ArrayLike | None = None,
+        slots: Sequence[int] | None = None,
     ) -> Frame:
-        """Hold a motion for a clip, show its last frame; see :class:`mgenv.worlds.base.World`.
+        """Make a clip, show its last frame; see :class:`mgenv.worlds.base.World`.
+
+        Args:
+            motion: (n, 5), held for the clip; or (n, F, 5), of which motion i leads to the clip's
+                new frame i; or either for each of n slots. F is :meth:`motions_needed`. It may
+                always be :attr:`frames_per_step`; a longer first clip then holds the last motion.
+            pose: None.
+            slots: n of them, all by default.
 
         Raises:
             InvalidActionError: motions of another shape, not finite, or up or down.
@@ -96,7 +115,7 @@ class MatrixGame3World:
         rows = self._rows(slots, begun=True)
         if pose is not None:
             raise InvalidOptionError("pose: expected None; this model moves by keys and mouse only")
-        wanted = checked_motion(motion, len(rows))
+        wanted = checked_motions(motion, [self._lengths(row) for row in rows])
         actions = {row: self._actions(row, one) for row, one in zip(rows, wanted, strict=True)}
         recalls = {row: self._recall(row) for row in rows}
         clips = [self._extend(part, actions, recalls) for part in self._parts(recalls)]
@@ -104,11 +123,21 @@ class MatrixGame3World:
             self._record(row, clip)
         return self._frame(rows)
 
-    def _actions(self, row: int, motion: Tensor) -> tuple[Tensor, Tensor]:
-        track = self._track(row)
-        pending = float(track.mouse[-1, 0]) * DEGREES_PER_UNIT if len(track.mouse) else 0.0
-        looks = float(track.poses[-1, 3]) + pending
-        return held_actions(motion, self.rollout.actions_needed(track), looks)
+    def _new_frames(self, row: int) -> int:
+        return FRAMES_PER_LATENT * self.rollout.new_latents(self._track(row))
+
+    def _lengths(self, row: int) -> tuple[int, int]:
+        return self._new_frames(row), self.frames_per_step
+
+    def _actions(self, row: int, motions: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and mouse of the frame that the slot shows and of those to come.
+
+        A frame's action leads to the next one. That of the clip's last frame, which the network
+        sees too, is not known yet: the last motion stands for it.
+        """
+        frames, looks = self._new_frames(row) + 1, float(self._track(row).poses[-1, 3])
+        held = motions[-1:].expand(frames - len(motions), -1)
+        return actions_of(torch.cat([motions, held]), looks)
 
     def _parts(self, recalls: dict[int, Recall | None]) -> list[list[int]]:
         """Slots that can go through the network together, ``batch`` at most."""
@@ -133,10 +162,11 @@ class MatrixGame3World:
         actions: dict[int, tuple[Tensor, Tensor]],
         recalls: dict[int, Recall | None],
     ) -> list[tuple[int, Clip]]:
+        pairs = [self._track(row).lead_on(*actions[row]) for row in rows]
         clips = self.rollout.extend(
             [self._track(row) for row in rows],
-            [actions[row][0] for row in rows],
-            [actions[row][1] for row in rows],
+            [keyboard for keyboard, _ in pairs],
+            [mouse for _, mouse in pairs],
             [recalls[row] for row in rows],
             [self._slots.generators[row] for row in rows],
         )

@@ -10,7 +10,9 @@ import torch
 from mgenv.camera import ImageSize, picture_shape
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.camera import FRAMES_PER_LATENT
-from mgenv.models.matrix_game3.folder import Folder
+from mgenv.models.matrix_game3.experts import check_boundary
+from mgenv.models.matrix_game3.folder import Folder, precision
+from mgenv.models.matrix_game3.footprint import Load
 from mgenv.models.matrix_game3.rollout import PAST_LATENTS, Rollout, check_picture
 from mgenv.worlds.matrix_game3 import MatrixGame3World
 
@@ -28,32 +30,53 @@ def load_matrix_game3(
     prompt: str = "",
     negative_prompt: str = "",
     frames_per_step: int = 40,
-    **options: Any,
+    boundary: float | None = None,
+    memory_frames: int = 512,
+    share_memory: bool = False,
+    batch: int = 1,
 ) -> MatrixGame3World:
     """From a folder of weights, see :mod:`mgenv.models.matrix_game3.folder`.
 
     Args:
         image_size: the folder's own where None, 704×1280 for the public weights.
         vae: ``"whole"``, ``"light"`` or ``"light_v2"``.
-        base_model: the one before distillation.
+        base_model: the one before distillation; of a mixture, whether it is that.
         sampling_steps: 3, or 50 for the base model, where None.
         guidance: 1 (none), or 5 for the base model, where None.
         prompt, negative_prompt: of all slots.
         frames_per_step: a multiple of 4 from 16 up; the model was trained with 40.
-        options: of :class:`MatrixGame3World`.
+        boundary: noise level in [0, 1] at which a mixture changes experts; 0.9 where None.
+        memory_frames, share_memory, batch: of :class:`MatrixGame3World`.
 
     Raises:
         CheckpointError: the folder lacks something, or holds another model.
-        InvalidOptionError: another argument is not what is accepted.
+        InvalidOptionError: another argument is not what is accepted, or the GPU has too little
+            memory for it all.
     """
     _check_frames(frames_per_step)
+    _check_numbers(guidance, num_envs=num_envs, batch=batch)
+    _check_texts(prompt=prompt, negative_prompt=negative_prompt)
     if image_size is not None:
         check_picture(*picture_shape(image_size))
     folder, place = Folder.open(weights, vae, base_model), torch.device(device)
-    guidance = guidance or (5.0 if base_model else 1.0)
+    check_boundary(folder.experts, boundary)
+    image_size = image_size or folder.image_size
+    latents, guidance = (
+        frames_per_step // FRAMES_PER_LATENT,
+        guidance or (5.0 if base_model else 1.0),
+    )
+    load = Load(
+        image_size=picture_shape(image_size),
+        slots=num_envs,
+        batch=min(batch, num_envs),
+        latents=latents,
+        guided=guidance != 1.0,
+        dtype=precision(place),
+    )
+    folder.footprint(load).require(place, load, vae)
     text = folder.text(prompt, place)
     negative = folder.text(negative_prompt, place) if guidance != 1.0 else None
-    network, autoencoder = folder.read(place)
+    network, autoencoder = folder.read(place, boundary)
     rollout = Rollout(
         network,
         autoencoder,
@@ -61,9 +84,9 @@ def load_matrix_game3(
         steps=sampling_steps or (50 if base_model else 3),
         guidance=guidance,
         negative=negative,
-        latents_per_clip=frames_per_step // FRAMES_PER_LATENT,
+        latents_per_clip=latents,
     )
-    return MatrixGame3World(rollout, num_envs, image_size or folder.image_size, **options)
+    return MatrixGame3World(rollout, num_envs, image_size, memory_frames, share_memory, batch)
 
 
 def _check_frames(frames: int) -> None:
@@ -73,3 +96,18 @@ def _check_frames(frames: int) -> None:
             f"frames_per_step: expected a multiple of {FRAMES_PER_LATENT} from {least} up, "
             f"got {frames!r}"
         )
+
+
+def _check_numbers(guidance: Any, **counts: Any) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InvalidOptionError(f"{name}: expected an integer of at least 1, got {value!r}")
+    number = isinstance(guidance, (int, float)) and not isinstance(guidance, bool)
+    if guidance is not None and not (number and 1.0 <= guidance < float("inf")):
+        raise InvalidOptionError(f"guidance: expected a number of at least 1, got {guidance!r}")
+
+
+def _check_texts(**texts: Any) -> None:
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise InvalidOptionError(f"{name}: expected a text, got {value!r}")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from mgenv.camera import picture_shape
 from mgenv.models.checkpoint import load_checkpoint
-from mgenv.worlds import checkpoints
+from mgenv.worlds import checkpoints, matrix_game3
 from mgenv.worlds.generated import GeneratedWorld
+from tests.worlds.public_network import POSE
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +21,15 @@ def make(model):
         return GeneratedWorld(model, num_envs, **options)
 
     return made
+
+
+@pytest.fixture
+def noise_source(monkeypatch):
+    """Places of the public model's world begin with noise instead of the engine's picture."""
+
+    def view(world_id, image_size, pose=None):
+        size = picture_shape(image_size)
+        rgb = np.random.default_rng(world_id).integers(0, 256, (*size, 3), np.uint8)
+        return rgb, np.ones(size, np.float32), POSE if pose is None else pose
+
+    monkeypatch.setattr(matrix_game3, "engine_view", view)

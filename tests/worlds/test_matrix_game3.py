@@ -1,49 +1,19 @@
 """The public model behind the World protocol and in an environment, on a tiny network."""
 
-import json
-import shutil
 import time
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 
-import mgenv  # noqa: F401
 from mgenv.errors import (
-    CheckpointError,
-    ClosedError,
-    InvalidActionError,
     InvalidOptionError,
-    NotResetError,
-    UnknownNameError,
 )
-from mgenv.worlds import load_world, matrix_game3
-from mgenv.worlds.base import World
+from mgenv.worlds import load_world
+from mgenv.worlds.base import ClipWorld, World
+from tests.worlds.public_network import POSE, ROOT, env, make, public_folder, walk
 
-ROOT = Path(__file__).parents[1] / "fixtures" / "matrix_game3"
-AHEAD = [0.25, 0.0, 0.0, 0.02, 0.0]
-POSE = np.array([[0, 0, 1, 1], [-1, 0, 0, 2], [0, -1, 0, 1], [0, 0, 0, 1]], np.float32)
-
-
-@pytest.fixture(autouse=True)
-def source(monkeypatch):
-    def view(world_id, image_size, pose=None):
-        rgb = np.random.default_rng(world_id).integers(0, 256, (*image_size, 3), np.uint8)
-        return rgb, np.ones(image_size, np.float32), POSE if pose is None else pose
-
-    monkeypatch.setattr(matrix_game3, "engine_view", view)
-
-
-def make(num_envs=1, **options):
-    options = {"vae": "light_v2", "frames_per_step": 16, "sampling_steps": 1} | options
-    return load_world("matrix-game-3", num_envs=num_envs, weights=ROOT, **options)
-
-
-def walk(world, steps, slots=None, motion=AHEAD):
-    count = world.num_envs if slots is None else len(slots)
-    return [world.step([motion] * count, slots=slots) for _ in range(steps)]
+pytestmark = pytest.mark.usefixtures("noise_source")
 
 
 def test_three_clips_in_an_environment_take_less_than_a_minute():
@@ -63,7 +33,7 @@ def test_three_clips_in_an_environment_take_less_than_a_minute():
 
 def test_it_is_a_world_that_says_what_it_does_not_know():
     world = make(2)
-    assert isinstance(world, World)
+    assert isinstance(world, World) and isinstance(world, ClipWorld)
     first = world.begin([0, 1], [3, 4])
     assert np.allclose(first.pose[0], POSE, atol=1e-5) and first.coverage.tolist() == [0, 0]
     frame = walk(world, 1)[0]
@@ -181,19 +151,6 @@ def test_what_was_observed_can_be_remembered():
         world.remember([0], rgb[:, :, :32], poses)
 
 
-# -- bad input -----------------------------------------------------------------------------------
-
-
-def public_folder(tmp_path):
-    place = tmp_path / "base_distilled_model"
-    place.mkdir()
-    shutil.copy(ROOT / "dit_config.json", place / "config.json")
-    shutil.copy(ROOT / "dit.safetensors", place / "diffusion_pytorch_model.safetensors")
-    shutil.copy(ROOT / "vae_00.safetensors", tmp_path / "Wan2.2_VAE.safetensors")
-    shutil.copy(ROOT / "vae_75.safetensors", tmp_path / "MG-LightVAE_v2.safetensors")
-    return tmp_path
-
-
 @pytest.mark.parametrize("vae", ["whole", "light_v2"])
 def test_the_public_layout_is_read(tmp_path, vae):
     world = load_world(
@@ -204,86 +161,7 @@ def test_the_public_layout_is_read(tmp_path, vae):
     assert walk(world, 1)[0].rgb.shape == (1, 32, 64, 3)
 
 
-def test_missing_shards_are_named(tmp_path):
-    place = public_folder(tmp_path) / "base_distilled_model"
-    (place / "diffusion_pytorch_model.safetensors").unlink()
-    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
-    (place / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match="missing one.safetensors, two.safetensors"):
-        load_world("matrix-game-3", 1, weights=tmp_path)
-
-
-def test_folders_with_something_else_are_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="expected a folder"):
-        load_world("matrix-game-3", 1, weights=tmp_path / "none")
-    with pytest.raises(CheckpointError, match="base_distilled_model/config.json"):
-        load_world("matrix-game-3", 1, weights=tmp_path)
-    shutil.copy(ROOT / "dit_config.json", tmp_path)
-    shutil.copy(ROOT / "vae_00.safetensors", tmp_path / "dit.safetensors")
-    shutil.copy(ROOT / "vae_00.safetensors", tmp_path)
-    with pytest.raises(CheckpointError, match="missing"):
-        load_world("matrix-game-3", 1, weights=tmp_path)
-
-
-@pytest.mark.parametrize(
-    "options, match",
-    [
-        ({"image_size": (64, 100)}, "divisible by 32, got 64×100"),
-        ({"image_size": 40}, "divisible by 32"),
-        ({"image_size": (64, 96, 3)}, "height and width"),
-        ({"frames_per_step": 6}, "multiple of 4 from 16"),
-        ({"memory_slots": 6}, "memory_slots"),
-        ({"weights": None}, "weights"),
-        ({"num_envs": 0}, "num_envs"),
-    ],
-)
-def test_options_out_of_range_are_refused(options, match):
-    with pytest.raises(InvalidOptionError, match=match):
-        load_world(**{"name_or_path": "matrix-game-3", "weights": ROOT} | options)
-
-
-def test_unknown_names_are_refused():
-    with pytest.raises(UnknownNameError, match="light_v2"):
-        make(vae="lite")
-    with pytest.raises(UnknownNameError, match="prompt"):
-        make(promt="a room")
-    with pytest.raises(UnknownNameError, match="weights"):
-        load_world("engine", weights=ROOT)
-
-
-def test_a_prompt_needs_the_encoder_or_the_cache():
-    with pytest.raises(CheckpointError, match="a castle"):
-        make(prompt="a castle")
-
-
-def test_bad_actions_are_refused_before_anything_is_made():
-    world = make(2)
-    with pytest.raises(NotResetError):
-        world.step([AHEAD] * 2)
-    world.begin([0, 1], [0, 1])
-    before = world.get_state()
-    up = [[0.0, 0.0, 0.1, 0.0, 0.0]]
-    for motion, match in (([AHEAD], "shape"), ([AHEAD, [np.nan] * 5], "NaN"), ([AHEAD] + up, "up")):
-        with pytest.raises(InvalidActionError, match=match):
-            world.step(motion)
-    with pytest.raises(InvalidOptionError, match="pose"):
-        world.step([AHEAD] * 2, pose=np.stack([POSE] * 2))
-    after = world.get_state()
-    assert all(map(torch.equal, *(s["slots"]["generators"] for s in (before, after))))
-    world.close()
-    with pytest.raises(ClosedError):
-        world.step([AHEAD] * 2)
-
-
 # -- in environments -----------------------------------------------------------------------------
-
-
-def env(task="Explore", num_envs=1, **options):
-    small = {"vae": "light_v2", "frames_per_step": 16}
-    return gym.make_vec(
-        f"mgenv/{task}-v0", num_envs, world="matrix-game-3", weights=str(ROOT), sampling_steps=1,
-        num_worlds=1, world_options=small, **options,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("task", ["PointNav", "ImageNav"])

@@ -38,31 +38,33 @@ def from_public(poses: Tensor) -> Tensor:
     return camera_to_world(poses) * poses.new_tensor([1.0, -1.0, 1.0, 1.0])[:, None]
 
 
-def held_actions(motion: Tensor, frames: int, pitch: float = 0.0) -> tuple[Tensor, Tensor]:
-    """One motion held for many frames, as keys and mouse.
+def actions_of(motions: Tensor, pitch: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Motions of consecutive frames as keys and mouse.
 
-    A key moves a frame by 12.35 cm; a turn of 15° is one unit of the mouse a frame. Looking up or
-    down ends at ±60°.
+    A key moves a frame by 12.35 cm; a turn of 15° is one unit of the mouse a frame. Where a frame
+    would look further up or down than 60°, the mouse rests.
 
     Args:
-        motion: (5,), see :mod:`mgenv.camera`.
-        frames: F.
+        motions: (F, 5), see :mod:`mgenv.camera`.
         pitch: down [degrees], where the first frame looks.
 
     Returns:
         Keyboard (F, 6) W, S, A, D and two unused; mouse (F, 2) pitch down and yaw right.
 
     Raises:
-        InvalidActionError: the motion goes up or down.
+        InvalidActionError: a motion goes up or down.
     """
-    if abs(float(motion[UP])) > 1e-6:
-        raise InvalidActionError(f"motion: expected none up, got {float(motion[UP]):.3f} m")
-    ahead, left = motion[FORWARD], motion[LEFT]
-    keys = [value > PRESSED for value in (ahead, -ahead, left, -left)]
-    keyboard = torch.zeros(frames, 6)
-    keyboard[:, :4] = torch.tensor([float(key) for key in keys])
-    down, right = (-math.degrees(float(motion[axis])) / DEGREES_PER_UNIT for axis in (PITCH, YAW))
-    arrives = pitch + DEGREES_PER_UNIT * down * torch.arange(1, frames + 1)
-    within = arrives.abs() <= math.degrees(MAX_PITCH) + 1e-3
-    mouse = torch.stack([down * within.float(), torch.full((frames,), right)], -1)  # (F, 2)
-    return keyboard, mouse
+    up = float(motions[:, UP].abs().max())
+    if up > 1e-6:
+        raise InvalidActionError(f"motion: expected none up or down, got {up:.3f} m")
+    ahead, left = motions[:, FORWARD], motions[:, LEFT]
+    keyboard = torch.zeros(len(motions), 6)
+    keyboard[:, :4] = (torch.stack([ahead, -ahead, left, -left], -1) > PRESSED).float()
+    mouse = -torch.rad2deg(motions[:, [PITCH, YAW]]) / DEGREES_PER_UNIT  # (F, 2)
+    for move in mouse:
+        arrives = pitch + DEGREES_PER_UNIT * float(move[0])
+        if abs(arrives) > math.degrees(MAX_PITCH) + 1e-3:
+            move[0] = 0.0
+        else:
+            pitch = arrives
+    return keyboard, mouse.float()

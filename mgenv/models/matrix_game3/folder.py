@@ -1,9 +1,11 @@
 """A folder of weights: what lies where, whether it is whole, and the networks read from it.
 
-Two layouts are known. The public download has ``base_distilled_model/`` and ``base_model/`` with
+Three layouts are known. The public download has ``base_distilled_model/`` and ``base_model/`` with
 ``config.json`` and shards, ``Wan2.2_VAE``, ``MG-LightVAE`` and ``MG-LightVAE_v2`` (``.pth``, or
-what ``mgenv weights convert`` makes of them) and the text encoder. A folder of golden tensors has
-``dit_config.json``, ``dit.safetensors`` and ``vae_00``, ``vae_50``, ``vae_75`` (safetensors).
+what ``mgenv weights convert`` makes of them) and the text encoder. A mixture has
+``high_noise_model/`` and ``low_noise_model/`` instead of these two, distilled or not. A folder of
+golden tensors has ``dit_config.json``, ``dit.safetensors`` and ``vae_00``, ``vae_50``, ``vae_75``
+(safetensors).
 """
 
 from __future__ import annotations
@@ -14,18 +16,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError
+from mgenv.errors import CheckpointError, UnknownNameError
 from mgenv.models.matrix_game3.config import TransformerConfig
-from mgenv.models.matrix_game3.loader import (
-    Weights,
-    check_fit,
-    locate,
-    materialise,
-    open_weights,
+from mgenv.models.matrix_game3.experts import (
+    CONFIG,
+    HIGH,
+    LOW,
+    Expert,
+    check_experts,
+    is_mixture,
+    open_mixture,
+    read_experts,
 )
+from mgenv.models.matrix_game3.footprint import Footprint, Load, footprint
+from mgenv.models.matrix_game3.loader import Weights, check_fit, locate, open_weights
 from mgenv.models.matrix_game3.renaming import light_vae_key
 from mgenv.models.matrix_game3.text import ENCODER_FILE, TextCache, TextEncoder, lazily
-from mgenv.models.matrix_game3.transformer import FLOAT32, Transformer, build
+from mgenv.models.matrix_game3.transformer import Transformer
 from mgenv.models.matrix_game3.vae import VideoVAE
 from mgenv.models.matrix_game3.vae_config import VaeConfig, join_decoder
 
@@ -43,9 +50,6 @@ TEXT_CACHE = "text_cache.safetensors"
 PUBLIC_SIZE = (704, 1280)
 """Height and width that the public weights were trained at."""
 
-WORKSPACE_BYTES = 6 * 2**30
-"""What a clip needs beside the weights at 704×1280, roughly."""
-
 
 @dataclass(frozen=True)
 class Folder:
@@ -53,18 +57,14 @@ class Folder:
 
     Attributes:
         root: the folder.
-        config: of the transformer.
-        network: its weights.
-        autoencoder: weights of the autoencoder, or of its encoder if there is a light one.
-        light: weights of a light decoder, or None.
+        experts: the network, or the high-noise and the low-noise one of a mixture.
+        autoencoder: weights of the autoencoder, its decoder maybe a light one.
         image_size: height and width that its networks are for.
     """
 
     root: Path
-    config: TransformerConfig
-    network: Weights
+    experts: tuple[Expert, ...]
     autoencoder: Weights
-    light: Weights | None
     image_size: tuple[int, int]
 
     @classmethod
@@ -92,24 +92,37 @@ class Folder:
     @classmethod
     def _golden(cls, root: Path, vae: str) -> Folder:
         config = TransformerConfig.from_json(root / GOLDEN_CONFIG)
-        network = open_weights(root / GOLDEN_NETWORK)
+        expert = Expert(config, open_weights(root / GOLDEN_NETWORK))
         autoencoder = open_weights(locate(root, GOLDEN_VAES[vae]))
-        return cls(root, config, network, autoencoder, None, _golden_size(root))
+        return cls(root, (expert,), autoencoder, _golden_size(root))
 
     @classmethod
     def _public(cls, root: Path, vae: str, base: bool) -> Folder:
         place = root / (BASE if base else DISTILLED)
-        config = place / "config.json"
-        if not config.is_file():
+        if is_mixture(root):
+            experts = open_mixture(root)
+        elif (place / CONFIG).is_file():
+            experts = (Expert.open(place),)
+        else:
             raise CheckpointError(
-                f"weights: expected {place.name}/config.json (the public download) or "
-                f"{GOLDEN_CONFIG} in {root}; got neither."
+                f"weights: expected {place.name}/{CONFIG} (the public download), {HIGH} and {LOW} "
+                f"(two experts) or {GOLDEN_CONFIG} in {root}; got none of them."
             )
-        network, light = open_weights(place), None
+        autoencoder = open_weights(locate(root, WHOLE_VAE))
         if vae in LIGHT_VAES:
             light = open_weights(locate(root, LIGHT_VAES[vae]), light_vae_key)
-        whole = open_weights(locate(root, WHOLE_VAE))
-        return cls(root, TransformerConfig.from_json(config), network, whole, light, PUBLIC_SIZE)
+            autoencoder = _joined(root, autoencoder, light)
+        return cls(root, experts, autoencoder, PUBLIC_SIZE)
+
+    @property
+    def config(self) -> TransformerConfig:
+        """Of the network that takes actions."""
+        return self.experts[0].config
+
+    @property
+    def vae(self) -> VaeConfig:
+        """Sizes of the autoencoder."""
+        return VaeConfig.from_state_dict(self.autoencoder.meta())
 
     def check(self) -> None:
         """Whether every tensor is there and fits.
@@ -117,57 +130,34 @@ class Folder:
         Raises:
             CheckpointError: it names those that do not.
         """
-        check_fit(build(self.config), self.network)
-        if not self.config.use_memory or self.config.action_config is None:
-            raise CheckpointError(
-                f"{self.network.origin}: expected a network with memory, cameras and actions."
-            )
-        vae = VaeConfig.from_state_dict(self._joined())
+        check_experts(self.experts)
+        vae = self.vae
         if vae.latent_channels != self.config.in_dim:
             raise CheckpointError(
                 f"{self.autoencoder.origin}: expected {self.config.in_dim} latent channels, "
                 f"got {vae.latent_channels}."
             )
-        if self.light is None:
-            with torch.device("meta"):
-                check_fit(VideoVAE(vae), self.autoencoder)
+        with torch.device("meta"):
+            check_fit(VideoVAE(vae), self.autoencoder)
 
-    def _joined(self) -> dict[str, Tensor]:
-        whole = self.autoencoder.meta()
-        return whole if self.light is None else join_decoder(whole, self.light.meta())
+    def footprint(self, load: Load) -> Footprint:
+        """What its networks need to do something."""
+        return footprint(self.experts, self.autoencoder, self.vae, load)
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def read(self, device: torch.device) -> tuple[Transformer, VideoVAE]:
-        """The networks on ``device``: bfloat16 on a GPU, float32 elsewhere.
+    def read(
+        self, device: torch.device, boundary: float | None = None
+    ) -> tuple[Transformer, VideoVAE]:
+        """The networks on ``device``, in its :func:`precision`.
 
-        Raises:
-            InvalidOptionError: the GPU has too little memory.
+        Args:
+            boundary: noise level in [0, 1] at which experts change; the mixture's own where None.
         """
-        small = torch.bfloat16 if device.type == "cuda" else torch.float32
-        self._require_memory(device)
-
-        def kind(name: str) -> torch.dtype:
-            return torch.float32 if any(part in name for part in FLOAT32) else small
-
-        network = build(self.config)
-        materialise(network, self.network, device, kind)
+        dtype = precision(device)
+        network = read_experts(self.experts, device, dtype, boundary)
         state = dict(self.autoencoder.read())
-        if self.light is not None:
-            state = join_decoder(state, dict(self.light.read()))
-        return network, VideoVAE.from_state_dict(state, dtype=small, device=device)
-
-    def _require_memory(self, device: torch.device) -> None:
-        if device.type != "cuda":
-            return
-        free, _ = torch.cuda.mem_get_info(device)
-        shapes = [*self.network.shapes.values(), *self.autoencoder.shapes.values()]
-        needed = 2 * sum(shape.numel() for shape in shapes) + WORKSPACE_BYTES
-        if self.image_size == PUBLIC_SIZE and free < needed:
-            raise InvalidOptionError(
-                f"device: expected {needed / 2**30:.0f} GiB free on {device}, got "
-                f'{free / 2**30:.0f}; vae="light_v2" and a smaller image_size need less.'
-            )
+        return network, VideoVAE.from_state_dict(state, dtype=dtype, device=device)
 
     def text(self, prompt: str, device: torch.device) -> Tensor:
         """(K, text_dim) of a prompt: from the cache, else from the encoder, else zeros for "".
@@ -191,6 +181,19 @@ class Folder:
                 f"got {tuple(embedded.shape)}."
             )
         return embedded
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """Of matrix products: bfloat16 on a GPU, float32 elsewhere."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def _joined(root: Path, whole: Weights, light: Weights) -> Weights:
+    shapes, places = (
+        join_decoder(whole.shapes, light.shapes),
+        join_decoder(whole.places, light.places),
+    )
+    return Weights(root, shapes, places)
 
 
 def _golden_size(root: Path) -> tuple[int, int]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.conditions import Conditions, Indices
+from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.transformer import Transformer
 
 TIMESTEPS = 1000
 """Timestep of pure noise."""
+
+BOUNDARY = 0.9
+"""Noise level at which experts change: that of the public image-to-video network of these sizes.
+Matrix-Game 3.0's own is not public."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +32,44 @@ class MixtureConditions:
 class Mixture(nn.Module):
     """A high-noise expert that takes actions, and a low-noise one that does not.
 
+    A rollout uses it as it uses a :class:`Transformer`.
+
     Args:
-        high, low: the experts, of equal latents.
-        boundary: noise level in [0, 1] from which on ``high`` is asked. 0.9 is that of the public
-            image-to-video network of these sizes; Matrix-Game 3.0's own is not public.
+        high, low: the experts, of equal latents, on one device and in one precision.
+        boundary: noise level in [0, 1] from which on ``high`` is asked.
     """
 
-    def __init__(self, high: Transformer, low: Transformer, boundary: float = 0.9) -> None:
+    def __init__(self, high: Transformer, low: Transformer, boundary: float = BOUNDARY) -> None:
         super().__init__()
         if not 0.0 <= boundary <= 1.0:
             raise InvalidOptionError(f"expected a boundary between 0 and 1, got {boundary}")
         if (high.config.in_dim, high.config.out_dim) != (low.config.in_dim, low.config.out_dim):
             raise InvalidOptionError("expected experts with the same latent channels")
         self.high, self.low, self.boundary = high, low, boundary
+
+    @property
+    def config(self) -> TransformerConfig:
+        """Of the high-noise expert, which takes all that the mixture does."""
+        return self.high.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.high.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which the matrix products of its blocks are."""
+        return self.high.dtype
+
+    @property
+    def stream_dtype(self) -> torch.dtype:
+        """Of the tokens between blocks, in both experts."""
+        return self.high.stream_dtype
+
+    @stream_dtype.setter
+    def stream_dtype(self, dtype: torch.dtype) -> None:
+        self.high.stream_dtype = self.low.stream_dtype = dtype
 
     def prepare(
         self,
@@ -59,28 +90,24 @@ class Mixture(nn.Module):
             self.low.prepare(text, plucker, None, None, *rest, shape=shape),
         )
 
-    def forward(
-        self,
-        x: Tensor,
-        t: Tensor,
-        text: Tensor | Sequence[Tensor] | MixtureConditions,
-        plucker: Tensor | None = None,
-        keyboard: Tensor | None = None,
-        mouse: Tensor | None = None,
-        memory: Tensor | None = None,
-        memory_latent_idx: Indices | None = None,
-        predict_latent_idx: Indices | None = None,
-    ) -> Tensor:
-        """As :meth:`Transformer.forward`, by the expert for the noise level of ``t``."""
-        if isinstance(text, MixtureConditions):
-            return self.velocity(x, t, text)
-        rest = (memory, memory_latent_idx, predict_latent_idx)
-        if self.is_noisy(t):
-            return self.high(x, t, text, plucker, keyboard, mouse, *rest)
-        return self.low(x, t, text, plucker, None, None, *rest)
+    def forward(self, x: Tensor, t: Tensor, conditions: MixtureConditions) -> Tensor:
+        """As :meth:`Transformer.forward`, by the expert for the noise level of ``t``.
+
+        Args:
+            x: (B, C, T, h, w) current latents, clean past ones first.
+            t: timesteps in 0 … 1000.
+            conditions: what :meth:`prepare` gave.
+
+        Returns:
+            float32 (B, C, T, h, w).
+
+        Raises:
+            InvalidOptionError: samples of the batch are on different sides of the boundary.
+        """
+        return self.velocity(x, t, conditions)
 
     def velocity(self, x: Tensor, t: Tensor, conditions: MixtureConditions) -> Tensor:
-        """One step's velocity, float32 (B, C, T, h, w)."""
+        """One step's velocity, float32 (B, C, T, h, w); arguments as in :meth:`forward`."""
         if self.is_noisy(t):
             return self.high.velocity(x, t, conditions.high)
         return self.low.velocity(x, t, conditions.low)

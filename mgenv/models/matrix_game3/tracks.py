@@ -41,6 +41,21 @@ class Track:
         """Whether no clip was made yet."""
         return self.latents.shape[1] == 1
 
+    def lead_on(self, keyboard: Tensor, mouse: Tensor) -> tuple[Tensor, Tensor]:
+        """Let the last frame lead to the next clip by the first of its actions.
+
+        Args:
+            keyboard, mouse: (F + 1, 6) and (F + 1, 2), of the last frame and the F to come.
+
+        Returns:
+            Actions of the frames that the next clip asks for.
+        """
+        if self.first:  # the picture's own action is asked for too
+            return keyboard, mouse
+        self.keyboard = torch.cat([self.keyboard[:-1], keyboard[:1]])
+        self.mouse = torch.cat([self.mouse[:-1], mouse[:1]])
+        return keyboard[1:], mouse[1:]
+
     def copy(self) -> Track:
         """One that shares no memory with this."""
         if self.latents.is_cuda:

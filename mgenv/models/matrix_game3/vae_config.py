@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -33,6 +34,8 @@ PUBLIC_LATENT_STD = (
     + (0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744)
 )
 """Standard deviation of each latent channel over the same data."""
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,10 +169,11 @@ def _require_keys(state: Mapping[str, Tensor]) -> None:
         )
 
 
-def join_decoder(whole: Mapping[str, Tensor], light: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder of one state dict with the decoder of another.
+def join_decoder(whole: Mapping[str, _Value], light: Mapping[str, _Value]) -> dict[str, _Value]:
+    """The encoder of one state dict with the decoder, and the layer before it, of another.
 
-    The public light files hold only what was re-trained: the decoder and the layer before it.
+    A light file may bring an encoder too. It is left aside: the light decoder was trained with
+    the whole autoencoder's.
     """
     decoder = ("decoder.", "conv2.")
     joined = {key: value for key, value in whole.items() if not key.startswith(decoder)}

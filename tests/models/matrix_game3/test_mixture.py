@@ -23,22 +23,28 @@ def test_the_noise_level_picks_the_expert(mixture):
     assert torch.equal(mixture(x, noisy, conditions), mixture.high(x, noisy, **clip))
     still = clip | {"keyboard": None, "mouse": None}
     assert torch.equal(mixture(x, clear, conditions), mixture.low(x, clear, **still))
-    for times in (noisy, clear):
-        assert torch.equal(mixture(x, times, conditions), mixture(x, times, **clip))
+    assert mixture.config is mixture.high.config and mixture.dtype == torch.float32
+
+
+def test_both_experts_stream_in_one_type(mixture):
+    mixture.stream_dtype = torch.bfloat16
+    assert mixture.low.stream_dtype == mixture.high.stream_dtype == torch.bfloat16
+    assert mixture.stream_dtype == torch.bfloat16
 
 
 def test_only_the_noisy_expert_sees_actions(mixture):
     clip, (x, t) = a_clip(SMALL), latents_and_times(SMALL)
-    other = clip | {"mouse": clip["mouse"] + 1}
+    one = mixture.prepare(**clip)
+    other = mixture.prepare(**clip | {"mouse": clip["mouse"] + 1})
     clear, noisy = t * 0.5, t * 0 + 900
-    assert torch.equal(mixture(x, clear, **clip), mixture(x, clear, **other))
-    assert not torch.equal(mixture(x, noisy, **clip), mixture(x, noisy, **other))
+    assert torch.equal(mixture(x, clear, one), mixture(x, clear, other))
+    assert not torch.equal(mixture(x, noisy, one), mixture(x, noisy, other))
 
 
 def test_a_batch_on_both_sides_of_the_boundary_is_refused(mixture):
     x, t = latents_and_times(SMALL)
     with pytest.raises(InvalidOptionError, match="one side of timestep 500"):
-        mixture(x, t, **a_clip(SMALL))
+        mixture(x, t, mixture.prepare(**a_clip(SMALL)))
 
 
 def test_experts_fit_each_other():

@@ -15,7 +15,7 @@ from mgenv.models.matrix_game3.camera import (
     window_pose_frames,
 )
 from mgenv.models.matrix_game3.clips import memory_rays, window_rays
-from mgenv.models.matrix_game3.conventions import from_public, held_actions, to_public
+from mgenv.models.matrix_game3.conventions import actions_of, from_public, to_public
 from mgenv.models.matrix_game3.folder import Folder
 from mgenv.models.matrix_game3.loader import open_weights
 from mgenv.models.matrix_game3.recall import Recall
@@ -155,14 +155,25 @@ def test_poses_go_to_the_public_convention_and_back():
     assert torch.det(from_public(poses)[:, :3, :3]) == pytest.approx(torch.ones(2))
 
 
-def test_a_motion_is_held_as_keys_and_mouse():
+def test_motions_become_keys_and_mouse():
     turn = torch.pi / 12
-    keyboard, mouse = held_actions(torch.tensor([0.25, -0.25, 0, turn / 2, turn]), 6, pitch=-20.0)
-    assert keyboard[0].tolist() == [1, 0, 0, 1, 0, 0]
+    motions = torch.tensor([[0.25, -0.25, 0, turn / 2, turn]]).expand(6, 5)
+    keyboard, mouse = actions_of(motions, pitch=-20.0)
+    assert keyboard.tolist() == [[1, 0, 0, 1, 0, 0]] * 6
     assert mouse[:, 1].tolist() == pytest.approx([-0.5] * 6)
     assert mouse[:, 0].tolist() == pytest.approx([-1, -1, 0, 0, 0, 0], abs=1e-6)  # 60° is the end
-    with pytest.raises(InvalidActionError, match="up"):
-        held_actions(torch.tensor([0.0, 0, 0.1, 0, 0]), 4)
+    with pytest.raises(InvalidActionError, match="up or down, got 0.100 m"):
+        actions_of(torch.tensor([[0.25, 0, 0, 0, 0], [0.0, 0, -0.1, 0, 0]]))
+
+
+def test_each_frame_has_keys_and_mouse_of_its_own():
+    turn = torch.pi / 12
+    motions = torch.tensor([[0.25, 0, 0, 0, 3 * turn], [-0.25, 0, 0, 0, 2 * turn],
+                            [0, 0.25, 0, 0, turn], [0, 0, 0, turn, -turn]])  # fmt: skip
+    keyboard, mouse = actions_of(motions)
+    assert keyboard[:, :4].argmax(1).tolist() == [0, 1, 2, 0] and keyboard.sum() == 3
+    assert mouse[:, 0].tolist() == pytest.approx([-3, 0, -1, 1])  # the second would look up 75°
+    assert mouse[:, 1].tolist() == pytest.approx([0, 0, 0, -1])
 
 
 def test_rays_are_the_golden_ones():

@@ -104,7 +104,14 @@ def test_padding_is_cut_off_and_prompts_are_cleaned(monkeypatch):
     assert torch.equal(short, encoder(["a cave"])[0])
 
 
-def test_public_weights_compute_the_same(tmp_path):
+def test_marks_of_web_pages_and_broken_encodings_go():
+    pytest.importorskip("ftfy")
+    assert text.cleaned(" a caf\u00c3\u00a9 &amp;amp;\n  bar ") == "a caf\u00e9 & bar"
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """A small encoder, its weights in the public names in a folder."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     config = transformers.UMT5Config(
@@ -120,9 +127,29 @@ def test_public_weights_compute_the_same(tmp_path):
     public["token_embedding.weight"] = state["shared.weight"]
     public["norm.weight"] = state["encoder.final_layer_norm.weight"]
     torch.save(public, tmp_path / f"{text.ENCODER_FILE}.pth")
+    return own
+
+
+def test_public_weights_compute_the_same(encoder, tmp_path):
     weights = open_weights(tmp_path / f"{text.ENCODER_FILE}.pth", text_encoder_key)
     loaded = materialise(text.empty_encoder(weights), weights)
     ids = torch.arange(18).view(2, 9)
     with torch.inference_mode():
-        expected = own(input_ids=ids).last_hidden_state
+        expected = encoder(input_ids=ids).last_hidden_state
         torch.testing.assert_close(loaded(input_ids=ids).last_hidden_state, expected)
+
+
+def test_a_folder_with_encoder_and_tokenizer_embeds_prompts(encoder, tmp_path):
+    tokenizers, transformers = (pytest.importorskip(n) for n in ("tokenizers", "transformers"))
+    words = tokenizers.models.WordLevel({"<pad>": 0, "<unk>": 1, "a": 2, "cave": 3}, "<unk>")
+    plain = tokenizers.Tokenizer(words)
+    plain.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<pad>")
+    with pytest.raises(CheckpointError, match="expected a tokenizer"):
+        text.TextEncoder.from_folder(tmp_path)
+    tokenizer.save_pretrained(tmp_path / text.TOKENIZER_FOLDER)
+    both = text.TextEncoder.from_folder(tmp_path, dtype=torch.float32)(["a cave", "a"])
+    with torch.inference_mode():
+        expected = encoder(input_ids=torch.tensor([[2, 3]])).last_hidden_state[0]
+    assert [tuple(one.shape) for one in both] == [(2, 32), (1, 32)]
+    torch.testing.assert_close(both[0], expected)

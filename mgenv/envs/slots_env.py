@@ -1,0 +1,158 @@
+"""What a vector environment is made of and what it shows; :mod:`mgenv.envs.vector_env` moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from mgenv.envs import options as checks
+from mgenv.envs.clips import chunked, clip_world
+from mgenv.envs.episodes import Episodes
+from mgenv.envs.observer import Observer, Rows
+from mgenv.envs.places import Places
+from mgenv.errors import ClosedError, NotResetError
+from mgenv.robots import Robot
+from mgenv.tasks import make_task
+from mgenv.worlds.base import World
+
+
+class SlotsEnv(gym.vector.VectorEnv):
+    """N slots: spaces, rendering, state and end.
+
+    Attributes:
+        world: whose slots these are.
+        robot: what their actions are.
+        task, obs_type, max_episode_steps: as asked for.
+    """
+
+    max_episode_steps: int | None
+    _owns_world: bool
+
+    def _assemble(
+        self, world: World, places: Places, robot: Robot, task: str, obs_type: str, chunks: bool
+    ) -> None:
+        """Put the parts together and work out the spaces.
+
+        Raises:
+            InvalidOptionError: chunks in a world that makes single frames.
+        """
+        self.num_envs, self.world, self.task, self.obs_type = world.num_envs, world, task, obs_type
+        self._clips = clip_world(world)
+        self.robot = chunked(robot, self._clips) if chunks else robot
+        self._places = places
+        self._task = make_task(task, self.num_envs, world.image_size)
+        self._episodes = Episodes(self.num_envs)
+        self._observer = Observer(self._task, obs_type)
+        self.single_observation_space = self._observer.space
+        self.single_action_space = self.robot.action_space
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    # -- what is seen ---------------------------------------------------------------------------
+
+    @property
+    def observation(self) -> Rows:
+        """A copy of the last observation of every slot."""
+        return self._observer.rows()
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """What each robot sees, uint8 (H, W, 3) each; None without a render mode."""
+        self.check_ready()
+        if self.render_mode is None:
+            return None
+        return tuple(self._observer.rows()["pixels"])
+
+    @property
+    def task_description(self) -> str:
+        """The task in a sentence, for policies that take instructions."""
+        return self._task.description
+
+    @property
+    def _max_episode_steps(self) -> int | None:
+        """Where evaluation tools look for the limit."""
+        return self.max_episode_steps
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """One generator a slot."""
+        return tuple(self._episodes.generator(slot) for slot in range(self.num_envs))
+
+    @property
+    def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
+        """One seed a slot."""
+        return tuple(self._episodes.seeds)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """An attribute, or what a method returns, for each slot (the same for all but tuples)."""
+        found = getattr(self, name)
+        value: Any = found(*args, **kwargs) if callable(found) else found
+        per_slot = isinstance(value, tuple) and len(value) == self.num_envs
+        return value if per_slot else (value,) * self.num_envs
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute for each slot."""
+        return self.call(name)
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the next step depends on: world, memory, task, generators, episodes."""
+        self.check_ready()
+        return {
+            "num_envs": self.num_envs,
+            "task": self.task,
+            "world": self.world.get_state(),
+            "places": self._places.get_state(),
+            "goals": self._task.get_state(),
+            "episodes": self._episodes.get_state(),
+            "observation": self.observation,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Resume exactly from :meth:`get_state` of an environment made alike.
+
+        Raises:
+            InvalidOptionError: the state is of another task or number of slots, or none at all.
+        """
+        self._check_open()
+        checks.check_state(state, num_envs=self.num_envs, task=self.task)
+        self.world.set_state(state["world"])
+        self._places.set_state(state["places"])
+        self._task.set_state(state["goals"])
+        self._episodes.set_state(state["episodes"])
+        self._observer.set_state(state["observation"])
+
+    def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
+        """Make ``to_slots`` exact, independent copies of ``from_slot``.
+
+        Raises:
+            InvalidOptionError: a slot that does not exist.
+        """
+        self.check_ready()
+        for slot in (from_slot, *to_slots):
+            checks.check_integer("slot", slot, high=self.num_envs)
+        targets = [int(slot) for slot in to_slots if slot != from_slot]
+        for part in (self.world, self._places, self._task, self._episodes, self._observer):
+            part.fork(from_slot, targets)
+
+    # -- end ------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ClosedError("The environment is closed; make a new one.")
+
+    def check_ready(self) -> None:
+        """Raise ClosedError after close, NotResetError before the first reset."""
+        self._check_open()
+        if not self._episodes.started.all():
+            raise NotResetError("Expected reset() before this.")
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Free the world, unless it was the caller's."""
+        if self._owns_world:
+            self.world.close()

@@ -1,0 +1,84 @@
+"""Memory is told from shapes alone, and close to what was measured."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mgenv.errors import InvalidOptionError
+from mgenv.models.matrix_game3 import PUBLIC_5B, PUBLIC_14B_EXPERT, PUBLIC_14B_PLAIN, build
+from mgenv.models.matrix_game3.experts import Expert
+from mgenv.models.matrix_game3.footprint import GIB, Load, footprint
+from mgenv.models.matrix_game3.loader import Weights
+from mgenv.models.matrix_game3.vae import VideoVAE
+from mgenv.models.matrix_game3.vae_config import PUBLIC_LIGHT_75, PUBLIC_VAE
+
+LOAD = Load(image_size=(704, 1280))
+
+
+def shapes_of(module) -> Weights:
+    shapes = {name: value.shape for name, value in module.state_dict().items()}
+    return Weights(Path("weights"), shapes, {})
+
+
+@pytest.fixture(scope="module")
+def network():
+    return Expert(PUBLIC_5B, shapes_of(build(PUBLIC_5B)))
+
+
+def needed(experts, vae=PUBLIC_LIGHT_75, load=LOAD):
+    with torch.device("meta"):
+        autoencoder = shapes_of(VideoVAE(vae))
+    return footprint(experts, autoencoder, vae, load)
+
+
+@pytest.mark.parametrize("vae, measured", [(PUBLIC_VAE, 27.3), (PUBLIC_LIGHT_75, 20.3)])
+def test_it_is_what_was_measured_and_at_most_a_tenth_more(network, vae, measured):
+    total = needed([network], vae).total / GIB
+    assert measured <= total <= 1.1 * measured
+
+
+def test_a_smaller_picture_needs_as_much_less(network):
+    whole = needed([network])
+    part = needed([network], load=replace(LOAD, image_size=(352, 640)))
+    assert part.weights == whole.weights and part.total < whole.total
+    assert part.streams == pytest.approx(whole.streams / 4)
+    assert part.clip == pytest.approx(whole.clip / 4, rel=0.1)  # but for the prompt
+    assert part.decoding == pytest.approx(whole.decoding / 4)
+
+
+@pytest.mark.parametrize("change", [{"batch": 4}, {"guided": True}, {"latents": 20}])
+def test_the_network_needs_more_for_more_at_once(network, change):
+    one, more = needed([network]), needed([network], load=replace(LOAD, **change))
+    assert more.clip > 1.4 * one.clip
+    assert (more.weights, more.streams) == (one.weights, one.streams)
+
+
+def test_each_slot_has_a_video_to_remember(network):
+    one, four = needed([network]), needed([network], load=replace(LOAD, slots=4))
+    assert four.streams == 4 * one.streams and four.clip == one.clip
+
+
+def test_full_precision_needs_twice_as_much(network):
+    half, full = needed([network]), needed([network], load=replace(LOAD, dtype=torch.float32))
+    assert full.weights == pytest.approx(2 * half.weights, rel=0.02)  # some are exact anyway
+    assert full.decoding == 2 * half.decoding and full.streams == 2 * half.streams
+
+
+def test_experts_are_all_there_at_once(network):
+    configs = (PUBLIC_14B_EXPERT, PUBLIC_14B_PLAIN)
+    high, low = (Expert(config, shapes_of(build(config))) for config in configs)
+    both, one = needed([high, low]), needed([high])
+    assert both.weights > 70 * GIB and both.weights > one.weights + 30 * GIB
+    assert both.clip > 1.5 * one.clip
+
+
+def test_only_a_gpu_is_asked(network, monkeypatch):
+    need = needed([network], load=replace(LOAD, batch=2))
+    asked = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d: (asked.append(d), (2**34, 2**36))[1])
+    need.require(torch.device("cpu"), LOAD, "light_v2")
+    assert not asked
+    with pytest.raises(InvalidOptionError, match=r"expected \d\d.\d GiB free on cuda:0 .*got 16.0"):
+        need.require(torch.device("cuda:0"), LOAD, "light_v2")
