@@ -27,6 +27,7 @@ from mgenv.models.matrix_game3.clips import (
 )
 from mgenv.models.matrix_game3.conditions import Prompt
 from mgenv.models.matrix_game3.frames import BackgroundDecoder
+from mgenv.models.matrix_game3.mixture import Mixture
 from mgenv.models.matrix_game3.recall import Found, Recall
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.tracks import Clip, Track, extended
@@ -80,6 +81,8 @@ class Rollout:
             )
         if self.reuse not in REUSE:
             raise UnknownNameError("reuse", self.reuse, REUSE)
+        if self.reuse != "none" and isinstance(self.network, Mixture):
+            raise InvalidOptionError(f'reuse: expected "none" of a mixture, got "{self.reuse}"')
         decoder = self.decoder or StreamingDecoder(self.vae)
         self._background = BackgroundDecoder(decoder, self.network.device)
         self._prompts = self._read()
