@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 from mgenv.errors import InvalidOptionError, UnknownNameError
+from mgenv.models.matrix_game3.attention import SelfAttention
 from mgenv.models.matrix_game3.clips import REUSE
 from mgenv.models.matrix_game3.mixture import Mixture
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.transformer import Transformer
 from mgenv.models.matrix_game3.vae import VideoVAE
-from mgenv.models.quantize import FP8, INT8, QuantizedLinear
+from mgenv.models.quantize import FP8, INT8, QuantizedLinear, stacked
 
 ALL = ("self_attn", "cross_attn", "ffn")
 """Beginnings of the names of a block's layers that may be in 8 bits where speed counts most."""
@@ -151,7 +152,20 @@ def set_bits(network: Transformer, layers: dict[str, nn.Linear], kind: str) -> T
         UnknownNameError: another kind.
     """
     for name, layer in layers.items():
-        parent, _, own = name.rpartition(".")
-        new = QuantizedLinear(layer, kind) if kind else layer
+        parent, own = name.rsplit(".", 1)
+        new = QuantizedLinear(layer, kind, gelu=own == "0") if kind else layer
         setattr(network.get_submodule(parent), own, new)
+    for index, block in enumerate(network.layers()):
+        whole = isinstance(block.ffn[0], QuantizedLinear)  # it ends with the GELU
+        block.ffn[1] = nn.Identity() if whole else nn.GELU(approximate="tanh")
+        _stack(block.self_attn, [layers.get(f"blocks.{index}.self_attn.{x}") for x in "qkv"], kind)
     return network
+
+
+def _stack(attention: SelfAttention, parts: list[nn.Linear | None], kind: str) -> None:
+    """Make one product of queries, keys and values, if all of them are in 8 bits."""
+    attention.qkv = None
+    layers = [layer for layer in parts if layer is not None]
+    if kind and len(layers) == len(parts):
+        attention.qkv = QuantizedLinear(stacked(layers), kind)
+        attention.q = attention.k = attention.v = nn.Identity()
