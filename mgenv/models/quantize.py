@@ -98,11 +98,9 @@ class QuantizedLinear(nn.Module):
             from mgenv.models import quantize_triton
 
             if quantize_triton.fits(self.weight):
-                fused = self.gelu and quantize_triton.on_hopper(rows.device)
-                product = quantize_triton.multiply(
-                    small, scale, self.weight, self.scale, self.bias, fused
+                return quantize_triton.multiply(
+                    small, scale, self.weight, self.scale, self.bias, self.gelu
                 )
-                return product if fused else self._end(product)
         product = int8_product(small, scale, self.weight, self.scale)
         return self._end(product if self.bias is None else product + self.bias.float())
 

@@ -13,6 +13,7 @@ import functools
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
@@ -183,12 +184,6 @@ def fits(weight: Tensor) -> bool:
     return weight.shape[1] % 16 == 0 and weight.shape[0] % 8 == 0
 
 
-@functools.cache
-def on_hopper(device: torch.device) -> bool:
-    """Whether the kernel for Hopper runs there."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] == 9
-
-
 @torch.library.custom_op("mgenv::int8_linear", mutates_args=())
 def multiply(
     x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor | None,
@@ -197,11 +192,12 @@ def multiply(
     """bfloat16 (M, N) of int8 (M, K) and (N, K), scales (M, 1) and (N, 1), bias (N,).
 
     Args:
-        gelu: end with the GELU, in its form by tanh; Hopper only.
+        gelu: end with the GELU, in its form by tanh.
     """
     x, x_scale = x.contiguous(), x_scale.contiguous()
     out = torch.empty((len(x), len(weight)), dtype=torch.bfloat16, device=x.device)
-    launch = _launch_on_hopper if on_hopper(x.device) else _launch
+    on_hopper = x.is_cuda and torch.cuda.get_device_capability(x.device)[0] == 9
+    launch = _launch_on_hopper if on_hopper else _launch
     launch(x, x_scale, weight, weight_scale, bias, out, gelu)
     return out
 
@@ -218,7 +214,6 @@ def _launch(
     x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor | None,
     out: Tensor, gelu: bool,
 ) -> None:  # fmt: skip
-    assert not gelu
     (rows, deep), columns = x.shape, len(weight)
     grid = (triton.cdiv(rows, 128) * triton.cdiv(columns, 128),)
     kernel: Any = _multiply
@@ -227,6 +222,8 @@ def _launch(
         rows, columns, deep, HAS_BIAS=bias is not None, GROUP=GROUP,
         BLOCK_M=128, BLOCK_N=128, BLOCK_K=128, num_warps=8, num_stages=3,
     )  # fmt: skip
+    if gelu:
+        out.copy_(F.gelu(out, approximate="tanh"))
 
 
 def _launch_on_hopper(

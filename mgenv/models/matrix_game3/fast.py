@@ -16,7 +16,9 @@ import torch
 from torch import nn
 
 from mgenv.errors import InvalidOptionError, UnknownNameError
-from mgenv.models.matrix_game3.attention import SelfAttention
+from mgenv.models import flash3
+from mgenv.models.eight_bit_attention import EightBitAttention
+from mgenv.models.matrix_game3.attention import SelfAttention, attend
 from mgenv.models.matrix_game3.clips import REUSE
 from mgenv.models.matrix_game3.mixture import Mixture
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
@@ -28,6 +30,9 @@ ALL = ("self_attn", "cross_attn", "ffn")
 """Beginnings of the names of a block's layers that may be in 8 bits where speed counts most."""
 WITHIN = {INT8: ("self_attn.o", "cross_attn", "ffn"), FP8: ("cross_attn",)}
 """Those that keep to the gate, by kind."""
+
+ATTENTIONS = {"flash3": flash3.attend, INT8: EightBitAttention()}
+"""By name."""
 
 VARIANTS = 64
 """Programs that may be compiled of one block: with and without actions, a first and a later clip,
@@ -42,22 +47,27 @@ class Speed:
         compiled: blocks go through ``torch.compile``, tokens are bfloat16 between them.
         eight_bits: kind of 8-bit products, ``"int8"``, ``"fp8"`` or "" for none.
         layers: which are, by the beginnings of their names.
+        attention: of all tokens over all: ``"flash3"`` (exact), ``"int8"`` (with 8-bit
+            products), or "" for what the framework has.
         reuse: of clean latents' keys and values, one of ``clips.REUSE``.
         graphed: the decoder is folded, compiled and replayed as CUDA graphs.
 
     Raises:
-        UnknownNameError: no such kind, no such reuse.
+        UnknownNameError: no such kind, attention or reuse.
     """
 
     compiled: bool = False
     eight_bits: str = ""
     layers: tuple[str, ...] = ALL
+    attention: str = ""
     reuse: str = "none"
     graphed: bool = False
 
     def __post_init__(self) -> None:
         if self.eight_bits not in ("", INT8, FP8):
             raise UnknownNameError("eight_bits", self.eight_bits, (INT8, FP8))
+        if self.attention not in ("", *ATTENTIONS):
+            raise UnknownNameError("attention", self.attention, ATTENTIONS)
         if self.reuse not in REUSE:
             raise UnknownNameError("reuse", self.reuse, REUSE)
 
@@ -82,11 +92,14 @@ def find_speed(speed: str | Speed, device: torch.device, experts: int = 1) -> Sp
     Raises:
         UnknownNameError: no such name.
         InvalidOptionError: it needs a GPU, or one network alone.
+        MissingExtraError: it needs a package that is not there.
     """
     if isinstance(speed, str):
         if speed not in SPEEDS:
             raise UnknownNameError("speed", speed, SPEEDS)
         speed = SPEEDS[speed]
+    if speed.attention == "flash3":
+        flash3.require()
     if device.type != "cuda" and (speed.compiled or speed.graphed):
         raise InvalidOptionError(
             f'speed: expected "plain" on {device}; the others are compiled for a GPU'
@@ -104,9 +117,16 @@ def accelerate(network: Transformer | Mixture, speed: Speed) -> None:
     for expert in network.experts() if isinstance(network, Mixture) else (network,):
         if speed.eight_bits:
             set_bits(expert, eight_bit_layers(expert, speed.layers), speed.eight_bits)
+        set_attention(expert, speed.attention)
         if speed.compiled:
             expert.stream_dtype = expert.dtype
             compile_blocks(expert)
+
+
+def set_attention(network: Transformer, name: str) -> None:
+    """How all tokens attend to all: one of ``ATTENTIONS``, or "" for what the framework has."""
+    for block in network.layers():
+        block.self_attn.attend = ATTENTIONS[name] if name else attend
 
 
 def compile_blocks(network: Transformer) -> None:
