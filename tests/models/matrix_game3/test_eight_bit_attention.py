@@ -64,7 +64,7 @@ def error(out: Tensor, truth: Tensor) -> float:
     return float((out.double() - truth.double()).norm() / truth.double().norm())
 
 
-@pytest.mark.parametrize(("values", "most"), [(FP8, 0.033), (BF16, 0.0225)])
+@pytest.mark.parametrize(("values", "most"), [(FP8, 0.035), (BF16, 0.0225)])
 def test_the_velocity_stays_close(network, golden, values, most):
     truth = rollout(network, golden, 0)
     assert 0.0 < error(rollout(in_eight_bits(network, values), golden, 0), truth) < most
