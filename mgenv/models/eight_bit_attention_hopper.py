@@ -259,6 +259,9 @@ def attend(
     v_mean: Tensor,
 ) -> Tensor:
     """bfloat16 (B, L, N, H); see :func:`mgenv.models.eight_bit_attention.hopper`."""
+    q, k, v, q_scale, k_scale, v_scale, v_mean = (
+        x.contiguous() for x in (q, k, v, q_scale, k_scale, v_scale, v_mean)
+    )
     (batch, length, heads, width), keys = q.shape, k.shape[1]
     out = torch.empty(q.shape, dtype=torch.bfloat16, device=q.device)
     eight = v.dtype == torch.float8_e4m3fn

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from mgenv.errors import InvalidOptionError, UnknownNameError
-from mgenv.models import flash3
+from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
+from mgenv.models import flash_attention3
 from mgenv.models.eight_bit_attention import EightBitAttention
 from mgenv.models.matrix_game3.attention import SelfAttention, attend
 from mgenv.models.matrix_game3.clips import REUSE
@@ -31,7 +31,7 @@ ALL = ("self_attn", "cross_attn", "ffn")
 WITHIN = {INT8: ("self_attn.o", "cross_attn", "ffn"), FP8: ("cross_attn",)}
 """Those that keep to the gate, by kind."""
 
-ATTENTIONS = {"flash3": flash3.attend, INT8: EightBitAttention()}
+ATTENTIONS = {"flash3": flash_attention3.flash, INT8: EightBitAttention()}
 """By name."""
 
 VARIANTS = 64
@@ -98,8 +98,8 @@ def find_speed(speed: str | Speed, device: torch.device, experts: int = 1) -> Sp
         if speed not in SPEEDS:
             raise UnknownNameError("speed", speed, SPEEDS)
         speed = SPEEDS[speed]
-    if speed.attention == "flash3":
-        flash3.require()
+    if speed.attention == "flash3" and not flash_attention3.installed():
+        raise MissingExtraError("fast", "FlashAttention-3's kernels")
     if device.type != "cuda" and (speed.compiled or speed.graphed):
         raise InvalidOptionError(
             f'speed: expected "plain" on {device}; the others are compiled for a GPU'
