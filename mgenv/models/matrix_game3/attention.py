@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.parallel import Shard
 from mgenv.models.matrix_game3.rope import Rotation, rotate
 
 
@@ -105,7 +106,15 @@ class Projections(nn.Module):
 
 
 class SelfAttention(Projections):
-    """Every token of memory, past and present frames over all of them."""
+    """Every token of memory, past and present frames over all of them.
+
+    Attributes:
+        shard: which of the tokens these are; what is kept of them is of all, for some heads.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self.shard = Shard()
 
     def forward(
         self, x: Tensor, rotation: Rotation, past: KeysValues | None = None
@@ -116,10 +125,11 @@ class SelfAttention(Projections):
             past: of tokens that are attended to as well.
         """
         keys, values = self.keys_values(x)
-        own = KeysValues(rotate(keys, rotation), values)
-        seen = own.after(past)
         queries = rotate(self.queries(x), rotation)
-        return self.o(self.attend(queries, *seen).flatten(2)), own
+        queries, keys, values = self.shard.to_heads(queries, rotate(keys, rotation), values)
+        own = KeysValues(keys, values)
+        attended = self.attend(queries, *own.after(past))
+        return self.o(self.shard.to_tokens(attended).flatten(2)), own
 
 
 class CrossAttention(Projections):
