@@ -111,7 +111,9 @@ class Shard:
         if count == self.count:
             return self
         members = dist.get_process_group_ranks(self.group)[:count]
-        return Shard(dist.new_group(members, timeout=PATIENCE, use_local_synchronization=True))
+        group = dist.new_group(members, timeout=PATIENCE, use_local_synchronization=True)
+        assert isinstance(group, dist.ProcessGroup)
+        return Shard(group)
 
     def relay(self, x: Tensor) -> Tensor:
         """Passes ``x`` (B, C, …) on to the next process, the last's to the first.
@@ -149,7 +151,7 @@ class Shard:
         """
         if self.count == 1:
             return
-        sums = [zlib.crc32(x.flatten()[:4096].contiguous().numpy()) for x in inputs.values()]
+        sums = [zlib.crc32(x.flatten()[:4096].numpy().tobytes()) for x in inputs.values()]
         own = torch.tensor(sums, device=device)
         parts = [torch.empty_like(own) for _ in range(self.count)]
         dist.all_gather(parts, own, group=self.group)

@@ -168,13 +168,12 @@ def decoder(shard: Shard) -> dict[str, Result]:
 def refused(shard: Shard) -> dict[str, Result]:
     """Errors by name."""
     network = build(TransformerConfig.from_json(FIXTURES / "dit_config.json"), "cpu")
+    text, own = torch.zeros(1, 1, 32), torch.tensor([1.0 + shard.rank])
     return {
-        "places": told(lambda: network.spread(shard).prepare(torch.zeros(1, 1, 32), shape=(1, 1, 2, 2))),
-        "other inputs": told(lambda: shard.agree(
-            torch.device("cpu"), same=torch.zeros(3), seeds=torch.tensor([1.0 + shard.rank])
-        )),
+        "places": told(lambda: network.spread(shard).prepare(text, shape=(1, 1, 2, 2))),
+        "other inputs": told(lambda: shard.agree(text.device, text=text, seeds=own)),
         "heads": told(lambda: randomised(SMALL).spread(shard)),
-    }  # fmt: skip
+    }
 
 
 def told(work: Callable[[], object]) -> str:
