@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.vae import Past
 
@@ -53,7 +54,7 @@ class BackgroundDecoder:
         device: of the latents.
     """
 
-    def __init__(self, decoder: StreamingDecoder, device: torch.device) -> None:
+    def __init__(self, decoder: StreamingDecoder | ParallelDecoder, device: torch.device) -> None:
         self.decoder = decoder
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 

@@ -105,13 +105,14 @@ class Shard:
 
     # -- pieces of a video -----------------------------------------------------------------------
 
-    def first(self, count: int) -> Shard:
-        """The first ``count`` of these processes, of which this one must be."""
-        assert self.rank < count <= self.count
-        if count == self.count:
-            return self
-        members = dist.get_process_group_ranks(self.group)[:count]
-        group = dist.new_group(members, timeout=PATIENCE, use_local_synchronization=True)
+    def split(self, count: int) -> Shard:
+        """The first ``count`` of these processes or the others, whichever this one is among.
+
+        All must call it. What the parts exchange does not wait for what the whole exchanges.
+        """
+        members = dist.get_process_group_ranks(self.group)
+        own = members[:count] if self.rank < count else members[count:]
+        group = dist.new_group(own, timeout=PATIENCE, use_local_synchronization=True)
         assert isinstance(group, dist.ProcessGroup)
         return Shard(group)
 
@@ -131,28 +132,26 @@ class Shard:
 
     # -- processes in step -----------------------------------------------------------------------
 
-    def from_first(self, x: Tensor) -> Tensor:
-        """The first process's ``x``, on all: where kernels might round differently."""
+    def from_one(self, x: Tensor, rank: int = 0) -> Tensor:
+        """The ``x`` of one process, on all; what they have of its shape is overwritten."""
         if self.count == 1:
             return x
         x = x.contiguous()
-        dist.broadcast(x, group=self.group, group_src=0)
+        dist.broadcast(x, group=self.group, group_src=rank)
         return x
 
-    def agree(self, device: torch.device, **inputs: Tensor) -> None:
-        """Check that all processes were given the same.
+    def agree(self, **inputs: Tensor) -> None:
+        """Check that all processes were given the same; their GPUs are not waited for.
 
         Args:
-            device: of the processes' exchanges.
-            inputs: by name, on the CPU; a few thousand numbers of each are compared.
+            inputs: by name, on the CPU.
 
         Raises:
             InvalidOptionError: some differ. Every process raises it.
         """
         if self.count == 1:
             return
-        sums = [zlib.crc32(x.flatten()[:4096].numpy().tobytes()) for x in inputs.values()]
-        own = torch.tensor(sums, device=device)
+        own = torch.tensor([zlib.crc32(x.numpy().tobytes()) for x in inputs.values()])
         parts = [torch.empty_like(own) for _ in range(self.count)]
         dist.all_gather(parts, own, group=self.group)
         every = torch.stack(parts).tolist()
@@ -167,13 +166,14 @@ class Shard:
 def torchrun_group(device: torch.device | str) -> dist.ProcessGroup:
     """All processes that ``torchrun`` started; each of them takes the GPU of its local rank.
 
-    Exchanges go by NCCL between GPUs, by Gloo between CPUs.
+    Tensors on GPUs go by NCCL, those on CPUs by Gloo.
 
     Args:
         device: ``"cuda"`` or ``"cpu"``.
 
     Raises:
-        InvalidOptionError: not started by ``torchrun``, or there are fewer GPUs than processes.
+        InvalidOptionError: not started by ``torchrun``, or there are fewer GPUs than processes,
+            or processes already exchange, but not from CPU to CPU.
     """
     if not dist.is_initialized():
         missing = [name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if name not in os.environ]
@@ -183,20 +183,24 @@ def torchrun_group(device: torch.device | str) -> dist.ProcessGroup:
                 f"got no {', '.join(missing)} in the environment"
             )
         if torch.device(device).type == "cuda":
-            gpu = _take_gpu(int(os.environ["LOCAL_RANK"]))
-            dist.init_process_group("nccl", timeout=PATIENCE, device_id=gpu)
+            _take_gpu(int(os.environ["LOCAL_RANK"]))
+            dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
         else:
             dist.init_process_group("gloo", timeout=PATIENCE)
+    if "gloo" not in dist.get_backend_config():
+        raise InvalidOptionError(
+            'expected torch.distributed to be initialised with "cpu:gloo,cuda:nccl" or by this '
+            f"function, got {dist.get_backend_config()}"
+        )
     group = dist.group.WORLD
     assert group is not None
     return group
 
 
-def _take_gpu(index: int) -> torch.device:
+def _take_gpu(index: int) -> None:
     if index >= torch.cuda.device_count():
         raise InvalidOptionError(
             f"expected a GPU for each process, got {torch.cuda.device_count()} and "
             f"local rank {index}"
         )
     torch.cuda.set_device(index)
-    return torch.device("cuda", index)

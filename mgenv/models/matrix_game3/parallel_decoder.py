@@ -12,12 +12,10 @@ Legend: B videos, C channels, T latents, h×w cells, F frames of H×W pixels.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from mgenv.models.matrix_game3.parallel import Shard
@@ -55,87 +53,101 @@ class RelayTape(Tape):
         return torch.cat([given if first else passed_on, x], dim=2)  # (B, C, frames + T, H, W)
 
 
+Make = Callable[[VideoVAE], StreamingDecoder]
+
+
 class ParallelDecoder:
-    """A :class:`StreamingDecoder` on several processes.
+    """What a :class:`StreamingDecoder` does, by several processes.
 
     Args:
         vae: the autoencoder, the same on each.
         shard: the processes.
-        segment: latents that a process decodes in one go.
-        options: of :class:`StreamingDecoder`.
+        make: a decoder of one process; its ``segment`` is what a process decodes in one go.
 
     Attributes:
         past: what the stream remembers, None at its start. It lies with the first process; others
             have tensors without frames.
     """
 
-    def __init__(self, vae: VideoVAE, shard: Shard, *, segment: int = 5, **options: Any) -> None:
-        self.vae, self.shard, self.segment = vae, shard, segment
+    def __init__(self, vae: VideoVAE, shard: Shard, make: Make = StreamingDecoder) -> None:
+        self.vae, self.shard = vae, shard.split(shard.count)
         self.past: Past | None = None
-        self._alone = StreamingDecoder(vae, segment=segment, **options)
-        self._options = options | {"folded": False}  # the weights are shared, and are by now
-        self._relays: dict[int, StreamingDecoder] = {}
+        self._alone = make(vae)
+        self.segment = self._alone.segment
+        busy = {count: self.shard.split(count) for count in range(2, shard.count + 1)}
+        self._relays = {
+            count: make(self._relayed(part)) for count, part in busy.items() if shard.rank < count
+        }
+
+    def _relayed(self, shard: Shard) -> VideoVAE:
+        """The same autoencoder, of whose video these processes decode a piece each."""
+        vae = copy.copy(self.vae)  # shares all weights
+        vae.tape = partial(RelayTape, shard=shard)
+        return vae
 
     def reset(self) -> None:
         """Starts a new video."""
         self.past = None
 
-    @torch.no_grad()
+    def take(self) -> Past | None:
+        """What the stream remembers, which it forgets; no later step writes into it."""
+        past, self.past = self.past, None
+        return past
+
     def decode_to_uint8(self, latent: Tensor) -> Tensor:
         """Normalised latents (B, C, T, h, w) to uint8 frames (B, F, H, W, 3), on every process."""
-        pieces = []
+        return torch.cat(list(self.uint8_pieces(latent)), dim=1)
+
+    @torch.no_grad()
+    def uint8_pieces(self, latent: Tensor) -> Iterator[Tensor]:
+        """As :meth:`decode_to_uint8`, a piece at a time as it is ready."""
         if self.past is None:
-            pieces.append(self._first(latent[:, :, :1]))
+            yield self._first(latent[:, :, :1])
             latent = latent[:, :, 1:]
-        pieces += [self._together(part) for part in self._rounds(latent)]
-        return torch.cat(pieces, 1)
+        for part in self._rounds(latent):
+            yield from self._together(part)
 
     def _first(self, latent: Tensor) -> Tensor:
         """The first latent of a video, which is one frame: every process decodes it."""
         self._alone.reset()
-        frames = self._alone.decode_to_uint8(latent)
-        self.past = self._alone.past
+        frames, self.past = self._alone.decode_to_uint8(latent), self._alone.take()
         if self.shard.rank and self.past is not None:
             self.past = [kept[:, :, :0].clone() for kept in self.past]
         return frames
 
-    def _rounds(self, latent: Tensor) -> Iterator[Tensor]:
+    def _rounds(self, latent: Tensor) -> Sequence[Tensor]:
         """Equal parts that the processes can decode in one go."""
-        count = latent.shape[2]
-        if count:
-            yield from latent.tensor_split(-(-count // (self.segment * self.shard.count)), dim=2)
+        rounds = -(-latent.shape[2] // (self.segment * self.shard.count))
+        return latent.tensor_split(rounds, dim=2) if rounds else ()
 
-    def _together(self, latent: Tensor) -> Tensor:
-        """Frames (B, 4 T, H, W, 3) of latents after the first."""
+    def _together(self, latent: Tensor) -> Iterator[Tensor]:
+        """Frames (B, 4 T, H, W, 3) of latents after the first, piece by piece."""
         busy = max(1, min(self.shard.count, latent.shape[2] // LEAST))
-        pieces = latent.tensor_split(busy, dim=2)
-        own = None
+        pieces, own = latent.tensor_split(busy, dim=2), None
         if self.shard.rank < busy:
-            decoder = self._decoder(busy)
+            decoder = self._alone if busy == 1 else self._relays[busy]
             decoder.past = self.past
             own = decoder.decode_to_uint8(pieces[self.shard.rank])
-            self.past = decoder.past
-        return torch.cat([self._shown(piece, own, by) for by, piece in enumerate(pieces)], 1)
+            self.past = decoder.take()
+        for rank, piece in enumerate(pieces):
+            yield self._shown(piece, own if rank == self.shard.rank else None, rank)
 
-    def _decoder(self, busy: int) -> StreamingDecoder:
-        """That of a piece, one of ``busy``."""
-        if busy == 1:
-            return self._alone
-        if busy not in self._relays:
-            vae = copy.copy(self.vae)  # shares all weights
-            vae.tape = partial(RelayTape, shard=self.shard.first(busy))
-            self._relays[busy] = StreamingDecoder(vae, segment=self.segment, **self._options)
-        return self._relays[busy]
-
-    def _shown(self, piece: Tensor, own: Tensor | None, by: int) -> Tensor:
-        """The frames of a piece, which process ``by`` has, on every process."""
-        if by == self.shard.rank:
-            assert own is not None
-            frames = own.contiguous()
-        else:
+    def _shown(self, piece: Tensor, frames: Tensor | None, rank: int) -> Tensor:
+        """The frames of a piece, which process ``rank`` has, on every process."""
+        if frames is None:
             time, side = self.vae.config.temporal_stride, self.vae.config.spatial_stride
             batch, _, latents, h, w = piece.shape
             size = (batch, time * latents, side * h, side * w, 3)
             frames = torch.empty(size, dtype=torch.uint8, device=piece.device)
-        dist.broadcast(frames, group=self.shard.group, group_src=by)
-        return frames
+        return self.shard.from_one(frames, rank)
+
+
+def decoder_for(
+    vae: VideoVAE, shard: Shard, make: Make = StreamingDecoder
+) -> StreamingDecoder | ParallelDecoder:
+    """A decoder of one process, or of those that share the network.
+
+    Args:
+        make: a decoder of one process.
+    """
+    return make(vae) if shard.count == 1 else ParallelDecoder(vae, shard, make)

@@ -27,6 +27,7 @@ from mgenv.models.matrix_game3.clips import (
 )
 from mgenv.models.matrix_game3.conditions import Prompt
 from mgenv.models.matrix_game3.frames import BackgroundDecoder
+from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder, decoder_for
 from mgenv.models.matrix_game3.recall import Found, Recall
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.tracks import Clip, Track, extended
@@ -47,7 +48,9 @@ class Rollout:
     """Makes clips with a network and an autoencoder; the tracks are the caller's.
 
     Args:
-        network: the transformer; sampled without guidance if it is distilled.
+        network: the transformer; sampled without guidance if it is distilled. Where several
+            processes share it (``Transformer.spread``), they share the decoding as well, and
+            each must make the same calls.
         vae: the autoencoder.
         text: (K, text_dim) the embedded prompt.
         steps: evaluations of the network a clip; 3 for the distilled one.
@@ -69,7 +72,7 @@ class Rollout:
     shift: float = 5.0
     latents_per_clip: int = LATENTS_PER_CLIP
     reuse: str = "none"
-    decoder: StreamingDecoder | None = None
+    decoder: StreamingDecoder | ParallelDecoder | None = None
     _background: BackgroundDecoder = field(init=False, repr=False)
     _prompts: tuple[Prompt, Prompt | None] = field(init=False, repr=False)
 
@@ -80,7 +83,7 @@ class Rollout:
             )
         if self.reuse not in REUSE:
             raise UnknownNameError("reuse", self.reuse, REUSE)
-        decoder = self.decoder or StreamingDecoder(self.vae)
+        decoder = self.decoder or decoder_for(self.vae, self.network.shard)
         self._background = BackgroundDecoder(decoder, self.network.device)
         self._prompts = self._read()
 
@@ -104,7 +107,7 @@ class Rollout:
         """
         check_picture(rgb.shape[0], rgb.shape[1])
         video = rgb.to(self.network.device).permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
-        return self.vae.encode(video)[0, :, 0].float()
+        return self.network.shard.from_one(self.vae.encode(video)[0, :, 0].float())
 
     def begin(self, latent: Tensor, pose: Tensor, index: int = 0) -> Track:
         """A track that starts with a latent (C, h, w) seen from ``pose`` (5,).
@@ -145,10 +148,12 @@ class Rollout:
 
         Raises:
             InvalidActionError: actions of another shape.
+            InvalidOptionError: processes that share the network were given different ones.
         """
         for track, keys, moves in zip(tracks, keyboard, mouse, strict=True):
             self._check_actions(track, keys, moves)
         windows = [extended(*three) for three in zip(tracks, keyboard, mouse, strict=True)]
+        self._check_processes(windows, generators)
         device, new = self.network.device, self.new_latents(tracks[0])
         found = [
             recall and recall.select(camera_to_world(window.poses), window.index, device)
@@ -189,6 +194,16 @@ class Rollout:
         track.mouse, track.index = window.mouse[-kept:], index + new - PAST_LATENTS
         poses = window.poses[-FRAMES_PER_LATENT * new :].unflatten(0, (new, FRAMES_PER_LATENT))
         return Clip(frames, made, poses, index, 0.0 if found is None else found.coverage)
+
+    def _check_processes(
+        self, windows: Sequence[Track], generators: Sequence[torch.Generator]
+    ) -> None:
+        self.network.shard.agree(
+            seeds=torch.stack([generator.get_state() for generator in generators]),
+            poses=torch.stack([window.poses for window in windows]),
+            keyboard=torch.stack([window.keyboard for window in windows]),
+            mouse=torch.stack([window.mouse for window in windows]),
+        )
 
     def _check_actions(self, track: Track, keyboard: Tensor, mouse: Tensor) -> None:
         frames = self.actions_needed(track)

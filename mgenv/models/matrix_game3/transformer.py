@@ -98,7 +98,7 @@ class Transformer(nn.Module):
         """
         shard.check_heads(self.config.num_heads)
         self.shard = shard
-        for block in self._layers():
+        for block in self.layers():
             block.self_attn.shard = shard
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -151,7 +152,7 @@ def decoder(shard: Shard) -> dict[str, Result]:
     config = VaeConfig(encoder_widths=(8, 8, 8, 8, 8), decoder_widths=(16, 16, 16, 8, 8))
     vae = VideoVAE(config).eval().requires_grad_(False)
     alone = StreamingDecoder(vae, folded=True)
-    together = ParallelDecoder(vae, shard, segment=3, folded=True)
+    together = ParallelDecoder(vae, shard, partial(StreamingDecoder, segment=3, folded=True))
     most, moved = 0, 0
     for count in (15, 10, 4, 1, 3, 13):
         latent = torch.randn(1, 48, count, 2, 3)
@@ -171,7 +172,7 @@ def refused(shard: Shard) -> dict[str, Result]:
     text, own = torch.zeros(1, 1, 32), torch.tensor([1.0 + shard.rank])
     return {
         "places": told(lambda: network.spread(shard).prepare(text, shape=(1, 1, 2, 2))),
-        "other inputs": told(lambda: shard.agree(text.device, text=text, seeds=own)),
+        "other inputs": told(lambda: shard.agree(text=text, seeds=own)),
         "heads": told(lambda: randomised(SMALL).spread(shard)),
     }
 
