@@ -13,6 +13,7 @@ from mgenv.models.matrix_game3.camera import FRAMES_PER_LATENT
 from mgenv.models.matrix_game3.experts import check_boundary
 from mgenv.models.matrix_game3.folder import Folder, precision
 from mgenv.models.matrix_game3.footprint import Load
+from mgenv.models.matrix_game3.parallel import Shard, torchrun_group
 from mgenv.models.matrix_game3.rollout import PAST_LATENTS, Rollout, check_picture
 from mgenv.worlds.matrix_game3 import MatrixGame3World
 
@@ -31,6 +32,7 @@ def load_matrix_game3(
     negative_prompt: str = "",
     frames_per_step: int = 40,
     boundary: float | None = None,
+    sequence_parallel: bool = False,
     memory_frames: int = 512,
     share_memory: bool = False,
     batch: int = 1,
@@ -46,18 +48,22 @@ def load_matrix_game3(
         prompt, negative_prompt: of all slots.
         frames_per_step: a multiple of 4 from 16 up; the model was trained with 40.
         boundary: noise level in [0, 1] at which a mixture changes experts; 0.9 where None.
+        sequence_parallel: all processes that ``torchrun`` started make each clip together, a GPU
+            each. All must make the same calls: reset with the same seed, step with the same
+            actions; each has the whole result.
         memory_frames, share_memory, batch: of :class:`MatrixGame3World`.
 
     Raises:
         CheckpointError: the folder lacks something, or holds another model.
-        InvalidOptionError: another argument is not what is accepted, or the GPU has too little
-            memory for it all.
+        InvalidOptionError: another argument is not what is accepted, the GPU has too little
+            memory for it all, or ``torchrun`` has not started as many processes as can share it.
     """
     _check_frames(frames_per_step)
     _check_numbers(guidance, num_envs=num_envs, batch=batch)
     _check_texts(prompt=prompt, negative_prompt=negative_prompt)
     if image_size is not None:
         check_picture(*picture_shape(image_size))
+    shard = Shard(torchrun_group(device)) if sequence_parallel else Shard()
     folder, place = Folder.open(weights, vae, base_model), torch.device(device)
     check_boundary(folder.experts, boundary)
     image_size = image_size or folder.image_size
@@ -78,7 +84,7 @@ def load_matrix_game3(
     negative = folder.text(negative_prompt, place) if guidance != 1.0 else None
     network, autoencoder = folder.read(place, boundary)
     rollout = Rollout(
-        network,
+        network.spread(shard),
         autoencoder,
         text,
         steps=sampling_steps or (50 if base_model else 3),

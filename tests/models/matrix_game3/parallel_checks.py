@@ -7,22 +7,32 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor
 
+import mgenv  # noqa: F401  (its environments are registered)
+from mgenv.envs.process_share import process_share
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.clips import REUSE, ClipConditions, sample_clip
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.fast import eight_bit_layers, set_bits
+from mgenv.models.matrix_game3.folder import Folder
 from mgenv.models.matrix_game3.parallel import Shard, torchrun_group
 from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder
+from mgenv.models.matrix_game3.recall import Recall
+from mgenv.models.matrix_game3.rollout import Rollout
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
+from mgenv.models.matrix_game3.tracks import Clip
 from mgenv.models.matrix_game3.transformer import Transformer, build
 from mgenv.models.matrix_game3.vae import VideoVAE
 from mgenv.models.matrix_game3.vae_config import VaeConfig
+from mgenv.worlds import matrix_game3
 from tests.models.matrix_game3.small_network import (
     SMALL,
     a_clip,
@@ -163,6 +173,78 @@ def decoder(shard: Shard) -> dict[str, Result]:
     return {"decoder, grey levels": most, "decoder, share moved": moved, "past lies here": lies}
 
 
+# -- rollouts and environments -------------------------------------------------------------------
+
+
+def rollout(shard: Shard) -> dict[str, Result]:
+    """Three clips, each from the one before and from memory."""
+    folder, cpu = Folder.open(FIXTURES, vae="light_v2"), torch.device("cpu")
+    results: dict[str, Result] = {}
+    for reuse in REUSE:
+        network, vae = folder.read(cpu)
+        text = folder.text("", cpu)
+        alone = clips_of(Rollout(network, vae, text, reuse=reuse))
+        several = clips_of(Rollout(network.spread(shard), vae, text, reuse=reuse))
+        pairs = list(zip(several, alone, strict=True))
+        results |= {
+            f"clip {n}, reuse {reuse}": relative_error(one.latents, other.latents)
+            for n, (one, other) in enumerate(pairs)
+        }
+        apart = [(one.frames.int() - other.frames.int()).abs().max() for one, other in pairs]
+        results[f"frames, reuse {reuse}"] = int(max(apart))
+    return results
+
+
+def clips_of(rollout: Rollout) -> list[Clip]:
+    """Three of them, ahead and to the right."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.randint(0, 256, (64, 96, 3), dtype=torch.uint8, generator=generator)
+    track, made = rollout.begin(rollout.encode(picture), torch.zeros(5)), []
+    for _ in range(3):
+        keyboard, mouse = (torch.zeros(rollout.actions_needed(track), n) for n in (6, 2))
+        keyboard[:, 0], mouse[:, 1] = 1.0, 0.1
+        recall = None
+        if made:
+            poses = torch.cat([clip.poses for clip in made])
+            latents = torch.cat([clip.latents.movedim(1, 0) for clip in made])
+            recall = Recall(latents, poses, torch.arange(1, len(poses) + 1))
+            recall = recall.before(track.index, track.origin)
+        made += rollout.extend([track], [keyboard], [mouse], [recall], [generator])
+    return made
+
+
+def environment(shard: Shard) -> dict[str, Result]:
+    """One environment by all processes; and slots spread over them."""
+    whole, apart = walk(3), walk(3, sequence_parallel=True)
+    share = process_share(3)
+    own = walk(share.num_envs, seed=share.seed(5))
+    return {
+        "sequence parallel, grey levels": int((whole - apart).abs().max()),
+        "data parallel, grey levels": int((whole[:, share.slots] - own).abs().max()),
+        "slots": share.num_envs,
+        "other seeds": told(lambda: walk(1, seed=shard.rank, sequence_parallel=True)),
+    }
+
+
+def walk(num_envs: int, seed: int = 5, **options: bool) -> Tensor:
+    """Frames int16 (2, N, H, W, 3) of two steps."""
+    matrix_game3.engine_view = view
+    envs = gym.make_vec(
+        "mgenv/Explore-v0", num_envs, world="matrix-game-3", weights=str(FIXTURES),
+        sampling_steps=1, world_options={"vae": "light_v2", "frames_per_step": 16} | options,
+    )  # fmt: skip
+    envs.reset(seed=seed)
+    steps = [envs.step(np.full((num_envs, 2), 0.3, np.float32)) for _ in range(2)]
+    envs.close()
+    return torch.from_numpy(np.stack([step[0]["pixels"] for step in steps])).short()
+
+
+def view(world_id: int, image_size: tuple[int, int], pose: Any = None) -> Any:
+    """What the engine would show, from a random picture a world."""
+    rgb = np.random.default_rng(world_id).integers(0, 256, (*image_size, 3), np.uint8)
+    return rgb, np.ones(image_size, np.float32), np.eye(4, dtype=np.float32)
+
+
 # -- what is refused -----------------------------------------------------------------------------
 
 
@@ -186,7 +268,8 @@ def told(work: Callable[[], object]) -> str:
 
 
 CHECKS: dict[str, Check] = {
-    check.__name__: check for check in (small, golden, eight_bits, traced, decoder, refused)
+    check.__name__: check
+    for check in (small, golden, eight_bits, traced, decoder, rollout, environment, refused)
 }
 
 
