@@ -14,7 +14,6 @@ from mgenv.models.matrix_game3.camera import camera_to_world, poses_of_actions
 from mgenv.models.matrix_game3.clips import ClipConditions, sample_clip
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.frames import BackgroundDecoder
-from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder
 from mgenv.models.matrix_game3.recall import Recall
 from mgenv.models.matrix_game3.rollout import Rollout
 from mgenv.models.matrix_game3.sampler import FlowUniPC
@@ -131,9 +130,7 @@ def retrieve_seconds(inputs: Inputs, device: str) -> float:
 
 
 @torch.no_grad()
-def decode_seconds(
-    decoder: StreamingDecoder | ParallelDecoder, latents: Tensor, device: str, pinned: bool
-) -> float:
+def decode_seconds(decoder: StreamingDecoder, latents: Tensor, device: str, pinned: bool) -> float:
     """From latents to uint8 frames on the host; the first segment of a video is not counted."""
     decoder.reset()
     decoder.decode_to_uint8(latents[:, :, : 1 + NEW // 2])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,29 +26,31 @@ from mgenv.models.matrix_game3.fast import (
     fast_decoder,
     set_bits,
 )
+from mgenv.models.matrix_game3.frames import BackgroundDecoder
 from mgenv.models.matrix_game3.parallel import Shard, torchrun_group
-from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder, decoder_for
+from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder
 from mgenv.models.matrix_game3.prune import narrowed
 from mgenv.models.matrix_game3.rollout import Rollout
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
+from mgenv.models.matrix_game3.tracks import Track
 from mgenv.models.matrix_game3.transformer import Transformer, build
-from mgenv.models.matrix_game3.vae import VideoVAE
+from mgenv.models.matrix_game3.vae import Past, VideoVAE
 from mgenv.models.matrix_game3.vae_config import VaeConfig
 
 Row = dict[str, Any]
-PARTS = ("prepare", "steps", "decode", "clip", "behind")
+PARTS = ("prepare", "steps", "decode", "clip")
 PRUNED = 0.75
 PROTOCOL = (
     "A later clip of the public rollout (4 clean, 10 new and 5 memory latents, 40 new frames), "
     "batch 1, random weights at the true sizes (speed does not depend on their values), the "
-    "decoder pruned by 75 %; by the same code in one process (each by itself, all at once) and in "
-    "all together. *Prepare*, *steps*: the part of the transformer that does not depend on the "
-    "noise, and 3 steps of flow UniPC. *Decode*: 10 latents to uint8 frames in every process's "
-    "host memory. *Clip*: `Rollout.extend`, from actions to frames on the host; *behind*: the same "
-    "where a clip begins before the frames of the one before have arrived; *FPS*: 40 frames over "
-    "each. *×*: how often faster than one. Times are of the slowest process. *Error*: of the "
-    "latents after 3 steps, ‖out − one GPU's‖/‖one GPU's‖, which is how products of other shapes "
-    "round; *moved*: share of values more than one grey level off in frames of equal latents."
+    "decoder pruned by 75 %; by all processes together, and by the same code in one process (each "
+    "by itself, all at once), whose decoder is replayed as CUDA graphs besides. *Prepare*, "
+    "*steps*: the part of the transformer that does not depend on the noise, and 3 steps of flow "
+    "UniPC. *Decode*: 10 latents to uint8 frames in every process's host memory. *Clip*: "
+    "`Rollout.extend`, from actions to frames on the host, as a whole; *FPS*: 40 frames over it. "
+    "*×*: how often faster than one. Times are of the slowest process. *Error*: of the latents "
+    "after 3 steps, ‖out − one GPU's‖/‖one GPU's‖, which is how products of other shapes round; "
+    "*moved*: share of values more than one grey level off in frames of equal latents."
 )
 
 
@@ -62,11 +64,32 @@ class Result:
     peak: float
 
 
+@dataclass
+class Begun(Inputs):
+    """A clip of a video of which ``past`` is what the decoder remembers."""
+
+    past: Past | None = None
+
+    def track(self) -> Track:
+        """See :class:`Inputs`."""
+        return replace(super().track(), decoder=self.past)
+
+
+class Log:
+    """Tells what was done, and when: so much is compiled that a reader must know it goes on."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report, self._began = report, time.perf_counter()
+
+    def __call__(self, text: str) -> None:
+        self._report(f"[{time.perf_counter() - self._began:5.1f} s] {text}")
+
+
 def run(
     config: TransformerConfig = PUBLIC_5B,
     vae: VaeConfig | None = None,
     size: tuple[int, int] = (704, 1280),
-    speeds: Sequence[str] = ("fp8", "fastest"),
+    speeds: Sequence[str] = ("int8",),
     device: str = "cuda",
     report: Callable[[str], None] = lambda text: None,
 ) -> Report:
@@ -78,21 +101,20 @@ def run(
     Raises:
         InvalidOptionError: not started by ``torchrun``, or the processes cannot share the network.
     """
-    together = Shard(torchrun_group(device))
+    log, together = Log(report), Shard(torchrun_group(device))
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     inputs = clips.make_inputs(config, size, device)
-    bench = Bench(build(config, device).mixed(), vae or VaeConfig(), inputs, device, together)
-    rows: list[Row] = []
+    network = build(config, device).mixed()
+    bench = Bench(network, vae or VaeConfig(), inputs, device, together, log)
+    log("network made")
+    note, rows = bench.exchange_note(size), []
+    log(note)
     for name in speeds:
-        alone = None
-        for shard in (Shard(), together):
-            result = bench.measure(SPEEDS[name], shard)
-            alone = alone or result
-            rows.append({"speed": name} | row_of(shard.count, result, alone))
+        results = [bench.measure(SPEEDS[name], shard) for shard in (together, Shard())]
+        for count, result in zip((1, together.count), reversed(results), strict=True):
+            rows.append({"speed": name} | row_of(count, result, results[-1]))
             report(" ".join(f"{key}: {told(value)}" for key, value in rows[-1].items()))
-    note = bench.exchange_note(size)
-    report(note)
     title = "Video on several GPUs"
     return Report(title=title, protocol=PROTOCOL, rows=rows, seeds=[0], notes=[note])
 
@@ -102,7 +124,6 @@ def row_of(count: int, result: Result, alone: Result) -> Row:
     row: Row = {"GPUs": count}
     row |= {f"{part} [ms]": 1e3 * result.seconds[part] for part in PARTS}
     row["FPS"] = NEW_FRAMES / result.seconds["clip"]
-    row["FPS behind"] = NEW_FRAMES / result.seconds["behind"]
     row |= {f"{part} ×": alone.seconds[part] / result.seconds[part] for part in PARTS}
     apart = (result.frames.short() - alone.frames.short()).abs()
     row["error"] = relative_error(result.latents, alone.latents)
@@ -119,6 +140,7 @@ class Bench:
         network: in bfloat16, the same in every process.
         sizes: of the autoencoder before it is pruned.
         together: all processes.
+        log: of what was done.
     """
 
     network: Transformer
@@ -126,6 +148,7 @@ class Bench:
     inputs: Inputs
     device: str
     together: Shard
+    log: Log
 
     def __post_init__(self) -> None:
         self._linears: dict[str, nn.Linear] = eight_bit_layers(self.network)
@@ -134,29 +157,33 @@ class Bench:
 
     @torch.no_grad()
     def measure(self, speed: Speed, shard: Shard) -> Result:
-        """One row."""
+        """What one row is made of, the transformer first."""
         self._start(speed, shard)
-        decoder = self._decoder(speed, shard)
-        network, inputs, new = self.network, self.inputs, self.inputs.latents[:, :, CLEAN:]
+        network, inputs, reuse, seconds = self.network, self.inputs, speed.reuse, {}
+
+        def timed(part: str, work: Callable[[], object]) -> None:
+            seconds[part] = self._slowest(clips.seconds(work, self.device))
+            self.log(f"{shard.count}: {part} {1e3 * seconds[part]:.1f} ms")
+
         with attention_kernels():
             prepared = network.prepare(**inputs.conditions)
-            latents = clips.roll(network, inputs, prepared, speed.reuse)
-            frames = decoder.decode_to_uint8(new).cpu()
-            works: dict[str, Callable[[], Any]] = {
-                "prepare": lambda: network.prepare(**inputs.conditions),
-                "steps": lambda: clips.roll(network, inputs, prepared, speed.reuse),
-            }
-            seconds = {part: self._slowest(clips.seconds(work, self.device))
-                       for part, work in works.items()}  # fmt: skip
-            decode = clips.decode_seconds(decoder, new, self.device, pinned=True)
-            seconds["decode"] = self._slowest(decode)
-        rollout = Rollout(
-            network, decoder.vae, inputs.conditions["text"][0], reuse=speed.reuse, decoder=decoder
-        )
-        for part, ahead in (("clip", False), ("behind", True)):
-            spent = clips.clip_seconds(rollout, inputs, self.device, ahead)
-            seconds[part] = self._slowest(spent)
-        return Result(seconds, latents, frames, self._peak())
+            timed("prepare", lambda: network.prepare(**inputs.conditions))
+            latents = clips.roll(network, inputs, prepared, reuse)
+            self.log(f"{shard.count}: blocks compiled")
+            timed("steps", lambda: clips.roll(network, inputs, prepared, reuse))
+        decoder, new = self._decoder(speed, shard), inputs.latents[:, :, CLEAN:]
+        background = BackgroundDecoder(decoder, new.device)
+        past = background.decode(new[0, :, :1], None)[1]
+        frames, past = background.decode(new[0], past)
+        shown = frames.wait().clone()
+        self.log(f"{shard.count}: decoder compiled")
+        timed("decode", lambda: background.decode(new[0], past)[0].wait())
+        begun, text = Begun(**vars(inputs), past=past), inputs.conditions["text"][0]
+        rollout = Rollout(network, decoder.vae, text, reuse=reuse, decoder=decoder)
+        spent = clips.clip_seconds(rollout, begun, self.device, ahead=False)
+        seconds["clip"] = self._slowest(spent)
+        self.log(f"{shard.count}: clip {1e3 * seconds['clip']:.1f} ms")
+        return Result(seconds, latents, shown, self._peak())
 
     def _start(self, speed: Speed, shard: Shard) -> None:
         """Forget what was compiled and what was allocated; all begin at once."""
@@ -179,7 +206,10 @@ class Bench:
         with torch.device(self.device):
             vae = VideoVAE(narrowed(self.sizes, PRUNED)).eval().requires_grad_(False)
         vae = vae.to(torch.bfloat16 if on_gpu else torch.float32)
-        return decoder_for(vae, shard, partial(fast_decoder, speed=speed if on_gpu else Speed()))
+        fast = speed.graphed and on_gpu
+        if shard.count == 1:
+            return fast_decoder(vae, speed if on_gpu else Speed())
+        return ParallelDecoder(vae, shard, channels_last=on_gpu, folded=fast, compiled=fast)
 
     def _slowest(self, seconds: float) -> float:
         return float(self.together.gather(torch.tensor([[seconds]], device=self.device)).max())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 
 from mgenv.benchmark import video_parallel
 from mgenv.benchmark.report import check_outputs
@@ -15,7 +16,7 @@ def main(argv: list[str]) -> int:
     """Measure in all processes; the first prints a table and writes files."""
     parser = argparse.ArgumentParser("mgenv bench parallel", description=__doc__)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--speeds", nargs="+", choices=SPEEDS, default=["fp8", "fastest"])
+    parser.add_argument("--speeds", nargs="+", choices=SPEEDS, default=["int8"])
     parser.add_argument("--json", metavar="FILE", help="write all as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="write a results file")
     options = parser.parse_args(argv)
@@ -24,6 +25,6 @@ def main(argv: list[str]) -> int:
     report = video_parallel.run(
         speeds=options.speeds,
         device=options.device,
-        report=print if first else lambda text: None,
+        report=partial(print, flush=True) if first else lambda text: None,
     )
     return finish(report, options) if first else 0

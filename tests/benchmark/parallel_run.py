@@ -15,7 +15,7 @@ TINY = VaeConfig(encoder_widths=(8, 8, 16, 16, 16), decoder_widths=(16, 16, 16, 
 if __name__ == "__main__":
     video_clip.REMEMBERED = 16
     sizes = TransformerConfig.from_json(CONFIG)
-    report = video_parallel.run(sizes, TINY, (64, 64), device="cpu")
+    report = video_parallel.run(sizes, TINY, (64, 64), ("int8", "fastest"), "cpu")
     if dist.get_rank() == 0:
         report.write_json(sys.argv[1])
     dist.destroy_process_group()

@@ -19,7 +19,7 @@ def report(tmp_path_factory) -> dict:
 def test_one_and_two_are_measured_at_each_speed(report):
     rows = report["rows"]
     assert [(row["speed"], row["GPUs"]) for row in rows] == [
-        ("fp8", 1), ("fp8", 2), ("fastest", 1), ("fastest", 2)
+        ("int8", 1), ("int8", 2), ("fastest", 1), ("fastest", 2)
     ]  # fmt: skip
     for alone, both in zip(rows[::2], rows[1::2], strict=True):
         assert both["clip ×"] == pytest.approx(alone["clip [ms]"] / both["clip [ms]"])

@@ -47,7 +47,8 @@ class Frames:
 class BackgroundDecoder:
     """Decodes on a stream of its own, so that the next clip need not wait.
 
-    On a CPU it decodes at once.
+    On a CPU it decodes at once. Several processes decode on the stream of the network: were their
+    exchanges on two streams, they could meet in another order on each GPU, and wait for ever.
 
     Args:
         decoder: whose state is taken from and given back to callers.
@@ -56,7 +57,8 @@ class BackgroundDecoder:
 
     def __init__(self, decoder: StreamingDecoder | ParallelDecoder, device: torch.device) -> None:
         self.decoder = decoder
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        alone = not isinstance(decoder, ParallelDecoder)
+        self._stream = torch.cuda.Stream(device) if alone and device.type == "cuda" else None
 
     @torch.no_grad()
     def decode(self, latents: Tensor, past: Past | None) -> tuple[Frames, Past | None]:

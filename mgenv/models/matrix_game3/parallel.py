@@ -108,7 +108,7 @@ class Shard:
     def split(self, count: int) -> Shard:
         """The first ``count`` of these processes or the others, whichever this one is among.
 
-        All must call it. What the parts exchange does not wait for what the whole exchanges.
+        All must call it.
         """
         members = dist.get_process_group_ranks(self.group)
         own = members[:count] if self.rank < count else members[count:]

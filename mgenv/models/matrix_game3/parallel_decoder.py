@@ -12,7 +12,7 @@ Legend: B videos, C channels, T latents, h×w cells, F frames of H×W pixels.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -53,30 +53,46 @@ class RelayTape(Tape):
         return torch.cat([given if first else passed_on, x], dim=2)  # (B, C, frames + T, H, W)
 
 
-Make = Callable[[VideoVAE], StreamingDecoder]
-
-
 class ParallelDecoder:
     """What a :class:`StreamingDecoder` does, by several processes.
+
+    There are no CUDA graphs: recording exchanges is not safe while other threads ask after them.
 
     Args:
         vae: the autoencoder, the same on each.
         shard: the processes.
-        make: a decoder of one process; its ``segment`` is what a process decodes in one go.
+        segment: latents that a process decodes in one go.
+        channels_last, folded, compiled: as of :class:`StreamingDecoder`.
 
     Attributes:
         past: what the stream remembers, None at its start. It lies with the first process; others
             have tensors without frames.
     """
 
-    def __init__(self, vae: VideoVAE, shard: Shard, make: Make = StreamingDecoder) -> None:
-        self.vae, self.shard = vae, shard.split(shard.count)
+    def __init__(
+        self,
+        vae: VideoVAE,
+        shard: Shard,
+        *,
+        segment: int = 5,
+        channels_last: bool = False,
+        folded: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        self.vae, self.shard, self.segment = vae, shard, segment
         self.past: Past | None = None
-        self._alone = make(vae)
-        self.segment = self._alone.segment
-        busy = {count: self.shard.split(count) for count in range(2, shard.count + 1)}
+        # For a video's first latent, too rare to be compiled; the weights are shared.
+        self._alone = StreamingDecoder(
+            vae, segment=segment, channels_last=channels_last, folded=folded
+        )
+        parts = {count: self.shard.split(count) for count in range(2, shard.count)}
+        parts[shard.count] = shard
         self._relays = {
-            count: make(self._relayed(part)) for count, part in busy.items() if shard.rank < count
+            count: StreamingDecoder(
+                self._relayed(part), segment=segment, channels_last=channels_last, compiled=compiled
+            )
+            for count, part in parts.items()
+            if shard.rank < count
         }
 
     def _relayed(self, shard: Shard) -> VideoVAE:
@@ -140,14 +156,3 @@ class ParallelDecoder:
             size = (batch, time * latents, side * h, side * w, 3)
             frames = torch.empty(size, dtype=torch.uint8, device=piece.device)
         return self.shard.from_one(frames, rank)
-
-
-def decoder_for(
-    vae: VideoVAE, shard: Shard, make: Make = StreamingDecoder
-) -> StreamingDecoder | ParallelDecoder:
-    """A decoder of one process, or of those that share the network.
-
-    Args:
-        make: a decoder of one process.
-    """
-    return make(vae) if shard.count == 1 else ParallelDecoder(vae, shard, make)

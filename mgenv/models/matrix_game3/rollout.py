@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from mgenv.models.matrix_game3.clips import (
 )
 from mgenv.models.matrix_game3.conditions import Prompt
 from mgenv.models.matrix_game3.frames import BackgroundDecoder
-from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder, decoder_for
+from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder
 from mgenv.models.matrix_game3.recall import Found, Recall
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.tracks import Clip, Track, extended
@@ -83,7 +84,9 @@ class Rollout:
             )
         if self.reuse not in REUSE:
             raise UnknownNameError("reuse", self.reuse, REUSE)
-        decoder = self.decoder or decoder_for(self.vae, self.network.shard)
+        shard = self.network.shard
+        plain = StreamingDecoder if shard.count == 1 else partial(ParallelDecoder, shard=shard)
+        decoder = self.decoder or plain(self.vae)
         self._background = BackgroundDecoder(decoder, self.network.device)
         self._prompts = self._read()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +161,7 @@ def decoder(shard: Shard) -> dict[str, Result]:
     config = VaeConfig(encoder_widths=(8, 8, 8, 8, 8), decoder_widths=(16, 16, 16, 8, 8))
     vae = VideoVAE(config).eval().requires_grad_(False)
     alone = StreamingDecoder(vae, folded=True)
-    together = ParallelDecoder(vae, shard, partial(StreamingDecoder, segment=3, folded=True))
+    together = ParallelDecoder(vae, shard, segment=3, folded=True)
     most, moved = 0, 0
     for count in (15, 10, 4, 1, 3, 13):
         latent = torch.randn(1, 48, count, 2, 3)
