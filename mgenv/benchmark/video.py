@@ -61,6 +61,7 @@ class Levers:
         speed: the rest.
         ahead: the decoder works behind the next clip's transformer.
         retrieve_on_cpu: memory is searched on the CPU.
+        world: the clip is a step of :class:`mgenv.worlds.matrix_game3.MatrixGame3World`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Levers:
     speed: Speed = field(default=Speed())
     ahead: bool = False
     retrieve_on_cpu: bool = False
+    world: bool = False
 
     @property
     def products(self) -> tuple[str, tuple[str, ...]]:
@@ -99,9 +101,10 @@ IN_FP8 = DECODER.faster("FP8 products, all (instead of INT8)", eight_bits=FP8, l
 CAUSAL = IN_FP8.faster("clean keys from a pass of their own", reuse="causal")
 REUSED = IN_FP8.faster("clean keys of the first step (instead)", reuse="first_step")
 AHEAD = replace(REUSED, name="decoder behind the next clip", ahead=True)
+WORLD = replace(REUSED, name="as the step of an environment", world=True)
 LADDER = (
     PLAIN, CUDNN, ONCE, LIGHT, PINNED, COMPILED, DECODER, GATED, IN_INT8, IN_FP8, CAUSAL, REUSED,
-    AHEAD,
+    AHEAD, WORLD,
 )  # fmt: skip
 ABLATION = (NO_BITS, NO_LIGHT, NO_RETRIEVAL)
 """What the row that reuses the first step is without, as the paper's ablation; before the rows
@@ -144,7 +147,9 @@ def run(
         except (RuntimeError, ImportError) as error:
             failed.append(f"{levers.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             report(failed[-1])
-    return Report(title="Video", protocol=PROTOCOL, rows=table, seeds=[0], failed=failed)
+    return Report(
+        title="Video", protocol=PROTOCOL, rows=table, seeds=[0], failed=failed, notes=bench.notes
+    )
 
 
 def told(value: object) -> str:
@@ -171,6 +176,7 @@ class Bench:
     Attributes:
         network: in bfloat16; blocks stay compiled from the first row on that compiles them.
         sizes: of the autoencoder before it is pruned.
+        notes: what was noticed.
     """
 
     network: Transformer
@@ -178,6 +184,7 @@ class Bench:
     inputs: Inputs
     truth: Truth
     device: str
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._linears = eight_bit_layers(self.network)
@@ -259,7 +266,12 @@ class Bench:
         rollout = Rollout(
             self.network, decoder.vae, text, reuse=levers.speed.reuse, decoder=decoder
         )
-        return clips.clip_seconds(rollout, self.inputs, self.device, levers.ahead)
+        if not levers.world:
+            return clips.clip_seconds(rollout, self.inputs, self.device, levers.ahead)
+        height, width = (16 * side for side in self.inputs.latents.shape[3:])
+        spent, again = clips.world_seconds(rollout, (height, width), self.device)
+        self.notes.append(f"Programs compiled after the third clip of an environment: {again}.")
+        return spent
 
     def _peak(self) -> float:
         on_gpu = self.device != "cpu"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.tracks import Clip, Track
 from mgenv.models.matrix_game3.transformer import Transformer
+from mgenv.robots import FORWARD, STEP_LENGTH
+from mgenv.worlds.matrix_game3 import MatrixGame3World
 
 NEW_FRAMES, CLEAN, NEW, MEMORY = 40, 4, 10, 5
 """Frames of a later clip; its clean past and new latents; its memory latents."""
@@ -166,6 +169,27 @@ def clip_seconds(rollout: Rollout, inputs: Inputs, device: str, ahead: bool) -> 
         assert before.frames.dtype == torch.uint8
 
     return seconds(four, device, times=2) / 4
+
+
+def world_seconds(rollout: Rollout, size: tuple[int, int], device: str) -> tuple[float, int]:
+    """A step of the world, and how many programs were compiled after its third clip."""
+    world = MatrixGame3World(rollout, 1, size)
+    world.enter([0], [0])
+    world.remember([0], np.zeros((1, 1, *size, 3), np.uint8), np.eye(4, dtype=np.float32)[None])
+    world.begin([0], [0])
+    motion = np.zeros((1, 5), np.float32)
+    motion[0, FORWARD] = STEP_LENGTH
+    for _ in range(3):  # the first clip has another shape
+        world.step(motion)
+    before = compiled()
+    spent = seconds(lambda: world.step(motion), device)
+    return spent, compiled() - before
+
+
+def compiled() -> int:
+    """Programs that ``torch.compile`` has made so far."""
+    counters: Any = torch._dynamo.utils.counters
+    return counters["stats"]["unique_graphs"]
 
 
 def wait(device: str) -> None:

@@ -11,9 +11,11 @@ from mgenv.camera import ImageSize, picture_shape
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.camera import FRAMES_PER_LATENT
 from mgenv.models.matrix_game3.experts import check_boundary
+from mgenv.models.matrix_game3.fast import Speed, accelerate, find_speed
 from mgenv.models.matrix_game3.folder import Folder, precision
 from mgenv.models.matrix_game3.footprint import Load
 from mgenv.models.matrix_game3.parallel import Shard, torchrun_group
+from mgenv.models.matrix_game3.parallel_decoder import decoder_for
 from mgenv.models.matrix_game3.rollout import PAST_LATENTS, Rollout, check_picture
 from mgenv.worlds.matrix_game3 import MatrixGame3World
 
@@ -32,6 +34,7 @@ def load_matrix_game3(
     negative_prompt: str = "",
     frames_per_step: int = 40,
     boundary: float | None = None,
+    speed: str | Speed = "plain",
     sequence_parallel: bool = False,
     memory_frames: int = 512,
     share_memory: bool = False,
@@ -48,6 +51,9 @@ def load_matrix_game3(
         prompt, negative_prompt: of all slots.
         frames_per_step: a multiple of 4 from 16 up; the model was trained with 40.
         boundary: noise level in [0, 1] at which a mixture changes experts; 0.9 where None.
+        speed: what is given for it: ``"plain"``, ``"compiled"``, ``"int8"``, ``"fp8"``,
+            ``"fastest"``, or a :class:`mgenv.models.matrix_game3.Speed`; all but the first need
+            a GPU and minutes to compile at the first clips.
         sequence_parallel: all processes that ``torchrun`` started make each clip together, a GPU
             each. All must make the same calls: reset with the same seed, step with the same
             actions; each has the whole result.
@@ -66,6 +72,7 @@ def load_matrix_game3(
     shard = Shard(torchrun_group(device)) if sequence_parallel else Shard()
     folder, place = Folder.open(weights, vae, base_model), torch.device(device)
     check_boundary(folder.experts, boundary)
+    chosen = find_speed(speed, place, len(folder.experts))
     image_size = image_size or folder.image_size
     latents, guidance = (
         frames_per_step // FRAMES_PER_LATENT,
@@ -83,6 +90,7 @@ def load_matrix_game3(
     text = folder.text(prompt, place)
     negative = folder.text(negative_prompt, place) if guidance != 1.0 else None
     network, autoencoder = folder.read(place, boundary)
+    accelerate(network, chosen)
     rollout = Rollout(
         network.spread(shard),
         autoencoder,
@@ -91,6 +99,8 @@ def load_matrix_game3(
         guidance=guidance,
         negative=negative,
         latents_per_clip=latents,
+        reuse=chosen.reuse,
+        decoder=decoder_for(autoencoder, shard, chosen),
     )
     return MatrixGame3World(rollout, num_envs, image_size, memory_frames, share_memory, batch)
 

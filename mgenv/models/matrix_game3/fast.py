@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from mgenv.errors import UnknownNameError
+from mgenv.errors import InvalidOptionError, UnknownNameError
 from mgenv.models.matrix_game3.clips import REUSE
+from mgenv.models.matrix_game3.mixture import Mixture
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.transformer import Transformer
 from mgenv.models.matrix_game3.vae import VideoVAE
@@ -70,14 +71,41 @@ SPEEDS = {
 """By name. All but ``plain`` need a GPU and take minutes to compile at the first clips."""
 
 
-def accelerate(network: Transformer, speed: Speed) -> Transformer:
+def find_speed(speed: str | Speed, device: torch.device, experts: int = 1) -> Speed:
+    """A speed by its name, if it can be had.
+
+    Args:
+        device: of the network.
+        experts: how many networks share the noise levels.
+
+    Raises:
+        UnknownNameError: no such name.
+        InvalidOptionError: it needs a GPU, or one network alone.
+    """
+    if isinstance(speed, str):
+        if speed not in SPEEDS:
+            raise UnknownNameError("speed", speed, SPEEDS)
+        speed = SPEEDS[speed]
+    if device.type != "cuda" and (speed.compiled or speed.graphed):
+        raise InvalidOptionError(
+            f'speed: expected "plain" on {device}; the others are compiled for a GPU'
+        )
+    if experts > 1 and speed.reuse != "none":
+        raise InvalidOptionError(
+            f'speed: expected reuse="none" of {experts} experts, got "{speed.reuse}"; '
+            "one cannot go on with what another has computed"
+        )
+    return speed
+
+
+def accelerate(network: Transformer | Mixture, speed: Speed) -> None:
     """Change ``network`` in place so that it is as fast as ``speed`` says."""
-    if speed.eight_bits:
-        set_bits(network, eight_bit_layers(network, speed.layers), speed.eight_bits)
-    if speed.compiled:
-        network.stream_dtype = network.dtype
-        compile_blocks(network)
-    return network
+    for expert in network.experts() if isinstance(network, Mixture) else (network,):
+        if speed.eight_bits:
+            set_bits(expert, eight_bit_layers(expert, speed.layers), speed.eight_bits)
+        if speed.compiled:
+            expert.stream_dtype = expert.dtype
+            compile_blocks(expert)
 
 
 def compile_blocks(network: Transformer) -> None:

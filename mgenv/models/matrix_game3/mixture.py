@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
-from mgenv.models.matrix_game3.conditions import Conditions, Indices
+from mgenv.models.matrix_game3.conditions import Conditions, Indices, Prompt
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.parallel import Shard
 from mgenv.models.matrix_game3.transformer import Transformer
@@ -29,6 +29,19 @@ class MixtureConditions:
     high: Conditions
     low: Conditions
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """B, T, h, w of the latents that these are for."""
+        return self.high.shape
+
+
+@dataclass(frozen=True, slots=True)
+class MixturePrompt:
+    """A prompt as each expert has read it."""
+
+    high: Prompt
+    low: Prompt
+
 
 class Mixture(nn.Module):
     """A high-noise expert that takes actions, and a low-noise one that does not.
@@ -47,6 +60,10 @@ class Mixture(nn.Module):
         if (high.config.in_dim, high.config.out_dim) != (low.config.in_dim, low.config.out_dim):
             raise InvalidOptionError("expected experts with the same latent channels")
         self.high, self.low, self.boundary = high, low, boundary
+
+    def experts(self) -> tuple[Transformer, Transformer]:
+        """Both."""
+        return self.high, self.low
 
     @property
     def config(self) -> TransformerConfig:
@@ -83,9 +100,13 @@ class Mixture(nn.Module):
         self.low.spread(shard)
         return self
 
+    def read(self, text: Tensor | Sequence[Tensor]) -> MixturePrompt:
+        """As :meth:`Transformer.read`, by both."""
+        return MixturePrompt(self.high.read(text), self.low.read(text))
+
     def prepare(
         self,
-        text: Tensor | Sequence[Tensor],
+        text: Tensor | Sequence[Tensor] | MixturePrompt,
         plucker: Tensor | None = None,
         keyboard: Tensor | None = None,
         mouse: Tensor | None = None,
@@ -96,10 +117,11 @@ class Mixture(nn.Module):
         shape: Sequence[int] | None = None,
     ) -> MixtureConditions:
         """As :meth:`Transformer.prepare`, for both; only the high-noise expert sees actions."""
+        prompt = text if isinstance(text, MixturePrompt) else self.read(text)
         rest = (memory, memory_latent_idx, predict_latent_idx)
         return MixtureConditions(
-            self.high.prepare(text, plucker, keyboard, mouse, *rest, shape=shape),
-            self.low.prepare(text, plucker, None, None, *rest, shape=shape),
+            self.high.prepare(prompt.high, plucker, keyboard, mouse, *rest, shape=shape),
+            self.low.prepare(prompt.low, plucker, None, None, *rest, shape=shape),
         )
 
     def forward(self, x: Tensor, t: Tensor, conditions: MixtureConditions) -> Tensor:

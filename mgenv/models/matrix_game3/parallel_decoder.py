@@ -18,6 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from mgenv.models.matrix_game3.fast import Speed, fast_decoder
 from mgenv.models.matrix_game3.parallel import Shard
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.vae import Past, VideoVAE
@@ -118,18 +119,23 @@ class ParallelDecoder:
     def uint8_pieces(self, latent: Tensor) -> Iterator[Tensor]:
         """As :meth:`decode_to_uint8`, a piece at a time as it is ready."""
         if self.past is None:
-            yield self._first(latent[:, :, :1])
+            yield self._by_one(latent[:, :, :1])  # a single frame: every process decodes it
             latent = latent[:, :, 1:]
         for part in self._rounds(latent):
             yield from self._together(part)
 
-    def _first(self, latent: Tensor) -> Tensor:
-        """The first latent of a video, which is one frame: every process decodes it."""
-        self._alone.reset()
-        frames, self.past = self._alone.decode_to_uint8(latent), self._alone.take()
-        if self.shard.rank and self.past is not None:
-            self.past = [kept[:, :, :0].clone() for kept in self.past]
+    def _by_one(self, latent: Tensor) -> Tensor:
+        """Frames of latents, of which this process has all."""
+        self._alone.past = self.past
+        frames, past = self._alone.decode_to_uint8(latent), self._alone.take()
+        self.past = [self._lies_here(kept) for kept in past or ()]
         return frames
+
+    def _lies_here(self, kept: Tensor) -> Tensor:
+        """In memory as what comes by relay, so that a compiled step fits both; or no frames."""
+        kept = kept[:, :, :0] if self.shard.rank else kept
+        channels_innermost = kept.movedim(1, -1).clone(memory_format=torch.contiguous_format)
+        return channels_innermost.movedim(-1, 1)
 
     def _rounds(self, latent: Tensor) -> Sequence[Tensor]:
         """Equal parts that the processes can decode in one go."""
@@ -141,12 +147,17 @@ class ParallelDecoder:
         busy = max(1, min(self.shard.count, latent.shape[2] // LEAST))
         pieces, own = latent.tensor_split(busy, dim=2), None
         if self.shard.rank < busy:
-            decoder = self._alone if busy == 1 else self._relays[busy]
-            decoder.past = self.past
-            own = decoder.decode_to_uint8(pieces[self.shard.rank])
-            self.past = decoder.take()
+            own = self._by_one(latent) if busy == 1 else self._relay(pieces)
         for rank, piece in enumerate(pieces):
             yield self._shown(piece, own if rank == self.shard.rank else None, rank)
+
+    def _relay(self, pieces: Sequence[Tensor]) -> Tensor:
+        """Frames of this process's piece, while others decode theirs."""
+        decoder = self._relays[len(pieces)]
+        decoder.past = self.past
+        frames = decoder.decode_to_uint8(pieces[self.shard.rank])
+        self.past = decoder.take()
+        return frames
 
     def _shown(self, piece: Tensor, frames: Tensor | None, rank: int) -> Tensor:
         """The frames of a piece, which process ``rank`` has, on every process."""
@@ -156,3 +167,11 @@ class ParallelDecoder:
             size = (batch, time * latents, side * h, side * w, 3)
             frames = torch.empty(size, dtype=torch.uint8, device=piece.device)
         return self.shard.from_one(frames, rank)
+
+
+def decoder_for(vae: VideoVAE, shard: Shard, speed: Speed) -> StreamingDecoder | ParallelDecoder:
+    """A decoder as ``speed`` says, of the processes that share the network."""
+    if shard.count == 1:
+        return fast_decoder(vae, speed)
+    on_gpu, fast = vae.latent_mean.is_cuda, speed.graphed
+    return ParallelDecoder(vae, shard, channels_last=on_gpu, folded=fast, compiled=fast)

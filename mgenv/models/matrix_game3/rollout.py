@@ -28,6 +28,7 @@ from mgenv.models.matrix_game3.clips import (
 )
 from mgenv.models.matrix_game3.conditions import Prompt
 from mgenv.models.matrix_game3.frames import BackgroundDecoder
+from mgenv.models.matrix_game3.mixture import Mixture
 from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder
 from mgenv.models.matrix_game3.recall import Found, Recall
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
@@ -84,6 +85,8 @@ class Rollout:
             )
         if self.reuse not in REUSE:
             raise UnknownNameError("reuse", self.reuse, REUSE)
+        if self.reuse != "none" and isinstance(self.network, Mixture):
+            raise InvalidOptionError(f'reuse: expected "none" of a mixture, got "{self.reuse}"')
         shard = self.network.shard
         plain = StreamingDecoder if shard.count == 1 else partial(ParallelDecoder, shard=shard)
         decoder = self.decoder or plain(self.vae)

@@ -162,14 +162,20 @@ def decoder(shard: Shard) -> dict[str, Result]:
     vae = VideoVAE(config).eval().requires_grad_(False)
     alone = StreamingDecoder(vae, folded=True)
     together = ParallelDecoder(vae, shard, segment=3, folded=True)
-    most, moved = 0, 0
-    for count in (15, 10, 4, 1, 3, 13):
+    most, moved, layouts = 0, 0.0, set()
+    for count in (1, 14, 10, 4, 1, 3, 13):
         latent = torch.randn(1, 48, count, 2, 3)
         one, several = alone.decode_to_uint8(latent), together.decode_to_uint8(latent)
+        layouts.add(str([(kept.shape[2], kept.stride()) for kept in together.past or []]))
         apart = (one.int() - several.int()).abs()
         most, moved = max(most, int(apart.max())), max(moved, float((apart > 0).float().mean()))
     lies = all(kept.shape[2] > 0 for kept in together.past or [])
-    return {"decoder, grey levels": most, "decoder, share moved": moved, "past lies here": lies}
+    return {
+        "decoder, grey levels": most,
+        "decoder, share moved": moved,
+        "past lies here": lies,
+        "layouts of the past": len(layouts),
+    }
 
 
 # -- rollouts and environments -------------------------------------------------------------------

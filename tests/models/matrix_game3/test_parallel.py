@@ -62,6 +62,7 @@ def test_a_video_is_decoded_as_by_one(count, request):
     results = request.getfixturevalue(count)
     for result in results:
         assert result["decoder, grey levels"] <= 1 and result["decoder, share moved"] < 1e-3
+        assert result["layouts of the past"] == 1, "a compiled step would be compiled again"
     assert [result["past lies here"] for result in results] == [True] + [False] * (len(results) - 1)
 
 
