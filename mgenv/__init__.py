@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose
     from mgenv.envs.env import Env
     from mgenv.envs.parallel_env import ParallelEnv, parallel_env
+    from mgenv.envs.process_share import process_share
     from mgenv.envs.vector_env import VectorEnv
     from mgenv.errors import MgenvError
     from mgenv.robots import Robot, make_robot
@@ -41,6 +42,7 @@ _HOMES = {
     "make_robot": "mgenv.robots",
     "make_task": "mgenv.tasks",
     "parallel_env": "mgenv.envs.parallel_env",
+    "process_share": "mgenv.envs.process_share",
 }
 
 register_envs()
@@ -73,4 +75,5 @@ __all__ = [
     "make_robot",
     "make_task",
     "parallel_env",
+    "process_share",
 ]

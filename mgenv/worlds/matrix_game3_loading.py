@@ -11,9 +11,11 @@ from mgenv.camera import ImageSize, picture_shape
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.camera import FRAMES_PER_LATENT
 from mgenv.models.matrix_game3.experts import check_boundary
-from mgenv.models.matrix_game3.fast import Speed, accelerate, fast_decoder, find_speed
+from mgenv.models.matrix_game3.fast import Speed, accelerate, find_speed
 from mgenv.models.matrix_game3.folder import Folder, precision
 from mgenv.models.matrix_game3.footprint import Load
+from mgenv.models.matrix_game3.parallel import Shard, torchrun_group
+from mgenv.models.matrix_game3.parallel_decoder import decoder_for
 from mgenv.models.matrix_game3.rollout import PAST_LATENTS, Rollout, check_picture
 from mgenv.worlds.matrix_game3 import MatrixGame3World
 
@@ -33,6 +35,7 @@ def load_matrix_game3(
     frames_per_step: int = 40,
     boundary: float | None = None,
     speed: str | Speed = "plain",
+    sequence_parallel: bool = False,
     memory_frames: int = 512,
     share_memory: bool = False,
     batch: int = 1,
@@ -51,18 +54,22 @@ def load_matrix_game3(
         speed: what is given for it: ``"plain"``, ``"compiled"``, ``"int8"``, ``"fp8"``,
             ``"fastest"``, or a :class:`mgenv.models.matrix_game3.Speed`; all but the first need
             a GPU and minutes to compile at the first clips.
+        sequence_parallel: all processes that ``torchrun`` started make each clip together, a GPU
+            each. All must make the same calls: reset with the same seed, step with the same
+            actions; each has the whole result.
         memory_frames, share_memory, batch: of :class:`MatrixGame3World`.
 
     Raises:
         CheckpointError: the folder lacks something, or holds another model.
-        InvalidOptionError: another argument is not what is accepted, or the GPU has too little
-            memory for it all.
+        InvalidOptionError: another argument is not what is accepted, the GPU has too little
+            memory for it all, or ``torchrun`` has not started as many processes as can share it.
     """
     _check_frames(frames_per_step)
     _check_numbers(guidance, num_envs=num_envs, batch=batch)
     _check_texts(prompt=prompt, negative_prompt=negative_prompt)
     if image_size is not None:
         check_picture(*picture_shape(image_size))
+    shard = Shard(torchrun_group(device)) if sequence_parallel else Shard()
     folder, place = Folder.open(weights, vae, base_model), torch.device(device)
     check_boundary(folder.experts, boundary)
     chosen = find_speed(speed, place, len(folder.experts))
@@ -85,7 +92,7 @@ def load_matrix_game3(
     network, autoencoder = folder.read(place, boundary)
     accelerate(network, chosen)
     rollout = Rollout(
-        network,
+        network.spread(shard),
         autoencoder,
         text,
         steps=sampling_steps or (50 if base_model else 3),
@@ -93,7 +100,7 @@ def load_matrix_game3(
         negative=negative,
         latents_per_clip=latents,
         reuse=chosen.reuse,
-        decoder=fast_decoder(autoencoder, chosen),
+        decoder=decoder_for(autoencoder, shard, chosen),
     )
     return MatrixGame3World(rollout, num_envs, image_size, memory_frames, share_memory, batch)
 

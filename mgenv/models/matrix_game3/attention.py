@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.parallel import Shard
 from mgenv.models.matrix_game3.rope import Rotation, rotate
 
 
@@ -107,11 +108,13 @@ class SelfAttention(Projections):
 
     Attributes:
         qkv: one layer in place of ``q``, ``k`` and ``v``, or None.
+        shard: which of the tokens these are; what is kept of them is of all, for some heads.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
         self.qkv: nn.Module | None = None
+        self.shard = Shard()
 
     def forward(
         self, x: Tensor, rotation: Rotation, past: KeysValues | None = None
@@ -125,10 +128,12 @@ class SelfAttention(Projections):
             q, k, v = self.q(x), self.k(x), self.v(x)
         else:
             q, k, v = self.qkv(x).chunk(3, -1)
-        queries, keys = self.split(self.norm_q(q)), self.split(self.norm_k(k))
-        own = KeysValues(rotate(keys, rotation), self.split(v))
-        seen = own.after(past)
-        return self.o(self.attend(rotate(queries, rotation), *seen).flatten(2)), own
+        queries = rotate(self.split(self.norm_q(q)), rotation)
+        keys = rotate(self.split(self.norm_k(k)), rotation)
+        queries, *rest = self.shard.to_heads(queries, keys, self.split(v))
+        own = KeysValues(*rest)
+        attended = self.attend(queries, *own.after(past))
+        return self.o(self.shard.to_tokens(attended).flatten(2)), own
 
 
 class CrossAttention(Projections):

@@ -169,7 +169,7 @@ class Block(nn.Module):
         h = modulate(self.norm2(x), parts[3], parts[4]).to(self.dtype)
         kept = None
         if keep:
-            tokens = own.first(keep * x.shape[1] // frames)
+            tokens = own.first(keep * own.keys.shape[1] // frames)
             kept = Kept(tokens, None if mouse is None else mouse.first(keep))
         return add_gated(x, self.ffn(h), parts[5]), kept
 

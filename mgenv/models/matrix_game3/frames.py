@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.vae import Past
 
@@ -46,16 +47,18 @@ class Frames:
 class BackgroundDecoder:
     """Decodes on a stream of its own, so that the next clip need not wait.
 
-    On a CPU it decodes at once.
+    On a CPU it decodes at once. Several processes decode on the stream of the network: were their
+    exchanges on two streams, they could meet in another order on each GPU, and wait for ever.
 
     Args:
         decoder: whose state is taken from and given back to callers.
         device: of the latents.
     """
 
-    def __init__(self, decoder: StreamingDecoder, device: torch.device) -> None:
+    def __init__(self, decoder: StreamingDecoder | ParallelDecoder, device: torch.device) -> None:
         self.decoder = decoder
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        alone = not isinstance(decoder, ParallelDecoder)
+        self._stream = torch.cuda.Stream(device) if alone and device.type == "cuda" else None
 
     @torch.no_grad()
     def decode(self, latents: Tensor, past: Past | None) -> tuple[Frames, Past | None]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.conditions import Conditions, Indices, Prompt
 from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.parallel import Shard
 from mgenv.models.matrix_game3.transformer import Transformer
 
 TIMESTEPS = 1000
@@ -87,6 +88,17 @@ class Mixture(nn.Module):
     @stream_dtype.setter
     def stream_dtype(self, dtype: torch.dtype) -> None:
         self.high.stream_dtype = self.low.stream_dtype = dtype
+
+    @property
+    def shard(self) -> Shard:
+        """The share of the tokens that is computed here."""
+        return self.high.shard
+
+    def spread(self, shard: Shard) -> Mixture:
+        """As :meth:`Transformer.spread`, both experts."""
+        self.high.spread(shard)
+        self.low.spread(shard)
+        return self
 
     def read(self, text: Tensor | Sequence[Tensor]) -> MixturePrompt:
         """As :meth:`Transformer.read`, by both."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from mgenv.models.matrix_game3.clips import (
 from mgenv.models.matrix_game3.conditions import Prompt
 from mgenv.models.matrix_game3.frames import BackgroundDecoder
 from mgenv.models.matrix_game3.mixture import Mixture
+from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder
 from mgenv.models.matrix_game3.recall import Found, Recall
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.tracks import Clip, Track, extended
@@ -48,7 +50,9 @@ class Rollout:
     """Makes clips with a network and an autoencoder; the tracks are the caller's.
 
     Args:
-        network: the transformer; sampled without guidance if it is distilled.
+        network: the transformer; sampled without guidance if it is distilled. Where several
+            processes share it (``Transformer.spread``), they share the decoding as well, and
+            each must make the same calls.
         vae: the autoencoder.
         text: (K, text_dim) the embedded prompt.
         steps: evaluations of the network a clip; 3 for the distilled one.
@@ -70,7 +74,7 @@ class Rollout:
     shift: float = 5.0
     latents_per_clip: int = LATENTS_PER_CLIP
     reuse: str = "none"
-    decoder: StreamingDecoder | None = None
+    decoder: StreamingDecoder | ParallelDecoder | None = None
     _background: BackgroundDecoder = field(init=False, repr=False)
     _prompts: tuple[Prompt, Prompt | None] = field(init=False, repr=False)
 
@@ -83,7 +87,9 @@ class Rollout:
             raise UnknownNameError("reuse", self.reuse, REUSE)
         if self.reuse != "none" and isinstance(self.network, Mixture):
             raise InvalidOptionError(f'reuse: expected "none" of a mixture, got "{self.reuse}"')
-        decoder = self.decoder or StreamingDecoder(self.vae)
+        shard = self.network.shard
+        plain = StreamingDecoder if shard.count == 1 else partial(ParallelDecoder, shard=shard)
+        decoder = self.decoder or plain(self.vae)
         self._background = BackgroundDecoder(decoder, self.network.device)
         self._prompts = self._read()
 
@@ -107,7 +113,7 @@ class Rollout:
         """
         check_picture(rgb.shape[0], rgb.shape[1])
         video = rgb.to(self.network.device).permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
-        return self.vae.encode(video)[0, :, 0].float()
+        return self.network.shard.from_one(self.vae.encode(video)[0, :, 0].float())
 
     def begin(self, latent: Tensor, pose: Tensor, index: int = 0) -> Track:
         """A track that starts with a latent (C, h, w) seen from ``pose`` (5,).
@@ -148,10 +154,12 @@ class Rollout:
 
         Raises:
             InvalidActionError: actions of another shape.
+            InvalidOptionError: processes that share the network were given different ones.
         """
         for track, keys, moves in zip(tracks, keyboard, mouse, strict=True):
             self._check_actions(track, keys, moves)
         windows = [extended(*three) for three in zip(tracks, keyboard, mouse, strict=True)]
+        self._check_processes(windows, generators)
         device, new = self.network.device, self.new_latents(tracks[0])
         found = [
             recall and recall.select(camera_to_world(window.poses), window.index, device)
@@ -192,6 +200,16 @@ class Rollout:
         track.mouse, track.index = window.mouse[-kept:], index + new - PAST_LATENTS
         poses = window.poses[-FRAMES_PER_LATENT * new :].unflatten(0, (new, FRAMES_PER_LATENT))
         return Clip(frames, made, poses, index, 0.0 if found is None else found.coverage)
+
+    def _check_processes(
+        self, windows: Sequence[Track], generators: Sequence[torch.Generator]
+    ) -> None:
+        self.network.shard.agree(
+            seeds=torch.stack([generator.get_state() for generator in generators]),
+            poses=torch.stack([window.poses for window in windows]),
+            keyboard=torch.stack([window.keyboard for window in windows]),
+            mouse=torch.stack([window.mouse for window in windows]),
+        )
 
     def _check_actions(self, track: Track, keyboard: Tensor, mouse: Tensor) -> None:
         frames = self.actions_needed(track)

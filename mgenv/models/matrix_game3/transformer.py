@@ -31,6 +31,7 @@ from mgenv.models.matrix_game3.conditions import (
 )
 from mgenv.models.matrix_game3.config import PLUCKER_CHANNELS, TransformerConfig
 from mgenv.models.matrix_game3.embeddings import Head, linear32, patches, sinusoids, unpatched
+from mgenv.models.matrix_game3.parallel import Shard
 from mgenv.models.matrix_game3.rope import Rotation, head_bases, token_rotation
 
 FLOAT32 = ("time_embedding", "time_projection", "head", "norm", "modulation")
@@ -42,12 +43,14 @@ class Transformer(nn.Module):
 
     Attributes:
         stream_dtype: of the tokens between blocks; float32 as in the public code.
+        shard: the share of the tokens that is computed here, see :meth:`spread`.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
         self.stream_dtype = torch.float32
+        self.shard = Shard()
         dim, (_, p, q) = config.dim, config.patch_size
         self.patch_embedding = nn.Conv3d(config.in_dim, dim, (1, p, q), (1, p, q))
         if config.use_memory:
@@ -83,6 +86,20 @@ class Transformer(nn.Module):
         for name, parameter in self.named_parameters():
             keep = any(part in name for part in FLOAT32)
             parameter.data = parameter.data.to(torch.float32 if keep else dtype)
+        return self
+
+    def spread(self, shard: Shard) -> Transformer:
+        """Itself, computing one process's share; arguments and velocities stay the whole ones.
+
+        Conditions are made anew: they hold a share as well.
+
+        Raises:
+            InvalidOptionError: the processes cannot share the heads.
+        """
+        shard.check_heads(self.config.num_heads)
+        self.shard = shard
+        for block in self.layers():
+            block.self_attn.shard = shard
         return self
 
     def forward(
@@ -215,7 +232,8 @@ class Transformer(nn.Module):
         tokens, time, kept = self._tokens(x, t, conditions, clean)
         frames = conditions.memory_frames + latents
         present = tokens[:, -(tokens.shape[1] * latents // frames) :]  # (B, T·S, D)
-        return unpatched(self.head(present, time), self.config.patch_size, h, w), kept
+        cells = self.shard.gather(self.head(present, time))  # (B, T·S, p·q·C)
+        return unpatched(cells, self.config.patch_size, h, w), kept
 
     def _tokens(
         self, x: Tensor, t: Tensor, conditions: Conditions, clean: int
@@ -245,12 +263,12 @@ class Transformer(nn.Module):
         """(B, C, F, h, w) to tokens (B, F·S, D): a convolution whose patches do not overlap."""
         layer = self.patch_embedding
         flat = patches(x.to(self.device, self.dtype), self.config.patch_size)
-        return F.linear(flat, layer.weight.flatten(1), layer.bias)
+        return F.linear(self.shard.take(flat), layer.weight.flatten(1), layer.bias)
 
     def _rays(self, plucker: Tensor) -> Tensor:
         """(B, 1536, F, h, w) to (B, L, D)."""
         flat = patches(plucker.to(self.device, self.dtype), self.config.patch_size)
-        rays = self.patch_embedding_wancamctrl(flat)
+        rays = self.patch_embedding_wancamctrl(self.shard.take(flat))
         return rays + self.c2ws_hidden_states_layer2(F.silu(self.c2ws_hidden_states_layer1(rays)))
 
     def _rotation(self, indices: Tensor, h: int, w: int) -> Rotation:
@@ -259,12 +277,15 @@ class Transformer(nn.Module):
             indices = torch.arange(indices.shape[1], device=indices.device)[None]
         _, p, q = config.patch_size
         bases = head_bases(config.num_heads, config.sigma_theta if config.use_memory else 0.0)
-        return token_rotation(indices, h // p, w // q, bases, config.dim // config.num_heads)
+        width = config.dim // config.num_heads
+        rotation = token_rotation(indices, h // p, w // q, bases, width)
+        return Rotation(*map(self.shard.take, rotation))
 
     def _times(self, t: Tensor, tokens: int, conditions: Conditions) -> tuple[Tensor, Tensor]:
         """Embedding of current timesteps (B, G, D), modulation of memory's too (B, G, 6, D)."""
         batch, latents = conditions.shape[:2]
-        t = frame_times(t.to(self.device), batch, latents, tokens)
+        t = frame_times(t.to(self.device), batch, latents, tokens * self.shard.count)
+        t = t if t.shape[1] == latents else self.shard.take(t)
         past = conditions.memory_frames * (t.shape[1] // latents)  # groups, at timestep 0
         t = F.pad(t, (past, 0))
         hidden = linear32(self.time_embedding[0], sinusoids(t, self.config.freq_dim))
@@ -294,6 +315,7 @@ class Transformer(nn.Module):
         batch, latents, h, w = shape
         frames = latents
         check_latents(config, (batch, config.in_dim, *shape[1:]), "latents")
+        self.shard.check(h // config.patch_size[1] * (w // config.patch_size[2]))
         if memory is not None:
             frames += memory.shape[2]
             check_same("memory", memory, (batch, config.in_dim, memory.shape[2], h, w))

@@ -6,7 +6,7 @@ nothing looks ahead: so video can be decoded while it is still being generated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,9 @@ class VideoVAE(nn.Module):
         config: sizes.
         latent_mean, latent_std: of each latent channel; by default the public figures where there
             are 48 channels, else 0 and 1. They are no part of the state dict.
+
+    Attributes:
+        tape: how the decoder's layers come to what they remember.
     """
 
     latent_mean: Tensor
@@ -67,6 +70,7 @@ class VideoVAE(nn.Module):
         self.conv1 = CausalConv3d(2 * channels, 2 * channels, 1)
         self.conv2 = CausalConv3d(channels, channels, 1)
         self.decoder = Decoder(config)
+        self.tape: Callable[..., Tape] = Tape
         self.set_statistics(latent_mean, latent_std)
 
     def set_statistics(
@@ -147,7 +151,7 @@ class VideoVAE(nn.Module):
         Returns:
             Video (B, 3, F, H, W), F = 4T - 3 at first, then 4T; and the past for the next step.
         """
-        tape = Tape(past, keep=keep)
+        tape = self.tape(past, keep=keep)
         z = latent.to(self.latent_mean.dtype) * self.latent_std + self.latent_mean
         x = self.decoder(self.conv2(z), tape)
         return unfold_patches(x, self.config.patch), tape.kept
