@@ -36,8 +36,6 @@ _load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 """Its name in newer Triton, and in 3.6."""
 QUERIES = 64
 """Of a group of four warps."""
-TURNS = True
-"""Whether the groups take turns."""
 
 
 @gluon.jit
@@ -124,7 +122,7 @@ def _multiply(
     group, q_at, k_at, v_at, q_full, q_free, full, free, turns,
     out_at, q_scale_at, k_scale_at, v_scale_at, v_mean_at, N, L, K, down, tiles, blocks,
     H: gl.constexpr, QUERIES: gl.constexpr, KEYS: gl.constexpr, STAGES: gl.constexpr,
-    EIGHT: gl.constexpr, TURNS: gl.constexpr,
+    EIGHT: gl.constexpr,
 ):  # fmt: skip
     """A group's queries over all keys; the first block that it sees may be cut off."""
     S: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, KEYS, 32])
@@ -163,14 +161,12 @@ def _multiply(
             scale = q_scale * gl.load(last_scale - i)
             stage = count % STAGES
             mbarrier.wait(full.index(stage), (count // STAGES) & 1)
-            if TURNS:
-                mbarrier.wait(turns.index(group), turn)
-                turn ^= 1
+            mbarrier.wait(turns.index(group), turn)
+            turn ^= 1
             k = k_at.index(stage).permute([1, 0])
             s = warpgroup_mma(q, k, nothing, use_acc=False, is_async=True)
             sums = _weigh(factors, v_at.index(stage), sums, P, EIGHT)
-            if TURNS:
-                mbarrier.arrive(turns.index(1 - group), count=1)
+            mbarrier.arrive(turns.index(1 - group), count=1)
             s = warpgroup_mma_wait(1, [s]).to(gl.float32)
             now = gl.maximum(most, gl.max(s, 1) * scale)
             p = gl.exp2(s * scale[:, None] - (now - 8.0)[:, None])
@@ -206,7 +202,7 @@ def _attend(
     q_desc, k_desc, v_desc, out_at, q_scale_at, k_scale_at, v_scale_at, v_mean_at,
     N, L, K, down, tiles, blocks,
     H: gl.constexpr, QUERIES: gl.constexpr, KEYS: gl.constexpr, STAGES: gl.constexpr,
-    EIGHT: gl.constexpr, TURNS: gl.constexpr,
+    EIGHT: gl.constexpr,
 ):  # fmt: skip
     """A program a share of the tiles: 2·QUERIES queries of a head each, ``down`` tiles a head."""
     q_at = gl.allocate_shared_memory(q_desc.dtype, [2, QUERIES, H], q_desc.layout)
@@ -232,12 +228,12 @@ def _attend(
             (_multiply, (
                 0, q_at, k_at, v_at, q_full, q_free, full, free, turns,
                 out_at, q_scale_at, k_scale_at, v_scale_at, v_mean_at,
-                N, L, K, down, tiles, blocks, H, QUERIES, KEYS, STAGES, EIGHT, TURNS,
+                N, L, K, down, tiles, blocks, H, QUERIES, KEYS, STAGES, EIGHT,
             )),
             (_multiply, (
                 1, q_at, k_at, v_at, q_full, q_free, full, free, turns,
                 out_at, q_scale_at, k_scale_at, v_scale_at, v_mean_at,
-                N, L, K, down, tiles, blocks, H, QUERIES, KEYS, STAGES, EIGHT, TURNS,
+                N, L, K, down, tiles, blocks, H, QUERIES, KEYS, STAGES, EIGHT,
             )),
             (_copy, (
                 q_desc, k_desc, v_desc, q_at, k_at, v_at, q_full, q_free, full, free,
@@ -274,7 +270,7 @@ def attend(
         _descriptor(k.view(-1, heads * width), BLOCK, width),
         _descriptor(v_rows, *((width, BLOCK) if eight else (BLOCK, width))),
         out, q_scale, k_scale, v_scale, v_mean, heads, length, keys, down, tiles, blocks,
-        H=width, QUERIES=QUERIES, KEYS=BLOCK, STAGES=4 if eight else 3, EIGHT=eight, TURNS=TURNS,
+        H=width, QUERIES=QUERIES, KEYS=BLOCK, STAGES=4 if eight else 3, EIGHT=eight,
         num_warps=4,
     )  # fmt: skip
     return out
