@@ -23,6 +23,7 @@ from mgenv.models.matrix_game3.fast import (
     compile_blocks,
     eight_bit_layers,
     fast_decoder,
+    set_attention,
     set_bits,
 )
 from mgenv.models.matrix_game3.prune import narrowed
@@ -92,25 +93,28 @@ PINNED = replace(LIGHT, name="frames through pinned memory", pinned=True)
 COMPILED = PINNED.faster("blocks compiled, bfloat16 between them", compiled=True)
 DECODER = COMPILED.faster("decoder folded, compiled, graphed", graphed=True)
 GATED = DECODER.faster("INT8 products within the gate", eight_bits=INT8, layers=WITHIN[INT8])
-IN_INT8 = DECODER.faster("INT8 products, all (instead)", eight_bits=INT8, layers=ALL)
 IN_FP8 = DECODER.faster("FP8 products, all (instead)", eight_bits=FP8, layers=ALL)
-NO_BITS = DECODER.faster("without 8 bits", reuse="first_step")
+NO_BITS = DECODER.faster("without 8 bits", attention="flash3", reuse="first_step")
 NO_LIGHT = replace(NO_BITS, name="… nor the light decoder", pruned=0.0)
 NO_RETRIEVAL = replace(NO_LIGHT, name="… nor retrieval on the GPU", retrieve_on_cpu=True)
-IN_FP8 = DECODER.faster("FP8 products, all (instead of INT8)", eight_bits=FP8, layers=ALL)
-CAUSAL = IN_FP8.faster("clean keys from a pass of their own", reuse="causal")
-REUSED = IN_FP8.faster("clean keys of the first step (instead)", reuse="first_step")
+IN_INT8 = DECODER.faster("INT8 products, all (instead)", eight_bits=INT8, layers=ALL)
+FLASH3 = IN_INT8.faster("FlashAttention-3", attention="flash3")
+CAUSAL = FLASH3.faster("clean keys from a pass of their own", reuse="causal")
+REUSED = FLASH3.faster("clean keys of the first step (instead)", reuse="first_step")
 AHEAD = replace(REUSED, name="decoder behind the next clip", ahead=True)
 WORLD = replace(REUSED, name="as the step of an environment", world=True)
-LADDER = (
-    PLAIN, CUDNN, ONCE, LIGHT, PINNED, COMPILED, DECODER, GATED, IN_INT8, IN_FP8, CAUSAL, REUSED,
-    AHEAD, WORLD,
-)  # fmt: skip
+ATTENTION = FLASH3.faster("INT8 attention (instead), nothing reused", attention=INT8)
+FASTEST = ATTENTION.faster("INT8 attention and clean keys of the first step", reuse="first_step")
+
 ABLATION = (NO_BITS, NO_LIGHT, NO_RETRIEVAL)
 """What the row that reuses the first step is without, as the paper's ablation; before the rows
-in FP8, so that their memory is without bfloat16 weights."""
+that have all layers in INT8, so that their memory is without bfloat16 weights."""
 
-ROWS = (*LADDER[:9], *ABLATION, *LADDER[9:])
+ROWS = (
+    PLAIN, CUDNN, ONCE, LIGHT, PINNED, COMPILED, DECODER, GATED, IN_FP8, *ABLATION,
+    IN_INT8, FLASH3, CAUSAL, REUSED, AHEAD, WORLD, ATTENTION, FASTEST,
+)  # fmt: skip
+"""As they are measured."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,7 @@ class Bench:
             chosen = eight_bit_layers(network, speed.layers) if speed.eight_bits else {}
             set_bits(network, chosen, speed.eight_bits)
             self._products = levers.products
+        set_attention(network, speed.attention if self.device != "cpu" else "")
         network.stream_dtype = network.dtype if speed.compiled else torch.float32
         if speed.compiled and not self._compiled and self.device != "cpu":
             compile_blocks(network)

@@ -9,9 +9,10 @@ Legend: M tokens, K input channels, N output channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError, UnknownNameError
@@ -61,6 +62,7 @@ class QuantizedLinear(nn.Module):
     Args:
         linear: with weights (N, K).
         kind: ``"int8"`` or ``"fp8"``.
+        gelu: whether the GELU, in its form by tanh, comes after it.
 
     Attributes:
         compute_dtype: of the weights that it stands for.
@@ -72,10 +74,11 @@ class QuantizedLinear(nn.Module):
     weight: Tensor
     scale: Tensor
 
-    def __init__(self, linear: nn.Linear, kind: str) -> None:
+    def __init__(self, linear: nn.Linear, kind: str, *, gelu: bool = False) -> None:
         super().__init__()
         if kind not in KINDS:
             raise UnknownNameError("kind of 8 bits", kind, KINDS)
+        self.gelu = gelu
         self.kind, self.in_features, self.out_features = kind, *reversed(linear.weight.shape)
         weight, scale = (to_int8 if kind == INT8 else to_fp8)(linear.weight.detach())
         self.register_buffer("weight", weight)
@@ -90,20 +93,55 @@ class QuantizedLinear(nn.Module):
         return product.to(x.dtype).unflatten(0, x.shape[:-1])
 
     def _int8(self, rows: Tensor) -> Tensor:
+        small, scale = to_int8(rows)
         if rows.is_cuda:
             from mgenv.models import quantize_triton
 
-            return quantize_triton.linear(rows, self.weight, self.scale, self.bias)
-        product = int8_product(*to_int8(rows), self.weight, self.scale)
-        return product if self.bias is None else product + self.bias.float()
+            if quantize_triton.fits(self.weight):
+                return quantize_triton.multiply(
+                    small, scale, self.weight, self.scale, self.bias, self.gelu
+                )
+        product = int8_product(small, scale, self.weight, self.scale)
+        return self._end(product if self.bias is None else product + self.bias.float())
 
     def _fp8(self, rows: Tensor) -> Tensor:
         product = fp8_product(*to_fp8(rows), self.weight, self.scale)
-        return product if self.bias is None else product + self.bias.to(product.dtype)
+        return self._end(product if self.bias is None else product + self.bias.to(product.dtype))
+
+    def _end(self, product: Tensor) -> Tensor:
+        return F.gelu(product, approximate="tanh") if self.gelu else product
 
     def extra_repr(self) -> str:
         """What it is."""
         return f"{self.in_features}, {self.out_features}, {self.kind}"
+
+
+def stacked(layers: Sequence[nn.Linear]) -> nn.Linear:
+    """One linear layer that gives what all of them give, side by side: (…, K) to (…, Σ N).
+
+    What reads the same input then is rounded once and multiplied once. As every output channel has
+    a scale of its own, no number changes.
+
+    Raises:
+        InvalidOptionError: no layers, inputs of several widths, or a bias in some only.
+    """
+    kinds = {(layer.in_features, layer.bias is not None) for layer in layers}
+    if len(kinds) != 1:
+        raise InvalidOptionError(
+            "stacked: expected layers of one width, all or none with a bias, "
+            f"got (width, bias) {sorted(kinds)}"
+        )
+    (width, has_bias), like = kinds.pop(), layers[0].weight
+    total = sum(layer.out_features for layer in layers)
+    one = nn.Linear(width, total, has_bias, device="meta", dtype=like.dtype)
+    one.weight = _joined([layer.weight for layer in layers])
+    if has_bias:
+        one.bias = _joined([layer.bias for layer in layers])
+    return one
+
+
+def _joined(parts: Sequence[Tensor]) -> nn.Parameter:
+    return nn.Parameter(torch.cat([part.detach() for part in parts]), requires_grad=False)
 
 
 def quantize(model: nn.Module, kind: str, chosen: Callable[[str, nn.Linear], bool]) -> nn.Module:

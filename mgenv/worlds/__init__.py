@@ -30,6 +30,7 @@ MATRIX_GAME_3_OPTIONS = (
     "frames_per_step",
     "boundary",
     "batch",
+    "speed",
     "sequence_parallel",
 )
 

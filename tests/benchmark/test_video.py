@@ -51,7 +51,7 @@ def test_errors_are_those_of_rounding(report):
 
 def test_what_is_reused_shows_in_the_rollout_alone(report):
     rows = {row["levers"]: row for row in report[0].rows}
-    plain, reused = rows[video.IN_FP8.name], rows[video.REUSED.name]
+    plain, reused = rows[video.FLASH3.name], rows[video.REUSED.name]
     assert reused["velocity"] == plain["velocity"]
     assert reused["rollout"] != plain["rollout"]
     assert rows[video.PLAIN.name]["rollout"] < 0.03

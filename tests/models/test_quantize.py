@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -84,6 +86,6 @@ def test_bad_choices_are_named(linear):
 def test_the_gpu_kernel_gives_what_the_plain_path_gives(rows):
     torch.manual_seed(0)
     linear = nn.Linear(3072, 1024)
-    plain, fast = QuantizedLinear(linear, INT8), QuantizedLinear(linear.cuda(), INT8)
+    plain, fast = QuantizedLinear(linear, INT8), QuantizedLinear(deepcopy(linear).cuda(), INT8)
     x = torch.randn(rows, 3072)
     assert error(fast(x.cuda()).cpu(), plain(x)) < 3e-3

@@ -89,31 +89,31 @@ class Projections(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         dim, self.heads = config.dim, config.num_heads
+        self.q: nn.Module
+        self.k: nn.Module
+        self.v: nn.Module
         self.q, self.k, self.v, self.o = (nn.Linear(dim, dim) for _ in range(4))
         self.norm_q = RMSNorm(dim, config.eps) if config.qk_norm else nn.Identity()
         self.norm_k = RMSNorm(dim, config.eps) if config.qk_norm else nn.Identity()
         self.attend = attend
         """How queries meet keys; a fast or a distributed path puts its own here."""
 
-    def queries(self, x: Tensor) -> Tensor:
-        """(B, L, D) to (B, L, N, H)."""
-        return self.norm_q(self.q(x)).unflatten(-1, (self.heads, -1))
-
-    def keys_values(self, x: Tensor) -> KeysValues:
-        """(B, K, D) to (B, K, N, H) keys and values."""
-        both = self.norm_k(self.k(x)), self.v(x)
-        return KeysValues(*(part.unflatten(-1, (self.heads, -1)) for part in both))
+    def split(self, x: Tensor) -> Tensor:
+        """(B, L, D) to heads (B, L, N, H)."""
+        return x.unflatten(-1, (self.heads, -1))
 
 
 class SelfAttention(Projections):
     """Every token of memory, past and present frames over all of them.
 
     Attributes:
+        qkv: one layer in place of ``q``, ``k`` and ``v``, or None.
         shard: which of the tokens these are; what is kept of them is of all, for some heads.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
+        self.qkv: nn.Module | None = None
         self.shard = Shard()
 
     def forward(
@@ -124,10 +124,14 @@ class SelfAttention(Projections):
         Args:
             past: of tokens that are attended to as well.
         """
-        keys, values = self.keys_values(x)
-        queries = rotate(self.queries(x), rotation)
-        queries, keys, values = self.shard.to_heads(queries, rotate(keys, rotation), values)
-        own = KeysValues(keys, values)
+        if self.qkv is None:
+            q, k, v = self.q(x), self.k(x), self.v(x)
+        else:
+            q, k, v = self.qkv(x).chunk(3, -1)
+        queries = rotate(self.split(self.norm_q(q)), rotation)
+        keys = rotate(self.split(self.norm_k(k)), rotation)
+        queries, *rest = self.shard.to_heads(queries, keys, self.split(v))
+        own = KeysValues(*rest)
         attended = self.attend(queries, *own.after(past))
         return self.o(self.shard.to_tokens(attended).flatten(2)), own
 
@@ -135,6 +139,11 @@ class SelfAttention(Projections):
 class CrossAttention(Projections):
     """Tokens over a prompt whose keys and values are known, (B, K, N, H) each."""
 
+    def read(self, text: Tensor) -> KeysValues:
+        """Keys and values (B, K, N, H) of an embedded prompt (B, K, D)."""
+        return KeysValues(self.split(self.norm_k(self.k(text))), self.split(self.v(text)))
+
     def forward(self, x: Tensor, prompt: KeysValues) -> Tensor:
         """(B, L, D) to (B, L, D)."""
-        return self.o(self.attend(self.queries(x), *prompt).flatten(2))
+        queries = self.split(self.norm_q(self.q(x)))
+        return self.o(self.attend(queries, *prompt).flatten(2))

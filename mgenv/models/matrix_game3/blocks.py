@@ -22,6 +22,7 @@ from mgenv.models.matrix_game3.attention import (
 )
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.rope import Rotation
+from mgenv.models.quantize import QuantizedLinear
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,14 @@ class Block(nn.Module):
     def dtype(self) -> torch.dtype:
         """In which its matrix products are."""
         layer = self.cross_attn.q
-        return getattr(layer, "compute_dtype", layer.weight.dtype)
+        if isinstance(layer, QuantizedLinear):
+            return layer.compute_dtype
+        assert isinstance(layer, nn.Linear)
+        return layer.weight.dtype
 
     def read(self, text: Tensor) -> KeysValues:
         """Keys and values (B, K, N, H) of an embedded prompt (B, K, D)."""
-        return self.cross_attn.keys_values(text)
+        return self.cross_attn.read(text)
 
     def prepare(
         self,

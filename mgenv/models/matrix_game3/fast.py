@@ -15,18 +15,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from mgenv.errors import InvalidOptionError, UnknownNameError
+from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
+from mgenv.models import flash_attention3
+from mgenv.models.eight_bit_attention import EightBitAttention
+from mgenv.models.matrix_game3.attention import SelfAttention, attend
 from mgenv.models.matrix_game3.clips import REUSE
 from mgenv.models.matrix_game3.mixture import Mixture
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.transformer import Transformer
 from mgenv.models.matrix_game3.vae import VideoVAE
-from mgenv.models.quantize import FP8, INT8, QuantizedLinear
+from mgenv.models.quantize import FP8, INT8, QuantizedLinear, stacked
 
 ALL = ("self_attn", "cross_attn", "ffn")
 """Beginnings of the names of a block's layers that may be in 8 bits where speed counts most."""
 WITHIN = {INT8: ("self_attn.o", "cross_attn", "ffn"), FP8: ("cross_attn",)}
 """Those that keep to the gate, by kind."""
+
+ATTENTIONS = {"flash3": flash_attention3.flash, INT8: EightBitAttention()}
+"""By name."""
 
 VARIANTS = 64
 """Programs that may be compiled of one block: with and without actions, a first and a later clip,
@@ -41,22 +47,27 @@ class Speed:
         compiled: blocks go through ``torch.compile``, tokens are bfloat16 between them.
         eight_bits: kind of 8-bit products, ``"int8"``, ``"fp8"`` or "" for none.
         layers: which are, by the beginnings of their names.
+        attention: of all tokens over all: ``"flash3"`` (exact), ``"int8"`` (with 8-bit
+            products), or "" for what the framework has.
         reuse: of clean latents' keys and values, one of ``clips.REUSE``.
         graphed: the decoder is folded, compiled and replayed as CUDA graphs.
 
     Raises:
-        UnknownNameError: no such kind, no such reuse.
+        UnknownNameError: no such kind, attention or reuse.
     """
 
     compiled: bool = False
     eight_bits: str = ""
     layers: tuple[str, ...] = ALL
+    attention: str = ""
     reuse: str = "none"
     graphed: bool = False
 
     def __post_init__(self) -> None:
         if self.eight_bits not in ("", INT8, FP8):
             raise UnknownNameError("eight_bits", self.eight_bits, (INT8, FP8))
+        if self.attention not in ("", *ATTENTIONS):
+            raise UnknownNameError("attention", self.attention, ATTENTIONS)
         if self.reuse not in REUSE:
             raise UnknownNameError("reuse", self.reuse, REUSE)
 
@@ -81,11 +92,14 @@ def find_speed(speed: str | Speed, device: torch.device, experts: int = 1) -> Sp
     Raises:
         UnknownNameError: no such name.
         InvalidOptionError: it needs a GPU, or one network alone.
+        MissingExtraError: it needs a package that is not there.
     """
     if isinstance(speed, str):
         if speed not in SPEEDS:
             raise UnknownNameError("speed", speed, SPEEDS)
         speed = SPEEDS[speed]
+    if speed.attention == "flash3" and not flash_attention3.installed():
+        raise MissingExtraError("fast", "FlashAttention-3's kernels")
     if device.type != "cuda" and (speed.compiled or speed.graphed):
         raise InvalidOptionError(
             f'speed: expected "plain" on {device}; the others are compiled for a GPU'
@@ -103,9 +117,16 @@ def accelerate(network: Transformer | Mixture, speed: Speed) -> None:
     for expert in network.experts() if isinstance(network, Mixture) else (network,):
         if speed.eight_bits:
             set_bits(expert, eight_bit_layers(expert, speed.layers), speed.eight_bits)
+        set_attention(expert, speed.attention)
         if speed.compiled:
             expert.stream_dtype = expert.dtype
             compile_blocks(expert)
+
+
+def set_attention(network: Transformer, name: str) -> None:
+    """How all tokens attend to all: one of ``ATTENTIONS``, or "" for what the framework has."""
+    for block in network.layers():
+        block.self_attn.attend = ATTENTIONS[name] if name else attend
 
 
 def compile_blocks(network: Transformer) -> None:
@@ -151,7 +172,20 @@ def set_bits(network: Transformer, layers: dict[str, nn.Linear], kind: str) -> T
         UnknownNameError: another kind.
     """
     for name, layer in layers.items():
-        parent, _, own = name.rpartition(".")
-        new = QuantizedLinear(layer, kind) if kind else layer
+        parent, own = name.rsplit(".", 1)
+        new = QuantizedLinear(layer, kind, gelu=own == "0") if kind else layer
         setattr(network.get_submodule(parent), own, new)
+    for index, block in enumerate(network.layers()):
+        whole = isinstance(block.ffn[0], QuantizedLinear)  # it ends with the GELU
+        block.ffn[1] = nn.Identity() if whole else nn.GELU(approximate="tanh")
+        _stack(block.self_attn, [layers.get(f"blocks.{index}.self_attn.{x}") for x in "qkv"], kind)
     return network
+
+
+def _stack(attention: SelfAttention, parts: list[nn.Linear | None], kind: str) -> None:
+    """Make one product of queries, keys and values, if all of them are in 8 bits."""
+    attention.qkv = None
+    layers = [layer for layer in parts if layer is not None]
+    if kind and len(layers) == len(parts):
+        attention.qkv = QuantizedLinear(stacked(layers), kind)
+        attention.q = attention.k = attention.v = nn.Identity()

@@ -13,6 +13,7 @@ from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.fast import ALL, WITHIN, eight_bit_layers, set_bits
 from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.transformer import Transformer, build
+from mgenv.models.quantize import QuantizedLinear
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 KINDS = ("int8", "fp8")
@@ -82,10 +83,32 @@ def test_every_layer_points_the_same_way(network, golden, kind):
     second(network, golden)
     for hook in hooks:
         hook.remove()
-    set_bits(network, layers, kind)
     for name, layer in layers.items():
-        out, truth = network.get_submodule(name)(seen[name]), layer(seen[name])
+        out, truth = QuantizedLinear(layer, kind)(seen[name]), layer(seen[name])
         assert torch.cosine_similarity(out.flatten().double(), truth.flatten().double(), 0) > 0.999
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_product_of_queries_keys_and_values_changes_nothing(network, golden, kind):
+    layers = eight_bit_layers(network)
+    truth = second(set_bits(network, layers, kind), golden)
+    for index, block in enumerate(network.layers()):
+        assert isinstance(block.self_attn.qkv, QuantizedLinear)
+        block.self_attn.qkv = None
+        for part in "qkv":
+            layer = QuantizedLinear(layers[f"blocks.{index}.self_attn.{part}"], kind)
+            setattr(block.self_attn, part, layer)
+    assert torch.equal(second(network, golden), truth)
+
+
+def test_the_gelu_may_be_a_part_of_the_product(network):
+    """Not rounded to bfloat16 in between, so that it is nearer to the truth."""
+    layer = network.layers()[0].ffn[0]
+    x = torch.randn(64, layer.in_features, generator=torch.Generator().manual_seed(0))
+    truth = torch.nn.functional.gelu(layer.float()(x), approximate="tanh")
+    ended = QuantizedLinear(layer, "int8", gelu=True)(x)
+    apart = torch.nn.functional.gelu(QuantizedLinear(layer, "int8")(x), approximate="tanh")
+    assert error(ended, truth) < 0.02 and error(ended, apart) < 1e-6
 
 
 @torch.no_grad()
