@@ -256,8 +256,11 @@ class Bench:
         network, inputs, device = self.network, self.inputs, self.device
         prepared, prepare = None, 0.0
         if levers.once:
-            prepared = network.prepare(**inputs.conditions)
-            prepare = clips.seconds(lambda: network.prepare(**inputs.conditions), device)
+            known: dict[str, Any] = inputs.conditions | {
+                "text": network.read(inputs.conditions["text"])
+            }
+            prepared = network.prepare(**known)
+            prepare = clips.seconds(lambda: network.prepare(**known), device)
         reuse, new = levers.speed.reuse, inputs.latents[:, :, CLEAN:]
         return {
             "retrieve": clips.retrieve_seconds(inputs, "cpu" if levers.retrieve_on_cpu else device),

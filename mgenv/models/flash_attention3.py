@@ -23,6 +23,13 @@ def installed() -> bool:
     return importlib.util.find_spec(_PACKAGE) is not None
 
 
+def usable(device: torch.device) -> bool:
+    """Whether it is installed, and ``device`` is a Hopper GPU."""
+    return (
+        device.type == "cuda" and torch.cuda.get_device_capability(device)[0] == 9 and installed()
+    )
+
+
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:
     """Softmax attention of every query over every key: bfloat16 (B, L, N, H), on a GPU.
 

@@ -51,7 +51,7 @@ def load_matrix_game3(
         prompt, negative_prompt: of all slots.
         frames_per_step: a multiple of 4 from 16 up; the model was trained with 40.
         boundary: noise level in [0, 1] at which a mixture changes experts; 0.9 where None.
-        speed: what is given for it: ``"plain"``, ``"compiled"``, ``"int8"``, ``"fp8"``,
+        speed: what is given for it: ``"plain"``, ``"compiled"``, ``"int8"``, ``"fast"``,
             ``"fastest"``, or a :class:`mgenv.models.matrix_game3.Speed`; all but the first need
             a GPU and minutes to compile at the first clips.
         sequence_parallel: all processes that ``torchrun`` started make each clip together, a GPU
@@ -84,6 +84,7 @@ def load_matrix_game3(
         batch=min(batch, num_envs),
         latents=latents,
         guided=guidance != 1.0,
+        reuse=chosen.reuse != "none",
         dtype=precision(place),
     )
     folder.footprint(load).require(place, load, vae)

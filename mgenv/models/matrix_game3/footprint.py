@@ -42,6 +42,7 @@ class Load:
         batch: of them that go through the network together.
         latents: new ones of a later clip.
         guided: whether the network is also asked without the prompt.
+        reuse: whether keys and values of clean latents are kept between steps.
         dtype: of the matrix products.
     """
 
@@ -50,6 +51,7 @@ class Load:
     batch: int = 1
     latents: int = 10
     guided: bool = False
+    reuse: bool = False
     dtype: torch.dtype = torch.bfloat16
 
     @property
@@ -127,8 +129,12 @@ def _weight_bytes(weights: Weights, dtype: torch.dtype) -> int:
 
 
 def _conditions(config: TransformerConfig, load: Load) -> int:
-    """Scale and shift by camera, keys and values of the prompt, in every block; of one slot."""
-    numbers = 2 * config.dim * (load.tokens + config.text_len)
+    """Scale and shift by camera, keys and values of the prompt, in every block; of one slot.
+
+    And keys and values of memory and past latents, where they are kept.
+    """
+    clean = (PAST_LATENTS + len(QUERY_OFFSETS)) * prod(side // 32 for side in load.image_size)
+    numbers = 2 * config.dim * (load.tokens + config.text_len + load.reuse * clean)
     return (1 + load.guided) * config.num_layers * numbers * load.dtype.itemsize
 
 

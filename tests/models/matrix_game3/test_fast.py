@@ -9,8 +9,23 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
+from mgenv.models import flash_attention3
+from mgenv.models.eight_bit_attention import EightBitAttention
+from mgenv.models.matrix_game3.attention import attend
 from mgenv.models.matrix_game3.config import TransformerConfig
-from mgenv.models.matrix_game3.fast import ALL, WITHIN, eight_bit_layers, set_bits
+from mgenv.models.matrix_game3.fast import (
+    ALL,
+    SPEEDS,
+    WITHIN,
+    Speed,
+    accelerate,
+    compile_blocks,
+    eight_bit_layers,
+    find_speed,
+    set_attention,
+    set_bits,
+)
 from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.transformer import Transformer, build
 from mgenv.models.quantize import QuantizedLinear
@@ -133,3 +148,57 @@ def test_the_plain_layers_can_be_put_back(network, golden):
     layers, truth = eight_bit_layers(network), second(network, golden)
     set_bits(network, layers, "int8")
     assert torch.equal(second(set_bits(network, layers, ""), golden), truth)
+
+
+def test_attention_can_be_chosen_and_put_back(network, golden):
+    truth = second(network, golden)
+    set_attention(network, "int8")
+    assert isinstance(network.layers()[0].self_attn.attend, EightBitAttention)
+    assert not torch.equal(second(network, golden), truth)
+    set_attention(network, "")
+    assert network.layers()[0].self_attn.attend is attend
+    assert torch.equal(second(network, golden), truth)
+
+
+def test_a_speed_changes_the_network_as_it_says(network, golden):
+    truth = second(network, golden)
+    accelerate(network, Speed(eight_bits="int8", layers=WITHIN["int8"]))
+    assert 0.0 < error(second(network, golden), truth) <= 0.02
+
+
+def test_speeds_are_found_by_name_or_given():
+    assert find_speed("plain", torch.device("cpu")) == Speed()
+    given = Speed(eight_bits="int8")
+    assert find_speed(given, torch.device("cpu"), experts=2) is given
+    assert find_speed("fastest", torch.device("cuda")) is SPEEDS["fastest"]
+
+
+@pytest.mark.parametrize(
+    ("speed", "experts", "error", "words"),
+    [
+        ("faster", 1, UnknownNameError, "fastest"),
+        ("int8", 1, InvalidOptionError, "compiled for a GPU"),
+        (Speed(reuse="causal"), 2, InvalidOptionError, "2 experts"),
+    ],
+)
+def test_speeds_that_cannot_be_had_are_named(speed, experts, error, words):
+    with pytest.raises(error, match=words):
+        find_speed(speed, torch.device("cpu"), experts)
+
+
+def test_the_package_of_a_speed_is_named(monkeypatch):
+    monkeypatch.setattr(flash_attention3, "_PACKAGE", "no_such_package")
+    with pytest.raises(MissingExtraError, match="fast"):
+        find_speed(Speed(attention="flash3"), torch.device("cuda"))
+
+
+@pytest.mark.parametrize("field", ["eight_bits", "attention", "reuse"])
+def test_unknown_parts_of_a_speed_are_named(field):
+    with pytest.raises(UnknownNameError, match=field):
+        Speed(**{field: "int4"})
+
+
+def test_compiled_blocks_say_what_plain_ones_say(network, golden):
+    truth = second(network, golden)
+    compile_blocks(network)
+    assert error(second(network, golden), truth) < 0.02  # bfloat16 is rounded at other places

@@ -55,6 +55,12 @@ def test_the_network_needs_more_for_more_at_once(network, change):
     assert (more.weights, more.streams) == (one.weights, one.streams)
 
 
+def test_keys_and_values_that_are_kept_are_counted(network):
+    """9 of 20 latents of the longest clip, as much a token as the camera's scale and shift."""
+    one, kept = needed([network]), needed([network], load=replace(LOAD, reuse=True))
+    assert kept.clip - one.clip == 30 * 2 * 3072 * 9 * 880 * 2
+
+
 def test_each_slot_has_a_video_to_remember(network):
     one, four = needed([network]), needed([network], load=replace(LOAD, slots=4))
     assert four.streams == 4 * one.streams and four.clip == one.clip
