@@ -14,6 +14,7 @@ _HOMES = {
     "Transformer": "transformer",
     "build": "transformer",
     "Mixture": "mixture",
+    "Speed": "fast",
     "MixtureConditions": "mixture",
 }
 
