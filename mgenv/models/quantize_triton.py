@@ -28,7 +28,7 @@ from triton.experimental.gluon.language.nvidia.hopper import (  # pyright: ignor
 )
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor  # pyright: ignore
 
-GROUP = 8
+GROUP = 16
 """Rows of tiles that go together, so that they find each other's weights in the cache."""
 TILE, STAGES, WARPS = (128, 256, 128), 4, 8
 """Of the Hopper kernel: its tile of M, N and K; tiles under way; warps that multiply."""

@@ -132,13 +132,17 @@ def set_attention(network: Transformer, name: str) -> None:
         block.self_attn.attend = ATTENTIONS[name] if name else attend
 
 
-def compile_blocks(network: Transformer) -> None:
-    """Let ``torch.compile`` make one program of each kind of block."""
+def compile_blocks(network: Transformer, backend: str = "inductor") -> None:
+    """Let ``torch.compile`` make one program of each kind of block.
+
+    Args:
+        backend: of ``torch.compile``.
+    """
     config: Any = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, VARIANTS)
     for block in network.layers():
-        block.compile(dynamic=False)
-        block.camera = torch.compile(block.camera, dynamic=False)
+        block.compile(dynamic=False, backend=backend)
+        block.camera = torch.compile(block.camera, dynamic=False, backend=backend)
 
 
 def fast_decoder(vae: VideoVAE, speed: Speed, segment: int = 5) -> StreamingDecoder:

@@ -14,8 +14,9 @@ from mgenv.models.matrix_game3.camera import (
     poses_of_actions,
     window_pose_frames,
 )
-from mgenv.models.matrix_game3.clips import memory_rays, window_rays
+from mgenv.models.matrix_game3.clips import REUSE, memory_rays, window_rays
 from mgenv.models.matrix_game3.conventions import actions_of, from_public, to_public
+from mgenv.models.matrix_game3.fast import compile_blocks
 from mgenv.models.matrix_game3.folder import Folder
 from mgenv.models.matrix_game3.loader import open_weights
 from mgenv.models.matrix_game3.recall import Recall
@@ -75,6 +76,23 @@ def test_there_are_57_frames_and_then_40_a_clip(rollout):
     assert [tuple(c.frames.shape) for c in clips] == [(57, 64, 96, 3)] + [(40, 64, 96, 3)] * 2
     assert [c.index for c in clips] == [1, 15, 25] and track.index == 31
     assert clips[1].coverage > 0 and all(c.frames.dtype == torch.uint8 for c in clips)
+
+
+@pytest.mark.parametrize("reuse", REUSE)
+def test_nothing_is_compiled_after_the_second_clip(reuse):
+    """The first clip has a shape of its own; from the second on programs are ready."""
+    device = torch.device("cpu")
+    folder = Folder.open(ROOT, vae="light_v2")
+    network, vae = folder.read(device)
+    compile_blocks(network, backend="eager")  # traced and guarded as ever
+    made = Rollout(network, vae, folder.text("", device), reuse=reuse)
+    counters = torch._dynamo.utils.counters["stats"]
+    before = counters["unique_graphs"]
+    run(made, 2)
+    ready = counters["unique_graphs"]
+    run(made, 5, seed=1)
+    assert ready > before and counters["unique_graphs"] == ready
+    assert not torch._dynamo.utils.counters["graph_break"]
 
 
 def test_poses_are_those_of_all_actions_at_once(rollout):
