@@ -73,7 +73,8 @@ class BackgroundDecoder:
         if self._stream is None:
             return self._decode(latents, past)
         self._stream.wait_stream(torch.cuda.current_stream(latents.device))
-        latents.record_stream(self._stream)
+        for given in (latents, *(past or ())):  # callers may let go of them before they are read
+            given.record_stream(self._stream)
         with torch.cuda.stream(self._stream):
             return self._decode(latents, past)
 
