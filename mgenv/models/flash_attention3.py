@@ -25,9 +25,12 @@ def installed() -> bool:
 
 def usable(device: torch.device) -> bool:
     """Whether it is installed, and ``device`` is a Hopper GPU."""
-    return (
-        device.type == "cuda" and torch.cuda.get_device_capability(device)[0] == 9 and installed()
-    )
+    return on_hopper(device) and installed()
+
+
+def on_hopper(device: torch.device) -> bool:
+    """Whether ``device`` is a Hopper GPU."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] == 9
 
 
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class Speed:
         graphed: the decoder is folded, compiled and replayed as CUDA graphs.
 
     Raises:
-        UnknownNameError: no such kind, attention or reuse.
+        UnknownNameError: no such kind, layers, attention or reuse.
     """
 
     compiled: bool = False
@@ -67,6 +67,9 @@ class Speed:
     def __post_init__(self) -> None:
         if self.eight_bits not in ("", INT8, FP8):
             raise UnknownNameError("eight_bits", self.eight_bits, (INT8, FP8))
+        for name in self.layers:
+            if not name.startswith(ALL):
+                raise UnknownNameError("layers", name, ALL)
         if self.attention not in ("", *ATTENTIONS):
             raise UnknownNameError("attention", self.attention, ATTENTIONS)
         if self.reuse not in REUSE:
@@ -93,15 +96,24 @@ def find_speed(speed: str | Speed, device: torch.device, experts: int = 1) -> Sp
 
     Raises:
         UnknownNameError: no such name.
-        InvalidOptionError: it needs a GPU, or one network alone.
+        InvalidOptionError: it needs a GPU or one of another kind, or one network alone; or it is
+            no speed.
         MissingExtraError: it needs a package that is not there.
     """
     if isinstance(speed, str):
         if speed not in SPEEDS:
             raise UnknownNameError("speed", speed, SPEEDS)
         speed = SPEEDS[speed]
+    if not isinstance(speed, Speed):
+        raise InvalidOptionError(f"speed: expected a name or a Speed, got {speed!r}")
     if speed.attention == "flash3" and not flash_attention3.installed():
         raise MissingExtraError("fast", "FlashAttention-3's kernels")
+    kernels = speed.attention == "flash3" or (speed.attention and device.type == "cuda")
+    if kernels and not flash_attention3.on_hopper(device):
+        raise InvalidOptionError(
+            f'speed: expected attention="" on {device}, got "{speed.attention}"; '
+            "its kernels are for Hopper GPUs"
+        )
     if device.type != "cuda" and (speed.compiled or speed.graphed):
         raise InvalidOptionError(
             f'speed: expected "plain" on {device}; the others are compiled for a GPU'
@@ -190,9 +202,11 @@ def set_bits(network: Transformer, layers: dict[str, nn.Linear], kind: str) -> T
 
 
 def _stack(attention: SelfAttention, parts: list[nn.Linear | None], kind: str) -> None:
-    """Make one product of queries, keys and values, if all of them are in 8 bits."""
-    attention.qkv = None
+    """Make one product of queries, keys and values, if all of them change to 8 bits."""
     layers = [layer for layer in parts if layer is not None]
-    if kind and len(layers) == len(parts):
+    if len(layers) < len(parts):
+        return
+    attention.qkv = None
+    if kind:
         attention.qkv = QuantizedLinear(stacked(layers), kind)
         attention.q = attention.k = attention.v = nn.Identity()

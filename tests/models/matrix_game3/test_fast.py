@@ -150,6 +150,14 @@ def test_the_plain_layers_can_be_put_back(network, golden):
     assert torch.equal(second(set_bits(network, layers, ""), golden), truth)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_that_already_are_in_eight_bits_stay(network, golden, kind):
+    """All, then some of them again: those that are not named are left as they are."""
+    some, layers = eight_bit_layers(network, WITHIN[kind]), eight_bit_layers(network)
+    truth = second(set_bits(network, layers, kind), golden)
+    assert torch.equal(second(set_bits(network, some, kind), golden), truth)
+
+
 def test_attention_can_be_chosen_and_put_back(network, golden):
     truth = second(network, golden)
     set_attention(network, "int8")
@@ -179,6 +187,7 @@ def test_speeds_are_found_by_name_or_given():
         ("faster", 1, UnknownNameError, "fastest"),
         ("int8", 1, InvalidOptionError, "compiled for a GPU"),
         (Speed(reuse="causal"), 2, InvalidOptionError, "2 experts"),
+        (None, 1, InvalidOptionError, "a name or a Speed, got None"),
     ],
 )
 def test_speeds_that_cannot_be_had_are_named(speed, experts, error, words):
@@ -192,10 +201,24 @@ def test_the_package_of_a_speed_is_named(monkeypatch):
         find_speed(Speed(attention="flash3"), torch.device("cuda"))
 
 
+@pytest.mark.parametrize(
+    "attention, device, major",
+    [("flash3", "cpu", 9), ("flash3", "cuda", 8), ("int8", "cuda", 10)],
+)
+def test_kernels_are_refused_where_they_do_not_run(monkeypatch, attention, device, major):
+    monkeypatch.setattr(flash_attention3, "installed", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (major, 0))
+    with pytest.raises(InvalidOptionError, match="for Hopper GPUs"):
+        find_speed(Speed(attention=attention), torch.device(device))
+    assert find_speed(Speed(attention="int8"), torch.device("cpu")).attention == "int8"
+
+
 @pytest.mark.parametrize("field", ["eight_bits", "attention", "reuse"])
 def test_unknown_parts_of_a_speed_are_named(field):
     with pytest.raises(UnknownNameError, match=field):
         Speed(**{field: "int4"})
+    with pytest.raises(UnknownNameError, match="layers 'attn'"):
+        Speed(eight_bits="int8", layers=("ffn", "attn"))
 
 
 def test_compiled_blocks_say_what_plain_ones_say(network, golden):
