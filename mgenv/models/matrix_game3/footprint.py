@@ -93,7 +93,7 @@ class Footprint:
         """
         if device.type != "cuda":
             return
-        free, _ = torch.cuda.mem_get_info(device)
+        free = _free(device)
         if free >= self.total:
             return
         height, width = load.image_size
@@ -106,6 +106,12 @@ class Footprint:
             f"({self.weights / GIB:.1f} of them for weights), got {free / GIB:.1f}. "
             f"Less is needed by {', '.join(less)}."
         )
+
+
+def _free(device: torch.device) -> int:
+    """Bytes that the GPU has left, and those that this process holds and does not use."""
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + held
 
 
 def footprint(

@@ -80,10 +80,24 @@ def test_experts_are_all_there_at_once(network):
     assert both.clip > 1.5 * one.clip
 
 
+def held_by(monkeypatch, reserved, allocated):
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: reserved)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: allocated)
+
+
+def test_what_this_process_has_freed_is_free(network, monkeypatch):
+    """As after another world: the allocator keeps its memory, and gives it out again."""
+    need = needed([network])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**30, 2**36))
+    held_by(monkeypatch, need.total + 2**30, 2**30)
+    need.require(torch.device("cuda:0"), LOAD, "light_v2")
+
+
 def test_only_a_gpu_is_asked(network, monkeypatch):
     need = needed([network], load=replace(LOAD, batch=2))
     asked = []
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d: (asked.append(d), (2**34, 2**36))[1])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d: (asked.append(d), (2**33, 2**36))[1])
+    held_by(monkeypatch, 3 * 2**33, 2 * 2**33)
     need.require(torch.device("cpu"), LOAD, "light_v2")
     assert not asked
     with pytest.raises(InvalidOptionError, match=r"expected \d\d.\d GiB free on cuda:0 .*got 16.0"):
