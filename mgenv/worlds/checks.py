@@ -17,9 +17,9 @@ def checked_motion(motion: ArrayLike, count: int) -> Tensor:
     """Motions (count, 5) in double precision.
 
     Raises:
-        InvalidActionError: another shape, or not finite.
+        InvalidActionError: another shape, not numbers, or not finite.
     """
-    wanted = np.asarray(motion, np.float64)
+    wanted = _motion_numbers(motion)
     finite = bool(np.isfinite(wanted).all())
     if wanted.shape != (count, MOTION_SIZE) or not finite:
         raise InvalidActionError(
@@ -39,7 +39,7 @@ def checked_motions(
         lengths: every F that each slot takes.
 
     Raises:
-        InvalidActionError: another number of them, another shape, or not finite.
+        InvalidActionError: another number of them, another shape, not numbers, or not finite.
     """
     given = list(motion) if isinstance(motion, Sequence) else list(np.atleast_1d(motion))
     if len(given) != len(lengths):
@@ -50,7 +50,7 @@ def checked_motions(
 
 
 def _checked_motion(motion: ArrayLike, lengths: Sequence[int]) -> Tensor:
-    wanted = np.asarray(motion, np.float64)
+    wanted = _motion_numbers(motion)
     finite = bool(np.isfinite(wanted).all())
     shapes = [(MOTION_SIZE,), *((frames, MOTION_SIZE) for frames in lengths)]
     if wanted.shape not in shapes or not finite:
@@ -60,6 +60,13 @@ def _checked_motion(motion: ArrayLike, lengths: Sequence[int]) -> Tensor:
             f"{'' if finite else ' with NaN or inf'}"
         )
     return torch.from_numpy(wanted).reshape(-1, MOTION_SIZE)
+
+
+def _motion_numbers(motion: ArrayLike) -> NDArray[np.float64]:
+    try:
+        return np.asarray(motion, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidActionError(f"motion: expected numbers; {error}") from error
 
 
 def checked_poses(pose: ArrayLike, count: int) -> Tensor:

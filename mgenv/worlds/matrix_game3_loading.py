@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from mgenv.camera import ImageSize, picture_shape
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.camera import FRAMES_PER_LATENT
+from mgenv.models.matrix_game3.clips import CELL
 from mgenv.models.matrix_game3.experts import check_boundary
 from mgenv.models.matrix_game3.fast import Speed, accelerate, find_speed
 from mgenv.models.matrix_game3.folder import Folder, precision
@@ -65,7 +67,9 @@ def load_matrix_game3(
             memory for it all, or ``torchrun`` has not started as many processes as can share it.
     """
     _check_frames(frames_per_step)
-    _check_numbers(guidance, num_envs=num_envs, batch=batch)
+    steps = (50 if base_model else 3) if sampling_steps is None else sampling_steps
+    counts = {"sampling_steps": steps, "memory_frames": memory_frames}
+    _check_numbers(guidance, num_envs=num_envs, batch=batch, **counts)
     _check_texts(prompt=prompt, negative_prompt=negative_prompt)
     if image_size is not None:
         check_picture(*picture_shape(image_size))
@@ -74,6 +78,7 @@ def load_matrix_game3(
     check_boundary(folder.experts, boundary)
     chosen = find_speed(speed, place, len(folder.experts))
     image_size = image_size or folder.image_size
+    _check_share(shard, folder, picture_shape(image_size))
     latents, guidance = (
         frames_per_step // FRAMES_PER_LATENT,
         guidance or (5.0 if base_model else 1.0),
@@ -96,7 +101,7 @@ def load_matrix_game3(
         network.spread(shard),
         autoencoder,
         text,
-        steps=sampling_steps or (50 if base_model else 3),
+        steps=steps,
         guidance=guidance,
         negative=negative,
         latents_per_clip=latents,
@@ -122,6 +127,14 @@ def _check_numbers(guidance: Any, **counts: Any) -> None:
     number = isinstance(guidance, (int, float)) and not isinstance(guidance, bool)
     if guidance is not None and not (number and 1.0 <= guidance < float("inf")):
         raise InvalidOptionError(f"guidance: expected a number of at least 1, got {guidance!r}")
+
+
+def _check_share(shard: Shard, folder: Folder, size: tuple[int, int]) -> None:
+    """Whether the processes can share every network at this size, before weights are read."""
+    for config in (expert.config for expert in folder.experts):
+        shard.check_heads(config.num_heads)
+        _, *patch = config.patch_size
+        shard.check(prod(side // (CELL * cells) for side, cells in zip(size, patch, strict=True)))
 
 
 def _check_texts(**texts: Any) -> None:

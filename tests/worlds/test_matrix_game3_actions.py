@@ -105,6 +105,8 @@ def test_slots_of_different_ages_take_motions_of_different_lengths():
         ([np.full((32, 5), np.nan)], "NaN"),
         ([wander(32) + np.array([0, 0, 0.1, 0, 0])], "up or down"),
         (3.0, r"got shape \(\)"),
+        ([["ahead"] * 5], "expected numbers"),
+        ([[0.0, [1.0], 0.0, 0.0, 0.0]], "expected numbers"),
     ],
 )
 def test_motions_of_another_length_are_refused_before_anything_is_made(motion, match):

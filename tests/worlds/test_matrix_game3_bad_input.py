@@ -20,8 +20,10 @@ from mgenv.errors import (
     UnknownNameError,
 )
 from mgenv.models.matrix_game3.loader import Weights
+from mgenv.models.matrix_game3.parallel import Shard
 from mgenv.models.matrix_game3.text import TextEncoder
-from mgenv.worlds import load_world
+from mgenv.worlds import load_world, matrix_game3_loading
+from mgenv.worlds.matrix_game3_loading import load_matrix_game3
 from tests.same import assert_same
 from tests.worlds.public_network import AHEAD, POSE, ROOT, env, make, public_folder
 
@@ -159,6 +161,8 @@ def gpu(monkeypatch):
     def of(free):
         monkeypatch.setattr(worlds, "_check_device", lambda device: None)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
+        for name in ("memory_reserved", "memory_allocated"):
+            monkeypatch.setattr(torch.cuda, name, lambda device: 0)
 
     return of
 
@@ -210,6 +214,29 @@ def test_memory_is_enough_where_it_is(folder, gpu):
 def test_options_out_of_range_are_refused(nothing_is_read, options, match):
     with pytest.raises(InvalidOptionError, match=match):
         load_world(**{"name_or_path": "matrix-game-3", "weights": ROOT} | options)
+
+
+@pytest.mark.parametrize("name", ["sampling_steps", "memory_frames"])
+@pytest.mark.parametrize("count", [0, 2.5, True])
+def test_counts_are_checked_before_anything_is_read(nothing_is_read, name, count):
+    with pytest.raises(InvalidOptionError, match=f"{name}: expected an integer of at least 1"):
+        load_matrix_game3(ROOT, **{name: count})
+
+
+@pytest.mark.parametrize(
+    "count, side, match",
+    [(5, 64, "divides the 2 heads, got 5"), (2, 32, "divides the 1 tokens of a frame, got 2")],
+)
+def test_what_processes_cannot_share_is_refused(nothing_is_read, monkeypatch, count, side, match):
+    class Many(Shard):
+        def __init__(self, group=None):
+            super().__init__()
+            self.count = count
+
+    monkeypatch.setattr(matrix_game3_loading, "Shard", Many)
+    monkeypatch.setattr(matrix_game3_loading, "torchrun_group", lambda device: None)
+    with pytest.raises(InvalidOptionError, match=match):
+        make(image_size=side, sequence_parallel=True)
 
 
 def test_environments_refuse_sizes_too(folder):

@@ -173,8 +173,14 @@ def torchrun_group(device: torch.device | str) -> dist.ProcessGroup:
 
     Raises:
         InvalidOptionError: not started by ``torchrun``, or there are fewer GPUs than processes,
-            or processes already exchange, but not from CPU to CPU.
+            or processes already exchange, but not from CPU to CPU, or the device is another's.
     """
+    index, local = torch.device(device).index, os.environ.get("LOCAL_RANK")
+    if index is not None and local not in (None, str(index)):
+        raise InvalidOptionError(
+            f'device: expected "cuda", of which each process takes its own, or cuda:{local} in '
+            f"this one, got {device}"
+        )
     if not dist.is_initialized():
         missing = [name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if name not in os.environ]
         if missing:

@@ -214,10 +214,11 @@ class Rollout:
     def _check_actions(self, track: Track, keyboard: Tensor, mouse: Tensor) -> None:
         frames = self.actions_needed(track)
         for name, given, width in (("keyboard", keyboard, KEYS), ("mouse", mouse, MOUSE)):
-            if given.shape != (frames, width) or not bool(torch.isfinite(given).all()):
+            finite = bool(torch.isfinite(given).all())
+            if given.shape != (frames, width) or not finite:
                 raise InvalidActionError(
                     f"{name}: expected finite ({frames}, {width}) for the clip, "
-                    f"got {tuple(given.shape)}"
+                    f"got {tuple(given.shape)}{'' if finite else ' with NaN or inf'}"
                 )
 
 

@@ -102,6 +102,12 @@ def test_without_torchrun_there_are_no_other_processes(monkeypatch):
         load_world("matrix-game-3", 1, weights=FIXTURES, vae="light_v2", sequence_parallel=True)
 
 
+def test_the_gpu_of_another_process_is_refused(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(InvalidOptionError, match="or cuda:1 in this one, got cuda:0"):
+        torchrun_group("cuda:0")
+
+
 def test_alone_nothing_is_exchanged():
     alone, x = Shard(), torch.arange(24.0).reshape(1, 4, 3, 2)
     assert torch.equal(alone.take(x), x) and torch.equal(alone.gather(x), x)

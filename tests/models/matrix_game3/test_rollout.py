@@ -161,6 +161,14 @@ def test_actions_of_another_shape_are_refused_before_anything_is_made(rollout, f
     assert torch.equal(generator.get_state(), before) and track.first
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_actions_that_are_not_finite_are_refused(rollout, number):
+    keyboard, mouse = actions(57)
+    mouse[30, 1] = number
+    with pytest.raises(InvalidActionError, match=r"mouse: .*got \(57, 2\) with NaN or inf"):
+        rollout.extend([start(rollout)], [keyboard], [mouse], [None], [torch.Generator()])
+
+
 def test_pictures_have_sides_that_32_divides(rollout):
     with pytest.raises(InvalidOptionError, match="divisible by 32, got 64×100"):
         rollout.encode(torch.zeros(64, 100, 3, dtype=torch.uint8))
