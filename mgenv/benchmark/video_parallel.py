@@ -21,8 +21,10 @@ from mgenv.models.matrix_game3.config import PUBLIC_5B, TransformerConfig
 from mgenv.models.matrix_game3.fast import (
     SPEEDS,
     Speed,
+    attention_of,
     compile_blocks,
     eight_bit_layers,
+    set_attention,
     set_bits,
 )
 from mgenv.models.matrix_game3.frames import BackgroundDecoder
@@ -151,8 +153,6 @@ class Bench:
 
     def __post_init__(self) -> None:
         self._linears: dict[str, nn.Linear] = eight_bit_layers(self.network)
-        if self.device != "cpu":
-            compile_blocks(self.network)
 
     @torch.no_grad()
     def measure(self, speed: Speed, shard: Shard) -> Result:
@@ -197,7 +197,10 @@ class Bench:
         if speed.eight_bits:
             layers = eight_bit_layers(self.network, speed.layers)
             set_bits(self.network, layers, speed.eight_bits)
+        set_attention(self.network, attention_of(speed, self.network.device))
         self.network.stream_dtype = self.network.dtype if speed.compiled else torch.float32
+        if speed.compiled and self.device != "cpu":
+            compile_blocks(self.network)
         gc.collect()
         if self.device != "cpu":
             torch.cuda.empty_cache()

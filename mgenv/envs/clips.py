@@ -32,10 +32,10 @@ def chunked(robot: Robot, clips: ClipWorld | None) -> Robot:
 
 
 def clip_frames(clips: ClipWorld | None, slots: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """The info ``frames``: for each of ``slots`` (n,) uint8 (F, H, W, 3), F its own."""
+    """The info ``frames``: for each of ``slots`` (n,) a copy, uint8 (F, H, W, 3), F its own."""
     if clips is None:
         return {}
     chunks, frames = clips.chunks, np.empty(len(slots), object)
     for row, slot in enumerate(slots):
-        frames[row] = chunks[slot]
+        frames[row] = chunks[slot].copy()
     return {"frames": frames}

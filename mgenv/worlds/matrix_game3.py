@@ -301,6 +301,8 @@ class MatrixGame3World:
         wrong = [row for row in rows if not 0 <= row < self.num_envs]
         if wrong:
             raise InvalidOptionError(f"slots: expected 0 … {self.num_envs - 1}, got {wrong}")
+        if len(set(rows)) < len(rows):
+            raise InvalidOptionError(f"slots: expected each once, got {rows}")
         waiting = [row for row in rows if self._slots.tracks[row] is None]
         if begun and waiting:
             raise NotResetError(f"Slots {waiting} have not begun; call begin (or reset) first.")

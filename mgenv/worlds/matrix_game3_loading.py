@@ -90,6 +90,7 @@ def load_matrix_game3(
         latents=latents,
         guided=guidance != 1.0,
         reuse=chosen.reuse != "none",
+        graphed=chosen.graphed,
         dtype=precision(place),
     )
     folder.footprint(load).require(place, load, vae)

@@ -199,3 +199,10 @@ def test_an_environment_begins_in_a_memory_file(tmp_path):
     _, infos = again.reset(seed=1)
     assert infos["memory_frames"] == [9] and infos["coverage"] == [1.0]
     assert again.step(np.array([[1.0, 0.0]], np.float32))[-1]["coverage"][0] > 0
+
+
+def test_a_slot_is_named_once():
+    world = load_world("matrix-game-3", 2, weights=ROOT, image_size=(64, 96))
+    world.begin([0, 1], [0, 0])
+    with pytest.raises(InvalidOptionError, match="each once"):
+        world.step(np.zeros((2, 5)), slots=[1, 1])

@@ -140,6 +140,8 @@ def test_an_environment_takes_chunks_of_actions():
         assert envs.observation_space.contains(observation) and infos["_frames"].all()
         assert [len(chunk) for chunk in infos["frames"]] == [frames] * 2
         assert np.array_equal(infos["frames"][1][-1], observation["pixels"][1])
+        infos["frames"][1][:] = 0  # theirs to change
+        assert envs.unwrapped.world.chunks[1].any()
     envs.close()
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from mgenv.camera import MAX_PITCH, Pose, full_precision
 from mgenv.errors import InvalidActionError
 from mgenv.models.matrix_game3.camera import (
+    DEAD_ZONE,
     DEGREES_PER_UNIT,
     METRES_PER_UNIT,
     camera_to_world,
@@ -62,7 +63,8 @@ def actions_of(motions: Tensor, pitch: float = 0.0) -> tuple[Tensor, Tensor]:
     keyboard[:, :4] = (torch.stack([ahead, -ahead, left, -left], -1) > PRESSED).float()
     mouse = -torch.rad2deg(motions[:, [PITCH, YAW]]) / DEGREES_PER_UNIT  # (F, 2)
     for move in mouse:
-        arrives = pitch + DEGREES_PER_UNIT * float(move[0])
+        turns = float(move[0]) if abs(float(move[0])) >= DEAD_ZONE else 0.0
+        arrives = pitch + DEGREES_PER_UNIT * turns
         if abs(arrives) > math.degrees(MAX_PITCH) + 1e-3:
             move[0] = 0.0
         else:

@@ -20,6 +20,7 @@ from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
 from mgenv.models import flash_attention3
 from mgenv.models.eight_bit_attention import EightBitAttention
 from mgenv.models.matrix_game3.attention import SelfAttention, attend
+from mgenv.models.matrix_game3.blocks import Block
 from mgenv.models.matrix_game3.clips import REUSE
 from mgenv.models.matrix_game3.mixture import Mixture
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
@@ -131,11 +132,17 @@ def accelerate(network: Transformer | Mixture, speed: Speed) -> None:
     for expert in network.experts() if isinstance(network, Mixture) else (network,):
         if speed.eight_bits:
             set_bits(expert, eight_bit_layers(expert, speed.layers), speed.eight_bits)
-        best = "flash3" if speed.compiled and flash_attention3.usable(expert.device) else ""
-        set_attention(expert, speed.attention or best)
+        set_attention(expert, attention_of(speed, expert.device))
         if speed.compiled:
             expert.stream_dtype = expert.dtype
             compile_blocks(expert)
+
+
+def attention_of(speed: Speed, device: torch.device) -> str:
+    """Which attention a speed means on ``device``, as :func:`set_attention` takes it."""
+    if speed.attention or not speed.compiled:
+        return speed.attention
+    return "flash3" if flash_attention3.usable(device) else ""
 
 
 def set_attention(network: Transformer, name: str) -> None:
@@ -154,7 +161,8 @@ def compile_blocks(network: Transformer, backend: str = "inductor") -> None:
     config.recompile_limit = max(config.recompile_limit, VARIANTS)
     for block in network.layers():
         block.compile(dynamic=False, backend=backend)
-        block.camera = torch.compile(block.camera, dynamic=False, backend=backend)
+        camera = Block.camera.__get__(block)  # not one that is compiled already
+        block.camera = torch.compile(camera, dynamic=False, backend=backend)
 
 
 def fast_decoder(vae: VideoVAE, speed: Speed, segment: int = 5) -> StreamingDecoder:

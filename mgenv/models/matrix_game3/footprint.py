@@ -43,6 +43,7 @@ class Load:
         latents: new ones of a later clip.
         guided: whether the network is also asked without the prompt.
         reuse: whether keys and values of clean latents are kept between steps.
+        graphed: whether the decoder is replayed as CUDA graphs.
         dtype: of the matrix products.
     """
 
@@ -52,6 +53,7 @@ class Load:
     latents: int = 10
     guided: bool = False
     reuse: bool = False
+    graphed: bool = False
     dtype: torch.dtype = torch.bfloat16
 
     @property
@@ -67,7 +69,7 @@ class Footprint:
 
     Attributes:
         weights: of network and autoencoder.
-        streams: what the decoder remembers of all slots.
+        streams: what the decoder remembers of all slots, and what its graphs hold.
         clip: while the network makes latents.
         decoding: while the decoder makes frames of one slot's.
     """
@@ -123,7 +125,11 @@ def footprint(
     stream, widest = _decoder_bytes(vae, load)
     clip = sum(_conditions(expert.config, load) for expert in experts)
     clip += max(_activations(expert.config, load) for expert in experts)
-    return Footprint(weights, load.slots * stream, load.batch * clip, MAPS * widest + stream)
+    decoding = MAPS * widest + stream
+    streams = load.slots * stream
+    if load.graphed:  # graphs hold their maps, and what goes in and out, all the time
+        streams += decoding + 2 * stream
+    return Footprint(weights, streams, load.batch * clip, decoding)
 
 
 def _weight_bytes(weights: Weights, dtype: torch.dtype) -> int:

@@ -1,5 +1,6 @@
 """Clips follow each other as in the public code, each slot by itself."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from mgenv.models.matrix_game3.retrieval import memory_frames
 from mgenv.models.matrix_game3.rollout import Rollout
 from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.tracks import Track, extended
+from mgenv.robots import PITCH
 
 ROOT = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 
@@ -247,3 +249,13 @@ def test_neither_the_window_nor_the_first_picture_is_recalled():
     assert recall.before(1, but=0) is None
     without = recall.before(4, but=1)
     assert without is not None and without.sink is None
+
+
+def test_turns_too_small_to_turn_do_not_add_up():
+    """0.2° a frame is within the mouse's dead zone: the camera still looks 50° down."""
+    motions = torch.zeros(101, 5)
+    motions[:100, PITCH], motions[100, PITCH] = -math.radians(0.2), -math.radians(5.0)
+    _, mouse = actions_of(motions, pitch=50.0)
+    assert float(mouse[100, 0]) * 15.0 == pytest.approx(5.0, abs=1e-4)
+    poses = poses_of_actions(torch.zeros(102, 6), torch.cat([mouse, mouse[-1:]]))
+    assert float(poses[101, 3]) == pytest.approx(5.0, abs=1e-3)
