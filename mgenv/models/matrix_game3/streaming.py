@@ -24,7 +24,7 @@ class GraphedStep:
     """A step as CUDA graphs: one for each shape of segment, captured when it first comes.
 
     Launching hundreds of small kernels costs more than running them; replaying a graph launches
-    once. What a step returns is overwritten by the next step of the same shape.
+    once. What a step returns is overwritten by later steps: use it or copy it before the next.
     """
 
     def __init__(self, step: Step) -> None:

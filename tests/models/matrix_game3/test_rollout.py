@@ -1,6 +1,7 @@
 """Clips follow each other as in the public code, each slot by itself."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,26 @@ def test_a_slot_does_not_depend_on_its_batch(rollout):
              for s in (0, 1)]  # fmt: skip
     tracks = [start(rollout, seed) for seed in (0, 1)]
     both = extend(rollout, tracks, [torch.Generator().manual_seed(seed) for seed in (0, 1)])
+    for one, other in zip(alone, both, strict=True):
+        torch.testing.assert_close(one.latents, other.latents, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(both[0].latents, both[1].latents, atol=1e-2)
+
+
+@pytest.mark.parametrize("reuse", REUSE)
+def test_nor_with_guidance_and_memory_whatever_is_reused(rollout, reuse):
+    guided = replace(rollout, guidance=3.0, reuse=reuse)
+
+    def second_clips(seeds):
+        tracks = [start(guided, seed) for seed in seeds]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        first = extend(guided, tracks, generators)
+        memory = [
+            remembered([clip]).before(track.index, track.origin)
+            for clip, track in zip(first, tracks, strict=True)
+        ]
+        return extend(guided, tracks, generators, memory)
+
+    alone, both = [second_clips([seed])[0] for seed in (0, 1)], second_clips([0, 1])
     for one, other in zip(alone, both, strict=True):
         torch.testing.assert_close(one.latents, other.latents, rtol=1e-3, atol=1e-3)
     assert not torch.allclose(both[0].latents, both[1].latents, atol=1e-2)
