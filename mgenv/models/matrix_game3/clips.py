@@ -24,9 +24,10 @@ from mgenv.models.matrix_game3.recall import Found
 from mgenv.models.matrix_game3.sampler import FlowUniPC
 from mgenv.models.matrix_game3.transformer import Transformer
 
-REUSE = ("none", "first_step", "causal")
-"""What later steps take from earlier ones of memory's and past latents' keys and values: nothing;
-those of the first step; or those of a pass of their own in which they do not see new latents."""
+REUSE = ("none", "alternate", "first_step", "causal")
+"""What steps take of memory's and past latents' keys and values: nothing; every second step but the
+last those of the step before; all steps those of the first; or those of a pass of their own, in
+which they do not see new latents. Each is faster and farther off than the one before."""
 
 CELL = 16
 """Pixels along the side of a latent cell."""
@@ -132,15 +133,24 @@ def sample_clip(
     sampler, state = FlowUniPC(steps, shift), noise
     if reuse == "causal":
         conditions = ClipConditions(*(network.causal(past, one) for one in conditions.all))
+    now = conditions
     for index, time in enumerate(sampler.timesteps.tolist()):
-        latents, new = conditions.full.shape[1], state.shape[2]
+        latents, new = now.full.shape[1], state.shape[2]
         x = torch.cat([past, state], 2)[:, :, -latents:]  # (B, C, T or n, h, w)
         t = x.new_full((x.shape[0], latents), time)
         t[:, : latents - new] = 0.0
-        keep = past.shape[2] if reuse == "first_step" and index == 0 and steps > 1 else 0
-        velocity, conditions = _velocity(network, conditions, x, t, guidance, keep)
+        keep = past.shape[2] if _keeps(reuse, index, steps) else 0
+        velocity, later = _velocity(network, now, x, t, guidance, keep)
+        now = conditions if reuse == "alternate" and not keep else later
         state = sampler.step(velocity[:, :, -new:], index, state)
     return state
+
+
+def _keeps(reuse: str, index: int, steps: int) -> bool:
+    """Whether the next step reuses what step ``index`` computes."""
+    if reuse == "alternate":
+        return index % 2 == 0 and index + 2 < steps
+    return reuse == "first_step" and index == 0 and steps > 1
 
 
 def _velocity(

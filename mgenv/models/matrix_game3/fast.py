@@ -82,6 +82,7 @@ SPEEDS = {
     "compiled": Speed(compiled=True, graphed=True),
     "int8": Speed(compiled=True, eight_bits=INT8, layers=WITHIN[INT8], graphed=True),
     "fast": Speed(compiled=True, eight_bits=INT8, graphed=True),
+    "faster": Speed(compiled=True, eight_bits=INT8, reuse="alternate", graphed=True),
     "fastest": Speed(compiled=True, eight_bits=INT8, reuse="first_step", graphed=True),
 }
 """By name, each faster and less exact than the one before. All but ``plain`` need a GPU and take

@@ -184,7 +184,7 @@ def test_speeds_are_found_by_name_or_given():
 @pytest.mark.parametrize(
     ("speed", "experts", "error", "words"),
     [
-        ("faster", 1, UnknownNameError, "fastest"),
+        ("slow", 1, UnknownNameError, "fastest"),
         ("int8", 1, InvalidOptionError, "compiled for a GPU"),
         (Speed(reuse="causal"), 2, InvalidOptionError, "2 experts"),
         (None, 1, InvalidOptionError, "a name or a Speed, got None"),

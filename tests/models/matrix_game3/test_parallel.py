@@ -10,6 +10,7 @@ import torch
 
 from mgenv.envs.process_share import process_share
 from mgenv.errors import InvalidOptionError
+from mgenv.models.matrix_game3.clips import REUSE
 from mgenv.models.matrix_game3.parallel import Shard, torchrun_group
 from mgenv.worlds import load_world
 from tests.torchrun import torchrun
@@ -45,7 +46,7 @@ def test_two_processes_compute_the_golden_velocities(two):
 def test_three_processes_compute_what_one_does_whatever_is_reused(three):
     for result in three:
         errors = {name: value for name, value in result.items() if "remembered" in name}
-        assert len(errors) == 2 * 5 and all(error < 1e-5 for error in errors.values()), errors
+        assert len(errors) == 2 * (2 + len(REUSE)) and all(error < 1e-5 for error in errors.values()), errors
 
 
 def test_eight_bit_layers_are_the_same_ones(two):
@@ -66,7 +67,7 @@ def test_a_video_is_decoded_as_by_one(count, request):
     assert [result["past lies here"] for result in results] == [True] + [False] * (len(results) - 1)
 
 
-@pytest.mark.parametrize("reuse", ["none", "first_step", "causal"])
+@pytest.mark.parametrize("reuse", REUSE)
 def test_a_rollout_of_three_clips_is_the_same(two, reuse):
     for result in two:
         assert all(result[f"clip {n}, reuse {reuse}"] < 1e-5 for n in range(3))

@@ -74,9 +74,27 @@ def test_clips_differ_by_what_they_reuse(network, guidance):
         reuse: sample_clip(network, both, past, noise, 3, 5.0, guidance, reuse) for reuse in REUSE
     }
     assert all(latents.shape == noise.shape for latents in made.values())
-    assert 0 < relative_error(made["first_step"], made["none"]) < 0.5
-    assert 0 < relative_error(made["causal"], made["none"])
+    far = [relative_error(made[reuse], made["none"]) for reuse in REUSE]
+    assert far[0] == 0 and far == sorted(far) and 0 < far[1] < far[2] < 0.5
     assert not torch.equal(made["causal"], made["first_step"])
+
+
+@torch.no_grad()
+def test_every_second_step_but_the_last_reuses_the_one_before(network, monkeypatch):
+    x, _ = latents_and_times(SMALL)
+    both = ClipConditions(network.prepare(**a_clip(SMALL)))
+    seen: list[int] = []
+    plain = type(network)._tokens
+
+    def counting(self, tokens, *rest):
+        seen.append(tokens.shape[2])
+        return plain(self, tokens, *rest)
+
+    monkeypatch.setattr(type(network), "_tokens", counting)
+    for steps, latents in ((2, [3, 3]), (3, [3, 2, 3]), (4, [3, 2, 3, 3]), (5, [3, 2, 3, 2, 3])):
+        seen.clear()
+        sample_clip(network, both, x[:, :, :CLEAN], x[:, :, CLEAN:], steps, 5.0, 1.0, "alternate")
+        assert seen == latents
 
 
 @torch.no_grad()

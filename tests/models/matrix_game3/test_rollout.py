@@ -84,6 +84,7 @@ def test_there_are_57_frames_and_then_40_a_clip(rollout):
 @pytest.mark.parametrize("reuse", REUSE)
 def test_nothing_is_compiled_after_the_second_clip(reuse):
     """The first clip has a shape of its own; from the second on programs are ready."""
+    torch.compiler.reset()
     device = torch.device("cpu")
     folder = Folder.open(ROOT, vae="light_v2")
     network, vae = folder.read(device)
