@@ -54,8 +54,8 @@ def load_matrix_game3(
         frames_per_step: a multiple of 4 from 16 up; the model was trained with 40.
         boundary: noise level in [0, 1] at which a mixture changes experts; 0.9 where None.
         speed: what is given for it: ``"plain"``, ``"compiled"``, ``"int8"``, ``"fast"``,
-            ``"faster"``, ``"fastest"``, or a :class:`mgenv.models.matrix_game3.Speed`; all but the first need
-            a GPU and minutes to compile at the first clips.
+            ``"faster"``, ``"fastest"``, or a :class:`mgenv.models.matrix_game3.Speed`. All but the
+            first need a GPU and minutes to compile at the first clips.
         sequence_parallel: all processes that ``torchrun`` started make each clip together, a GPU
             each. All must make the same calls: reset with the same seed, step with the same
             actions; each has the whole result.
