@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ SMALL = {
     "bench memory": "--worlds 2 --known-frames 8 --path-frames 4 --returns 2",
     "collect": "frames=8 episode_frames=4 shard_episodes=2 image_size=32 workers=1",
     "data": "",
+    "weights": "--steps 2 --frames 1 --batch 2 --size 16x32 --device cpu",
     "bench drift": "--worlds 1 --known-frames 8 --steps 4",
 }
 """Arguments that make each command short; they come last and win."""
@@ -78,9 +80,13 @@ def test_every_command_runs(line, tiny, untrained, capsys):
     if name == "evaluate" and words[1] != "random":
         train = next(c for c in commands() if c.startswith("mgenv train"))
         assert main([*shlex.split(train)[1:], *SMALL["train"].split()]) == 0
-    if name == "data":
-        collect = next(c for c in commands() if words[2] in c and c.startswith("mgenv collect"))
+    if name in ("data", "weights"):
+        place = words[-1]
+        collect = next(c for c in commands() if place in c and c.startswith("mgenv collect"))
         assert main([*shlex.split(collect)[1:], *SMALL["collect"].split()]) == 0
+    if name == "weights":
+        Path("DIR").mkdir()
+        shutil.copy(ROOT / "tests/fixtures/matrix_game3/vae_00.safetensors", words[2])
     assert main([*words, *SMALL[name].split()]) == 0, capsys.readouterr().err
 
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "fit": "train a world model",
     "collect": "record a dataset from worlds, games or footage (settings as key=value)",
     "data": "what a dataset holds, in words or in pictures",
-    "weights": "convert public weights to safetensors, verify them against references",
+    "weights": "convert public weights, verify them against references, prune a decoder",
 }
 """Commands and what they do; each is ``mgenv/cli/<command>.py``."""
 

@@ -8,9 +8,10 @@ and cuts all groups. A group's channels are ranked by the norm of the weights th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -190,10 +191,18 @@ def _spread(kept: Tensor, spread: int) -> Tensor:
     return (kept[:, None] * spread + torch.arange(spread, device=kept.device)).flatten()
 
 
+class Videos(Protocol):
+    """Batches of videos (B, 3, 1 + 4n, H, W) in [-1, 1], in memory or read when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Tensor: ...
+
+
 def fit_pruned(
     full: VideoVAE,
     pruned: VideoVAE,
-    videos: Sequence[Tensor],
+    videos: Videos,
     steps: int,
     *,
     learning_rate: float = 1e-3,

@@ -99,7 +99,10 @@ class VaeConfig:
         Raises:
             CheckpointError: keys that every such file has are missing.
         """
-        _require_keys(state)
+        ends = ("conv1", "conv2", "encoder.conv1", "decoder.conv1")
+        firsts = ("encoder.downsamples.0.downsamples.0", "decoder.upsamples.0.upsamples.0")
+        names = (*ends, *(f"{block}.residual.6" for block in firsts))
+        _require_keys(state, [f"{name}.weight" for name in names])
         encoder = _Half(state, "encoder.downsamples", "downsamples")
         decoder = _Half(state, "decoder.upsamples", "upsamples")
         return cls(
@@ -144,7 +147,9 @@ class _Half:
 
     def widths(self) -> tuple[int, ...]:
         key = f"{self.prefix}.{{}}.{self.inner}.0.residual.6.weight"
-        return tuple(self.state[key.format(i)].shape[0] for i in range(self.stages))
+        keys = [key.format(i) for i in range(self.stages)]
+        _require_keys(self.state, keys)
+        return tuple(self.state[key].shape[0] for key in keys)
 
     def temporal(self) -> tuple[bool, ...]:
         key = f"{self.prefix}.{{}}.{self.inner}.{self.blocks}.time_conv.weight"
@@ -157,10 +162,7 @@ def _count(keys: Iterable[str], pattern: str) -> int:
     return max((int(match.group(1)) for match in matches if match), default=-1) + 1
 
 
-def _require_keys(state: Mapping[str, Tensor]) -> None:
-    ends = ["conv1", "conv2", "encoder.conv1", "decoder.conv1"]
-    blocks = ["encoder.downsamples.0.downsamples.0", "decoder.upsamples.0.upsamples.0"]
-    names = [f"{end}.weight" for end in ends] + [f"{block}.residual.6.weight" for block in blocks]
+def _require_keys(state: Mapping[str, Tensor], names: Iterable[str]) -> None:
     missing = [name for name in names if name not in state]
     if missing:
         raise CheckpointError(

@@ -36,7 +36,7 @@ def verify(folder: str | Path, device: torch.device | str = "cpu") -> dict[str, 
         InvalidOptionError: there is no such device.
     """
     root = Path(folder).expanduser()
-    _require_device(device)
+    require_device(device)
     goldens = [name for name in CHECKS_OF if (root / name).is_file()]
     if not goldens:
         raise CheckpointError(f"{root}: expected {' or '.join(CHECKS_OF)}; got neither.")
@@ -51,7 +51,7 @@ def verify(folder: str | Path, device: torch.device | str = "cpu") -> dict[str, 
     return found
 
 
-def _require_device(device: torch.device | str) -> None:
+def require_device(device: torch.device | str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
