@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from copy import deepcopy
 
 import pytest
@@ -9,7 +13,7 @@ import torch
 from torch import nn
 
 from mgenv.errors import InvalidOptionError, UnknownNameError
-from mgenv.models.quantize import FP8, INT8, QuantizedLinear, quantize, to_fp8, to_int8
+from mgenv.models.quantize import FP8, INT8, QuantizedLinear, quantize, stacked, to_fp8, to_int8
 
 
 @pytest.fixture
@@ -79,6 +83,100 @@ def test_bad_choices_are_named(linear):
         QuantizedLinear(linear, "int4")
     with pytest.raises(InvalidOptionError, match="none"):
         quantize(nn.Sequential(linear), INT8, lambda name, layer: False)
+
+
+@pytest.mark.parametrize("kind", [INT8, FP8])
+@pytest.mark.parametrize("bias", [True, False])
+def test_stacked_layers_give_what_each_gives(kind, bias):
+    """Bit for bit: each output channel has a scale of its own, and tokens are rounded alike."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(64, wide, bias=bias) for wide in (48, 8, 24)]
+    x = torch.randn(3, 5, 64)
+    together = QuantizedLinear(stacked(layers), kind)(x).split([48, 8, 24], -1)
+    for out, layer in zip(together, layers, strict=True):
+        assert torch.equal(out, QuantizedLinear(layer, kind)(x))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [],
+        [nn.Linear(8, 4), nn.Linear(16, 4)],
+        [nn.Linear(8, 4), nn.Linear(8, 4, bias=False)],
+    ],
+)
+def test_layers_that_do_not_stack_are_refused(layers):
+    with pytest.raises(InvalidOptionError, match="of one width, all or none with a bias"):
+        stacked(layers)
+
+
+INTERPRETED = """
+import torch
+from mgenv.models.quantize import int8_product, to_int8
+from mgenv.models.quantize_triton import multiply
+
+for rows, columns, deep in ((1, 8, 16), (150, 136, 272)):
+    x, x_scale = to_int8(torch.randn(rows, deep))
+    weight, scale = to_int8(torch.randn(columns, deep))
+    plain = int8_product(x, x_scale, weight, scale)
+    for bias in (torch.randn(columns), None):
+        truth = plain if bias is None else plain + bias
+        out = multiply(x, x_scale, weight, scale, bias)
+        torch.testing.assert_close(out.float(), truth, rtol=2**-7, atol=1e-4)  # truncated
+        ended = torch.nn.functional.gelu(truth, approximate="tanh")
+        out = multiply(x, x_scale, weight, scale, bias, True)
+        torch.testing.assert_close(out.float(), ended, rtol=2**-5, atol=2e-2)
+"""
+
+
+def test_the_portable_kernel_gives_what_the_plain_path_gives():
+    """Interpreted, by a process of its own: the kernels of this one may be compiled ones."""
+    pytest.importorskip("triton", reason="a GPU's compiler is needed")
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_hopper_kernel_compiles_to_products_that_overlap(gelu, bias, monkeypatch, tmp_path):
+    """As far as one can look without a GPU: whole numbers, and a wait that leaves one going."""
+    triton = pytest.importorskip("triton", reason="a GPU's compiler is needed")
+    from triton.backends.compiler import GPUTarget
+    from triton.experimental.gluon import language as gl
+    from triton.experimental.gluon._runtime import GluonASTSource
+
+    from mgenv.models import quantize_triton as kernels
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    tall, wide, long = kernels.TILE
+
+    def block(kind: gl.dtype, name: str, *shape: int) -> str:
+        layout = gl.NVMMASharedLayout.get_default_for(list(shape), kind)
+        return f"tensordesc<{name}{list(shape)},{layout!r}>"
+
+    kernel = kernels._multiply_on_hopper
+    constants = dict(HAS_BIAS=bias, GELU=gelu, GROUP=kernels.GROUP, STAGES=kernels.STAGES)
+    signature = {
+        "x": block(gl.int8, "i8", tall, long),
+        "w": block(gl.int8, "i8", wide, long),
+        "out": block(gl.bfloat16, "bf16", tall, wide // 2),
+        "x_scale_at": "*fp32", "w_scale_at": "*fp32", "bias_at": "*bf16",
+        "M": "i32", "N": "i32", "K": "i32",
+        **dict.fromkeys(constants, "constexpr"),
+    }  # fmt: skip
+    places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
+    source = GluonASTSource(fn=kernel, signature=signature, constexprs=places)
+    target, options = GPUTarget("cuda", 90, 32), {"num_warps": kernels.WARPS}
+    made = triton.compile(source, target=target, options=options)
+    assert set(re.findall(r"wgmma\.mma_async\S*", made.asm["ptx"])) == {
+        "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8"
+    }
+    waits = re.findall(r"wgmma\.wait_group\.sync\.aligned (\d)", made.asm["ptx"])
+    assert sorted(waits) == ["0", "1"]
+    assert made.metadata.shared <= 227 * 1024
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
