@@ -13,7 +13,7 @@ COMMANDS = {
     "demo": "walk and train in a generated world",
     "train": "train a policy with PPO (settings as key=value)",
     "evaluate": "judge a policy in a generated world and in the engine",
-    "bench": "measure speed, memory, drift, rendering, data, exploration, video or parallel",
+    "bench": "measure speed, memory, drift, rendering, data, exploration, video or accuracy",
     "fit": "train a world model",
     "collect": "record a dataset from worlds, games or footage (settings as key=value)",
     "data": "what a dataset holds, in words or in pictures",
@@ -21,7 +21,9 @@ COMMANDS = {
 }
 """Commands and what they do; each is ``mgenv/cli/<command>.py``."""
 
-BENCHMARKS = ("speed", "memory", "drift", "render", "data", "exploration", "video", "parallel")
+BENCHMARKS = (
+    "speed", "memory", "drift", "render", "data", "exploration", "video", "parallel", "accuracy",
+)  # fmt: skip
 SUBCOMMANDS = {"bench": {name: f"bench_{name}" for name in BENCHMARKS}}
 """Second words that have a file of their own."""
 

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mgenv.errors import InvalidOptionError, UnknownNameError
+from mgenv.models.hopper import on_hopper
 from mgenv.models.quantize import FP8, FP8_MOST, INT8_MOST
 
 BF16 = "bf16"
@@ -157,24 +158,16 @@ def hopper(
     v_mean: Tensor,
 ) -> Tensor:
     """bfloat16 (B, L, N, H) of :class:`Parts`, FP8 values :func:`in_score_order`."""
-    if torch.cuda.get_device_capability(q.device)[0] != 9 or q.shape[-1] not in (64, 128):
+    if not on_hopper(q.device) or q.shape[-1] not in (64, 128):
         raise InvalidOptionError(
             "8-bit attention: expected a Hopper GPU and heads 64 or 128 wide, got "
             f"{torch.cuda.get_device_name(q.device)} and {q.shape[-1]}"
         )
     from mgenv.models import eight_bit_attention_hopper
 
-    return eight_bit_attention_hopper.attend(q, k, v, q_scale, k_scale, v_scale, v_mean)
+    return eight_bit_attention_hopper.attend(Parts(q, k, v, q_scale, k_scale, v_scale, v_mean))
 
 
 @hopper.register_fake
-def _(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    q_scale: Tensor,
-    k_scale: Tensor,
-    v_scale: Tensor,
-    v_mean: Tensor,
-) -> Tensor:
+def _(q: Tensor, *_: Tensor) -> Tensor:
     return torch.empty_like(q, dtype=torch.bfloat16)

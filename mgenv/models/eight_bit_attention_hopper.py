@@ -11,7 +11,6 @@ Legend: B batch, L queries, K keys, N heads, H head width.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
@@ -30,7 +29,8 @@ from triton.experimental.gluon.nvidia.hopper import (  # pyright: ignore[reportM
     TensorDescriptor,
 )
 
-from mgenv.models.eight_bit_attention import BLOCK
+from mgenv.models.eight_bit_attention import BLOCK, Parts
+from mgenv.models.hopper import multiprocessors
 
 _load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 """Its name in newer Triton, and in 3.6."""
@@ -245,19 +245,9 @@ def _attend(
     )  # fmt: skip
 
 
-def attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    q_scale: Tensor,
-    k_scale: Tensor,
-    v_scale: Tensor,
-    v_mean: Tensor,
-) -> Tensor:
+def attend(parts: Parts) -> Tensor:
     """bfloat16 (B, L, N, H); see :func:`mgenv.models.eight_bit_attention.hopper`."""
-    q, k, v, q_scale, k_scale, v_scale, v_mean = (
-        x.contiguous() for x in (q, k, v, q_scale, k_scale, v_scale, v_mean)
-    )
+    q, k, v, q_scale, k_scale, v_scale, v_mean = (x.contiguous() for x in parts)
     (batch, length, heads, width), keys = q.shape, k.shape[1]
     out = torch.empty(q.shape, dtype=torch.bfloat16, device=q.device)
     eight = v.dtype == torch.float8_e4m3fn
@@ -265,7 +255,7 @@ def attend(
     tiles = down * batch * heads
     v_rows = v.view(-1, v.shape[-1]) if eight else v.view(-1, heads * width)
     kernel: Any = _attend
-    kernel[(min(tiles, _multiprocessors(q.device)),)](
+    kernel[(min(tiles, multiprocessors(q.device)),)](
         _descriptor(q.view(-1, heads * width), QUERIES, width),
         _descriptor(k.view(-1, heads * width), BLOCK, width),
         _descriptor(v_rows, *((width, BLOCK) if eight else (BLOCK, width))),
@@ -274,11 +264,6 @@ def attend(
         num_warps=4,
     )  # fmt: skip
     return out
-
-
-@functools.cache
-def _multiprocessors(device: torch.device) -> int:
-    return torch.cuda.get_device_properties(device).multi_processor_count
 
 
 def _descriptor(x: Tensor, rows: int, columns: int) -> TensorDescriptor:

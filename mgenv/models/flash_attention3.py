@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mgenv.errors import MissingExtraError
+from mgenv.models.hopper import on_hopper
 
 _PACKAGE = "fa3_fwd"
 
@@ -28,30 +29,22 @@ def usable(device: torch.device) -> bool:
     return on_hopper(device) and installed()
 
 
-def on_hopper(device: torch.device) -> bool:
-    """Whether ``device`` is a Hopper GPU."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] == 9
-
-
+@torch.library.custom_op("mgenv::flash_attention_3", mutates_args=())
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:
-    """Softmax attention of every query over every key: bfloat16 (B, L, N, H), on a GPU.
+    """Softmax attention of every query over every key: bfloat16 (B, L, N, H), on a Hopper GPU.
+
+    A head's channels lie together; the other axes may have any strides.
 
     Raises:
         MissingExtraError: the package is not installed.
     """
     if not installed():
         raise MissingExtraError("fast", "FlashAttention-3's kernels")
-    return flash(q_BLNH, k_BKNH, v_BKNH)
-
-
-@torch.library.custom_op("mgenv::flash_attention_3", mutates_args=(), device_types="cuda")
-def flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """bfloat16 (B, L, N, H) of (B, L, N, H) and twice (B, K, N, H); a head's channels together."""
     importlib.import_module(f"{_PACKAGE}._C")  # registers what follows
-    given = {"softmax_scale": q.shape[-1] ** -0.5, "num_splits": 1}
-    return torch.ops.fa3_fwd.fwd(q, k, v, **given)[0]
+    given = {"softmax_scale": q_BLNH.shape[-1] ** -0.5, "num_splits": 1}
+    return torch.ops.fa3_fwd.fwd(q_BLNH, k_BKNH, v_BKNH, **given)[0]
 
 
-@flash.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return torch.empty_like(q, memory_format=torch.contiguous_format)
+@attend.register_fake
+def _(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:
+    return torch.empty_like(q_BLNH, memory_format=torch.contiguous_format)

@@ -9,7 +9,6 @@ Imported only where CUDA is used. Legend: M tokens, K input channels, N output c
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
@@ -27,6 +26,8 @@ from triton.experimental.gluon.language.nvidia.hopper import (  # pyright: ignor
     warpgroup_mma_wait,
 )
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor  # pyright: ignore
+
+from mgenv.models.hopper import multiprocessors, on_hopper
 
 GROUP = 16
 """Rows of tiles that go together, so that they find each other's weights in the cache."""
@@ -196,8 +197,7 @@ def multiply(
     """
     x, x_scale = x.contiguous(), x_scale.contiguous()
     out = torch.empty((len(x), len(weight)), dtype=torch.bfloat16, device=x.device)
-    on_hopper = x.is_cuda and torch.cuda.get_device_capability(x.device)[0] == 9
-    launch = _launch_on_hopper if on_hopper else _launch
+    launch = _launch_on_hopper if on_hopper(x.device) else _launch
     launch(x, x_scale, weight, weight_scale, bias, out, gelu)
     return out
 
@@ -234,7 +234,7 @@ def _launch_on_hopper(
     tall, wide, long = TILE
     tiles = triton.cdiv(rows, tall) * triton.cdiv(columns, wide)
     kernel: Any = _multiply_on_hopper
-    kernel[(min(tiles, _multiprocessors(x.device)),)](
+    kernel[(min(tiles, multiprocessors(x.device)),)](
         _described(x, tall, long), _described(weight, wide, long), _described(out, tall, wide // 2),
         x_scale, weight_scale, bias if bias is not None else x_scale, rows, columns, deep,
         HAS_BIAS=bias is not None, GELU=gelu, GROUP=GROUP, STAGES=STAGES, num_warps=WARPS,
@@ -246,8 +246,3 @@ def _described(x: Tensor, rows: int, columns: int) -> Any:
     kind = gl.int8 if x.dtype == torch.int8 else gl.bfloat16
     layout = gl.NVMMASharedLayout.get_default_for([rows, columns], kind)
     return TensorDescriptor.from_tensor(x, [rows, columns], layout)
-
-
-@functools.cache
-def _multiprocessors(device: torch.device) -> int:
-    return torch.cuda.get_device_properties(device).multi_processor_count

@@ -19,6 +19,7 @@ from torch import nn
 from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
 from mgenv.models import flash_attention3
 from mgenv.models.eight_bit_attention import EightBitAttention
+from mgenv.models.hopper import on_hopper
 from mgenv.models.matrix_game3.attention import SelfAttention, attend
 from mgenv.models.matrix_game3.blocks import Block
 from mgenv.models.matrix_game3.clips import REUSE
@@ -33,7 +34,7 @@ ALL = ("self_attn", "cross_attn", "ffn")
 WITHIN = {INT8: ("self_attn.o", "cross_attn", "ffn"), FP8: ("cross_attn",)}
 """Those that keep to the gate, by kind."""
 
-ATTENTIONS = {"flash3": flash_attention3.flash, INT8: EightBitAttention()}
+ATTENTIONS = {"flash3": flash_attention3.attend, INT8: EightBitAttention()}
 """By name."""
 
 VARIANTS = 64
@@ -111,7 +112,7 @@ def find_speed(speed: str | Speed, device: torch.device, experts: int = 1) -> Sp
     if speed.attention == "flash3" and not flash_attention3.installed():
         raise MissingExtraError("fast", "FlashAttention-3's kernels")
     kernels = speed.attention == "flash3" or (speed.attention and device.type == "cuda")
-    if kernels and not flash_attention3.on_hopper(device):
+    if kernels and not on_hopper(device):
         raise InvalidOptionError(
             f'speed: expected attention="" on {device}, got "{speed.attention}"; '
             "its kernels are for Hopper GPUs"

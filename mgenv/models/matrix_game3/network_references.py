@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,20 +76,25 @@ def _first(case: Case, network: Transformer) -> Tensor:
 
 
 def _second(case: Case, network: Transformer) -> Tensor:
+    conditions = network.prepare(**second_clip(case))
+    return network.velocity(case.float("second.x"), case.float("second.t"), conditions)
+
+
+def second_clip(case: Case) -> dict[str, Any]:
+    """Arguments of ``Transformer.prepare`` for the second clip."""
     x, window = case.float("second.x"), clip_latents(case)
     start, end = clip_start(case), frame_of_latent(window[-1]) + 1
     keyboard, mouse = _actions(case, slice(start, end), x.shape[0])
-    return network(
-        x,
-        case.float("second.t"),
-        _text(case, x.shape[0]),
-        _optional(case, "second.plucker"),
-        keyboard,
-        mouse,
-        memory=_optional(case, "second.x_memory"),
-        memory_latent_idx=case.golden.get("second.memory_latent_idx"),
-        predict_latent_idx=(window.start, window.stop),
-    )
+    return {
+        "text": _text(case, x.shape[0]),
+        "plucker": _optional(case, "second.plucker"),
+        "keyboard": keyboard,
+        "mouse": mouse,
+        "memory": _optional(case, "second.x_memory"),
+        "memory_latent_idx": case.golden.get("second.memory_latent_idx"),
+        "predict_latent_idx": (window.start, window.stop),
+        "shape": (x.shape[0], *x.shape[2:]),
+    }
 
 
 def autoencoders(case: Case) -> Results:

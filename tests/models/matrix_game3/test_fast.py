@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
 from mgenv.models import flash_attention3
 from mgenv.models.eight_bit_attention import EightBitAttention
 from mgenv.models.matrix_game3.attention import attend
-from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.fast import (
     ALL,
     SPEEDS,
@@ -26,47 +22,10 @@ from mgenv.models.matrix_game3.fast import (
     set_attention,
     set_bits,
 )
-from mgenv.models.matrix_game3.sampler import FlowUniPC
-from mgenv.models.matrix_game3.transformer import Transformer, build
 from mgenv.models.quantize import QuantizedLinear
+from tests.models.matrix_game3.golden_clip import error, rollout, second
 
-FOLDER = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 KINDS = ("int8", "fp8")
-
-
-@pytest.fixture(scope="module")
-def golden() -> dict[str, Tensor]:
-    return load_file(FOLDER / "dit_golden.safetensors")
-
-
-@pytest.fixture
-def network() -> Transformer:
-    network = build(TransformerConfig.from_json(FOLDER / "dit_config.json"), "cpu")
-    network.load_state_dict(load_file(FOLDER / "dit.safetensors"))
-    return network.mixed()
-
-
-def inputs(golden: dict[str, Tensor]) -> dict:
-    memory = golden["second.x_memory"].float()
-    return {
-        "text": golden["text"][None],
-        "plucker": golden["second.plucker"].float(),
-        "keyboard": golden["keyboard"][None, 41:97],
-        "mouse": golden["mouse"][None, 41:97],
-        "memory": memory,
-        "memory_latent_idx": golden["second.memory_latent_idx"],
-        "predict_latent_idx": golden["second.predict_latent_idx"],
-    }
-
-
-@torch.no_grad()
-def second(network: Transformer, golden: dict[str, Tensor]) -> Tensor:
-    conditions = network.prepare(**inputs(golden))
-    return network(golden["second.x"].float(), golden["second.t"], conditions)
-
-
-def error(out: Tensor, truth: Tensor) -> float:
-    return float((out.double() - truth.double()).norm() / truth.double().norm())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,17 +83,6 @@ def test_the_gelu_may_be_a_part_of_the_product(network):
     ended = QuantizedLinear(layer, "int8", gelu=True)(x)
     apart = torch.nn.functional.gelu(QuantizedLinear(layer, "int8")(x), approximate="tanh")
     assert error(ended, truth) < 0.02 and error(ended, apart) < 1e-6
-
-
-@torch.no_grad()
-def rollout(network: Transformer, golden: dict[str, Tensor]) -> Tensor:
-    """The last latents of three steps from noise."""
-    conditions, sampler = network.prepare(**inputs(golden)), FlowUniPC(3)
-    x, t = golden["second.x"].float(), golden["second.t"]
-    for n in range(3):
-        now = torch.where(t > 0, float(sampler.timesteps[n]), 0.0)
-        x = sampler.step(network(x, now, conditions), n, x)
-    return x
 
 
 @pytest.mark.parametrize("kind", KINDS)
