@@ -23,6 +23,7 @@ COMMANDS = {
 
 BENCHMARKS = (
     "speed", "memory", "drift", "render", "data", "exploration", "video", "parallel", "accuracy",
+    "kernels",
 )  # fmt: skip
 SUBCOMMANDS = {"bench": {name: f"bench_{name}" for name in BENCHMARKS}}
 """Second words that have a file of their own."""
