@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend
 
 from mgenv.benchmark import video_clip as clips
+from mgenv.benchmark import video_profile
 from mgenv.benchmark.report import Report
 from mgenv.benchmark.video_clip import CLEAN, NEW_FRAMES, Inputs
 from mgenv.models.matrix_game3.attention import KERNELS, attention_kernels
@@ -133,15 +134,20 @@ def run(
     rows: Sequence[Levers] = ROWS,
     device: str = "cuda",
     report: Callable[[str], None] = lambda text: None,
+    profile: bool = False,
 ) -> Report:
-    """Measure the clip on one GPU, row by row."""
+    """Measure the clip on one GPU, row by row.
+
+    Args:
+        profile: whether the notes tell which kernels each clip spends its time in.
+    """
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     inputs = clips.make_inputs(config, size, device)
     network = build(config, device)
     truth = _truth(network, inputs)
     network.mixed()
-    bench = Bench(network, vae or VaeConfig(), inputs, truth, device)
+    bench = Bench(network, vae or VaeConfig(), inputs, truth, device, profile)
     table, failed = [], []
     for n, levers in enumerate(rows):
         try:
@@ -181,6 +187,7 @@ class Bench:
     Attributes:
         network: in bfloat16; blocks stay compiled from the first row on that compiles them.
         sizes: of the autoencoder before it is pruned.
+        profile: whether kernels are timed.
         notes: what was noticed.
     """
 
@@ -189,6 +196,7 @@ class Bench:
     inputs: Inputs
     truth: Truth
     device: str
+    profile: bool = False
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -210,6 +218,8 @@ class Bench:
             parts = self._parts(levers, decoder)
             whole = levers.once and levers.pinned and not levers.retrieve_on_cpu
             clip = self._clip(levers, decoder) if whole else sum(parts.values())
+            if self.profile:
+                self._note_kernels(levers, decoder)
         return {
             "levers": levers.name,
             **{f"{name} [ms]": 1e3 * spent for name, spent in parts.items()},
@@ -281,6 +291,20 @@ class Bench:
         spent, again = clips.world_seconds(rollout, (height, width), self.device)
         self.notes.append(f"Programs compiled after the third clip of an environment: {again}.")
         return spent
+
+    def _note_kernels(self, levers: Levers, decoder: StreamingDecoder) -> None:
+        latents = self.inputs.latents[:, :, CLEAN:]
+        prepared = self.network.prepare(**self.inputs.conditions)
+        works: dict[str, Callable[[], Any]] = {
+            "prepare": lambda: self.network.prepare(**self.inputs.conditions),
+            "steps": lambda: clips.roll(
+                self.network, self.inputs, prepared if levers.once else None, levers.speed.reuse
+            ),
+            "decode": lambda: decoder.decode_to_uint8(latents),
+        }
+        for name, work in works.items():
+            kernels = video_profile.kernel_seconds(work, self.device)
+            self.notes.append(f"{levers.name}, {name}: {video_profile.told(kernels)}")
 
     def _peak(self) -> float:
         on_gpu = self.device != "cpu"

@@ -14,6 +14,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("mgenv bench video", description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--rows", metavar="N", nargs="+", type=int, help="only these, from 1")
+    parser.add_argument("--profile", action="store_true", help="tell the kernels of each, too")
     parser.add_argument("--json", metavar="FILE", help="write all as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="write a results file")
     options = parser.parse_args(argv)
@@ -22,4 +23,5 @@ def main(argv: list[str]) -> int:
         parser.error(f"--rows: expected 1 … {len(video.ROWS)}, got {wrong}")
     check_outputs(options.json, options.markdown)
     rows = [video.ROWS[n - 1] for n in options.rows] if options.rows else video.ROWS
-    return finish(video.run(rows=rows, device=options.device, report=print), options)
+    report = video.run(rows=rows, device=options.device, report=print, profile=options.profile)
+    return finish(report, options)

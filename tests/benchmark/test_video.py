@@ -66,3 +66,13 @@ def test_what_fails_is_said_and_the_rest_goes_on(monkeypatch):
     made = video.run(TransformerConfig.from_json(CONFIG), TINY, (32, 64), ladder, "cpu")
     assert made.failed == [f"{n}: RuntimeError: no such kernel" for n in (ladder[0].name, "other")]
     assert made.rows == []
+
+
+def test_kernels_of_a_clip_are_told(monkeypatch):
+    monkeypatch.setattr(video.clips, "REMEMBERED", 16)
+    config = TransformerConfig.from_json(CONFIG)
+    made = video.run(config, TINY, (32, 64), (video.PINNED,), "cpu", profile=True)
+    parts = ("prepare", "steps", "decode")
+    for note, part in zip(made.notes, parts, strict=True):
+        assert note.startswith(f"{video.PINNED.name}, {part}: ")
+        assert " ms in all: " in note and " ms `aten::" in note
