@@ -11,6 +11,7 @@ N heads, H head width, W video frames in a window.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,20 @@ from mgenv.models.matrix_game3.rope import Rotation, rotate, time_rotation
 
 NULL_KEYBOARD, NULL_MOUSE = -1.0, 1.0
 """What memory frames carry for every key, and for both mouse axes."""
+
+
+class Actions(NamedTuple):
+    """What the modules of all blocks are told of the actions of a clip.
+
+    Attributes:
+        keyboard, mouse: (B, F, W·C) what each latent sees, None without.
+        keyboard_turn, mouse_turn: rotation by time, (1, F, 1, P).
+    """
+
+    keyboard: Tensor | None
+    mouse: Tensor | None
+    keyboard_turn: Rotation
+    mouse_turn: Rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +100,39 @@ def action_windows(
     return F.pad(windows, (0, 0, 0, 0, memory_frames, 0), value=null)  # (B, F, W, C)
 
 
+def read_actions(
+    config: ActionConfig,
+    keyboard: Tensor | None,
+    mouse: Tensor | None,
+    memory_frames: int,
+    latents: int,
+    device: torch.device,
+) -> Actions:
+    """The actions of a clip as all blocks read them.
+
+    Args:
+        keyboard, mouse: (B, n, 6) and (B, n, 2) of n video frames, or None.
+        memory_frames, latents: M and T.
+    """
+    times = torch.cat([torch.arange(n, device=device) for n in (memory_frames, latents)])  # (F,)
+    turn = time_rotation(times, config.mouse_qk_dim_list[0], config.rope_theta)
+    keyboard_turn = turn
+    if not memory_frames:  # with memory the public network turns them as it does the mouse's
+        keyboard_turn = time_rotation(times, config.rope_dim_list[0], config.rope_theta)
+
+    def windows(given: Tensor | None, enabled: bool, null: float) -> Tensor | None:
+        if given is None or not enabled:
+            return None
+        return action_windows(given.to(device), memory_frames, null, config).flatten(2)
+
+    return Actions(
+        windows(keyboard, config.enable_keyboard, NULL_KEYBOARD),
+        windows(mouse, config.enable_mouse, NULL_MOUSE),
+        keyboard_turn,
+        turn,
+    )
+
+
 class HeadNorm(nn.Module):
     """x / rms(x) over a head, in float32.
 
@@ -111,30 +159,16 @@ class ActionModule(nn.Module):
         if config.enable_mouse:
             self._build_mouse(config)
 
-    def prepare(
-        self, keyboard: Tensor | None, mouse: Tensor | None, memory_frames: int, latents: int
-    ) -> ActionConditions:
-        """All that does not depend on the noise.
-
-        Args:
-            keyboard, mouse: (B, n, 6) and (B, n, 2) of n video frames, or None.
-            memory_frames, latents: M and T.
-        """
-        device = next(self.parameters()).device
-        times = torch.cat(
-            [torch.arange(n, device=device) for n in (memory_frames, latents)]
-        )  # (F,)
-        config = self.config
-        mouse_turn = time_rotation(times, config.mouse_qk_dim_list[0], config.rope_theta)
-        # With memory the public network turns the keyboard's channels as it does the mouse's.
-        dims = config.mouse_qk_dim_list if memory_frames else config.rope_dim_list
-        keyboard_turn = time_rotation(times, dims[0], config.rope_theta)
+    def prepare(self, actions: Actions) -> ActionConditions:
+        """All that does not depend on the noise."""
         share = first = keys_values = None
-        if mouse is not None and config.enable_mouse:
-            share, first = self._mouse_share(mouse, memory_frames)
-        if keyboard is not None and config.enable_keyboard:
-            keys_values = self._keys_values(keyboard, memory_frames, keyboard_turn)
-        return ActionConditions(share, keys_values, mouse_turn, keyboard_turn, first)
+        if actions.mouse is not None:
+            share, first = self._mouse_share(actions.mouse)
+        if actions.keyboard is not None:
+            keys_values = self._keys_values(actions.keyboard, actions.keyboard_turn)
+        return ActionConditions(
+            share, keys_values, actions.mouse_turn, actions.keyboard_turn, first
+        )
 
     def forward(
         self, x_BFSD: Tensor, conditions: ActionConditions
@@ -163,13 +197,12 @@ class ActionModule(nn.Module):
         self.img_attn_q_norm, self.img_attn_k_norm = _norms(config, width)
         self.proj_mouse = nn.Linear(width, model, bias=config.qkv_bias)
 
-    def _mouse_share(self, mouse: Tensor, memory_frames: int) -> tuple[Tensor, Tensor]:
+    def _mouse_share(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """The mouse's part of the first layer, and the layer's weights for tokens."""
         layer = self.mouse_mlp[0]
         assert isinstance(layer, nn.Linear)
         first, weight = layer.weight.tensor_split([self.config.img_hidden_size], 1)
-        windows = action_windows(mouse.to(weight.dtype), memory_frames, NULL_MOUSE, self.config)
-        share = F.linear(windows.flatten(2), weight, layer.bias).unsqueeze(2)  # (B, F, 1, C)
+        share = F.linear(windows.to(weight.dtype), weight, layer.bias).unsqueeze(2)  # (B, F, 1, C)
         return share, first.contiguous()  # a product with rows that do not touch is slow
 
     def _move(
@@ -178,8 +211,8 @@ class ActionModule(nn.Module):
         """Self-attention over time at each place, the mouse added before: (B, F, S, D)."""
         turn = conditions.mouse_turn
         hidden = F.linear(x.to(first.dtype), first) + share  # (B, F, S, C)
-        hidden = self.mouse_mlp[1:](hidden).transpose(1, 2).flatten(0, 1)  # (B·S, F, C)
-        qkv = self.t_qkv(hidden).unflatten(-1, (3, self.config.heads_num, -1))
+        qkv = self.t_qkv(self.mouse_mlp[1:](hidden))  # (B, F, S, 3·C): in memory before turned
+        qkv = qkv.transpose(1, 2).flatten(0, 1).unflatten(-1, (3, self.config.heads_num, -1))
         q, k, v = qkv.unbind(2)  # (B·S, F, N, H) each
         q = rotate(self.img_attn_q_norm(q), turn)
         own = KeysValues(rotate(self.img_attn_k_norm(k), turn), v)
@@ -204,10 +237,10 @@ class ActionModule(nn.Module):
         self.keyboard_attn_kv = nn.Linear(hidden * window, 2 * width, bias=config.qkv_bias)
         self.proj_keyboard = nn.Linear(width, model, bias=config.qkv_bias)
 
-    def _keys_values(self, keyboard: Tensor, memory_frames: int, turn: Rotation) -> KeysValues:
-        keyboard = keyboard.to(self.mouse_attn_q.weight.dtype)
-        windows = action_windows(keyboard, memory_frames, NULL_KEYBOARD, self.config)
-        both = self.keyboard_attn_kv(self.keyboard_embed(windows).flatten(2))  # (B, F, 2·N·H)
+    def _keys_values(self, windows: Tensor, turn: Rotation) -> KeysValues:
+        window = self.config.windows_size * self.config.vae_time_compression_ratio
+        words = windows.to(self.mouse_attn_q.weight.dtype).unflatten(2, (window, -1))
+        both = self.keyboard_attn_kv(self.keyboard_embed(words).flatten(2))  # (B, F, 2·N·H)
         keys, values = both.unflatten(-1, (2, self.config.heads_num, -1)).unbind(2)
         return KeysValues(rotate(self.key_attn_k_norm(keys), turn), values)
 

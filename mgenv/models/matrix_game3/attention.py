@@ -109,12 +109,14 @@ class SelfAttention(Projections):
     Attributes:
         qkv: one layer in place of ``q``, ``k`` and ``v``, or None.
         shard: which of the tokens these are; what is kept of them is of all, for some heads.
+        one_pass: whether queries and keys are normed and turned by one kernel, on a GPU.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
         self.qkv: nn.Module | None = None
         self.shard = Shard()
+        self.one_pass = False
 
     def forward(
         self, x: Tensor, rotation: Rotation, past: KeysValues | None = None
@@ -128,12 +130,21 @@ class SelfAttention(Projections):
             q, k, v = self.q(x), self.k(x), self.v(x)
         else:
             q, k, v = self.qkv(x).chunk(3, -1)
-        queries = rotate(self.split(self.norm_q(q)), rotation)
-        keys = rotate(self.split(self.norm_k(k)), rotation)
+        queries, keys = self._turned(q, k, rotation)
         queries, *rest = self.shard.to_heads(queries, keys, self.split(v))
         own = KeysValues(*rest)
         attended = self.attend(queries, *own.after(past))
         return self.o(self.shard.to_tokens(attended).flatten(2)), own
+
+    def _turned(self, q: Tensor, k: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, L, D), normed and turned: (B, L, N, H)."""
+        if self.one_pass and isinstance(self.norm_q, RMSNorm) and isinstance(self.norm_k, RMSNorm):
+            from mgenv.models.matrix_game3 import rotation_triton
+
+            weights = self.norm_q.weight, self.norm_k.weight
+            return rotation_triton.norm_and_turn(q, k, *weights, *rotation, self.norm_q.eps)
+        q, k = self.norm_q(q), self.norm_k(k)
+        return rotate(self.split(q), rotation), rotate(self.split(k), rotation)
 
 
 class CrossAttention(Projections):

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgenv.models.matrix_game3.action import ActionConditions, ActionModule
+from mgenv.models.matrix_game3.action import ActionConditions, ActionModule, Actions
 from mgenv.models.matrix_game3.attention import (
     CrossAttention,
     KeysValues,
@@ -79,7 +79,6 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig, index: int) -> None:
         super().__init__()
         dim, actions = config.dim, config.actions_of(index)
-        self.use_memory = config.use_memory
         self.norm1 = LayerNorm(dim, config.eps, elementwise_affine=False)
         self.self_attn = SelfAttention(config)
         self.action_model = ActionModule(actions) if actions is not None else None
@@ -115,25 +114,22 @@ class Block(nn.Module):
         self,
         prompt: KeysValues,
         rays: Tensor | None,
-        keyboard: Tensor | None,
-        mouse: Tensor | None,
-        memory_frames: int,
-        latents: int,
+        actions: Actions | None,
+        onto_normed: bool,
     ) -> BlockConditions:
         """All that does not depend on the noise.
 
         Args:
             prompt: (B, K, N, H) what :meth:`read` made of it.
             rays: (B, L, D) embedded Plücker rays, or None.
-            keyboard, mouse, memory_frames, latents: as in :meth:`ActionModule.prepare`.
+            actions: of the clip, or None.
+            onto_normed: see :class:`BlockConditions`.
         """
-        actions = None
-        if self.action_model is not None and (keyboard is not None or mouse is not None):
-            actions = self.action_model.prepare(keyboard, mouse, memory_frames, latents)
+        acted = None
+        if self.action_model is not None and actions is not None:
+            acted = self.action_model.prepare(actions)
         camera = self.camera(rays) if rays is not None else None
-        # The public network does so whenever it has memory or a mouse, in every block.
-        onto_normed = self.use_memory or mouse is not None
-        return BlockConditions(prompt, camera, actions, onto_normed)
+        return BlockConditions(prompt, camera, acted, onto_normed)
 
     def forward(
         self,

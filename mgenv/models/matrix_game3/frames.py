@@ -16,26 +16,34 @@ class Frames:
     Args:
         count: how many, F.
         size: (H, W).
-        pinned: whether they come from a GPU; the copy then does not make the host wait.
+        stream: of the GPU they come from, on which they travel while others are decoded; the host
+            does not wait. None where they are on the host already.
     """
 
-    def __init__(self, count: int, size: tuple[int, int], *, pinned: bool) -> None:
+    def __init__(self, count: int, size: tuple[int, int], stream: torch.cuda.Stream | None) -> None:
+        pinned = stream is not None
         self._host = torch.empty((count, *size, 3), dtype=torch.uint8, pin_memory=pinned)
-        self._arrived: torch.cuda.Event | None = None
+        self._stream = stream
+        self._arrived: torch.Event | None = None
         self._next = 0
 
     def put(self, frames: Tensor) -> None:
         """The next uint8 (n, H, W, 3), when the current stream has them."""
-        end = self._next + len(frames)
-        self._host[self._next : end].copy_(frames, non_blocking=True)
-        self._next = end
+        place = self._host[self._next : self._next + len(frames)]
+        self._next += len(frames)
+        if self._stream is None:
+            place.copy_(frames)
+            return
+        self._stream.wait_stream(torch.cuda.current_stream(frames.device))
+        frames.record_stream(self._stream)  # callers may let go of them before they have left
+        with torch.cuda.stream(self._stream):
+            place.copy_(frames, non_blocking=True)
 
     def finish(self) -> None:
         """All are put."""
         assert self._next == len(self._host), (self._next, len(self._host))
-        if self._host.is_pinned():
-            self._arrived = torch.cuda.Event()
-            self._arrived.record()
+        if self._stream is not None:
+            self._arrived = self._stream.record_event()
 
     def wait(self) -> Tensor:
         """uint8 (F, H, W, 3) on the host, once they are there."""
@@ -57,8 +65,9 @@ class BackgroundDecoder:
 
     def __init__(self, decoder: StreamingDecoder | ParallelDecoder, device: torch.device) -> None:
         self.decoder = decoder
-        alone = not isinstance(decoder, ParallelDecoder)
-        self._stream = torch.cuda.Stream(device) if alone and device.type == "cuda" else None
+        alone, on_gpu = not isinstance(decoder, ParallelDecoder), device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if alone and on_gpu else None
+        self._copies = torch.cuda.Stream(device) if on_gpu else None
 
     @torch.no_grad()
     def decode(self, latents: Tensor, past: Past | None) -> tuple[Frames, Past | None]:
@@ -82,7 +91,7 @@ class BackgroundDecoder:
         count = 4 * latents.shape[1] - (3 if past is None else 0)
         stride = self.decoder.vae.config.spatial_stride
         size = latents.shape[2] * stride, latents.shape[3] * stride
-        frames = Frames(count, size, pinned=latents.is_cuda)
+        frames = Frames(count, size, self._copies)
         self.decoder.past = past
         for piece in self.decoder.uint8_pieces(latents[None]):
             frames.put(piece[0])

@@ -180,7 +180,10 @@ class Rollout:
             torch.randn(len(one), new, *one.shape[2:], generator=generator)
             for one, generator in zip(past, generators, strict=True)
         ]
-        return torch.stack(rows).to(past)  # (B, C, new, h, w)
+        noise = torch.stack(rows)  # (B, C, new, h, w)
+        if not past.is_cuda:
+            return noise.to(past)
+        return noise.pin_memory().to(past, non_blocking=True)  # nobody waits for conditions
 
     def _conditions(
         self, windows: Sequence[Track], found: Sequence[Found | None], past: Tensor, new: int

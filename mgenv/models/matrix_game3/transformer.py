@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
+from mgenv.models.matrix_game3.action import Actions, read_actions
 from mgenv.models.matrix_game3.blocks import Block, Kept
 from mgenv.models.matrix_game3.conditions import (
     Conditions,
@@ -185,9 +186,11 @@ class Transformer(nn.Module):
         indices = latent_indices(memory_latent_idx, predict_latent_idx, count, latents, self.device)
         prompt = text if isinstance(text, Prompt) else self.read(text)
         rays = self._rays(plucker) if plucker is not None else None
-        keys, moves = (a if a is None else a.to(self.device) for a in (keyboard, mouse))
+        actions = self._actions(keyboard, mouse, count, latents)
+        # The public network does so whenever it has memory or a mouse, in every block.
+        onto_normed = self.config.use_memory or mouse is not None
         blocks = (
-            block.prepare(own, rays, keys, moves, count, latents)
+            block.prepare(own, rays, actions, onto_normed)
             for block, own in zip(self.layers(), prompt.of(batch), strict=True)
         )
         return Conditions(
@@ -270,6 +273,14 @@ class Transformer(nn.Module):
         flat = patches(plucker.to(self.device, self.dtype), self.config.patch_size)
         rays = self.patch_embedding_wancamctrl(self.shard.take(flat))
         return rays + self.c2ws_hidden_states_layer2(F.silu(self.c2ws_hidden_states_layer1(rays)))
+
+    def _actions(
+        self, keyboard: Tensor | None, mouse: Tensor | None, memory_frames: int, latents: int
+    ) -> Actions | None:
+        config = self.config.action_config
+        if config is None or (keyboard is None and mouse is None):
+            return None
+        return read_actions(config, keyboard, mouse, memory_frames, latents, self.device)
 
     def _rotation(self, indices: Tensor, h: int, w: int) -> Rotation:
         config = self.config

@@ -48,7 +48,7 @@ def test_all_in_eight_bits_is_farther_off(network, golden, kind, most):
 def test_every_layer_points_the_same_way(network, golden, kind):
     """Cosine of each layer's output with that of the layer that it stands for, on its inputs."""
     layers = eight_bit_layers(network)
-    assert len(layers) == 3 * (4 + 4 + 2)
+    assert len(layers) == 3 * (4 + 4 + 2 + 4)
     seen: dict[str, Tensor] = {}
     hooks = [
         layer.register_forward_hook(lambda _, x, y, name=name: seen.update({name: x[0]}))

@@ -1,0 +1,67 @@
+"""Queries and keys are normed and turned at once as they are one after the other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mgenv.models.matrix_game3.attention import SelfAttention
+from mgenv.models.matrix_game3.config import TransformerConfig
+from mgenv.models.matrix_game3.rope import Rotation
+
+CASES = [(1, 1, 5, 3, 16), (2, 1, 7, 2, 32), (2, 2, 4, 24, 128)]
+"""Batch, batch of the angles, tokens, heads, channels a head."""
+
+
+def attention(heads: int, width: int) -> SelfAttention:
+    config = TransformerConfig(dim=heads * width, num_heads=heads, ffn_dim=8, num_layers=1)
+    made = SelfAttention(config).requires_grad_(False)
+    for norm in (made.norm_q, made.norm_k):
+        norm.weight.copy_(torch.rand(heads * width) + 0.5)
+    return made
+
+
+def inputs(batch: int, tables: int, tokens: int, heads: int, width: int):
+    """Queries and keys as parts of one product, angles as a part of those of more tokens."""
+    parts = torch.randn(batch, tokens, 3 * heads * width).chunk(3, -1)
+    angles = torch.randn(tables, tokens + 3, heads, width // 2)
+    return *parts[:2], Rotation(angles.cos(), angles.sin()).of(slice(2, tokens + 2))
+
+
+def check(case: tuple[int, ...], device: str, dtype: torch.dtype, most: float) -> None:
+    torch.manual_seed(0)
+    made, (q, k, rotation) = attention(*case[3:]).to(device), inputs(*case)
+    q, k, rotation = q.to(device), k.to(device), Rotation(*(x.to(device) for x in rotation))
+    truth = made._turned(q, k, rotation)
+    made.one_pass = True
+    for out, expected in zip(made._turned(q.to(dtype), k.to(dtype), rotation), truth, strict=True):
+        assert out.shape == expected.shape and out.dtype == dtype
+        assert float((out.float() - expected).norm() / expected.norm()) < most
+
+
+INTERPRETED = """
+import torch
+from tests.models.matrix_game3.test_rotation import CASES, check
+for case in CASES:
+    check(case, "cpu", torch.float32, 1e-6)
+"""
+
+
+def test_one_pass_equals_the_plain_path():
+    """Interpreted, by a process of its own: the kernels of this one may be compiled ones."""
+    pytest.importorskip("triton", reason="a GPU's compiler is needed")
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
+@pytest.mark.parametrize("case", CASES)
+def test_one_pass_on_a_gpu_equals_the_plain_path(case):
+    check(case, "cuda", torch.bfloat16, 4e-3)
