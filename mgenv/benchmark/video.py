@@ -271,7 +271,7 @@ class Bench:
                 "text": network.read(inputs.conditions["text"])
             }
             prepared = network.prepare(**known)
-            prepare = clips.seconds(lambda: network.prepare(**known), device)
+            prepare = clips.seconds(lambda: tuple(network.prepare(**known).blocks), device)
         reuse, new = levers.speed.reuse, inputs.latents[:, :, CLEAN:]
         return {
             "retrieve": clips.retrieve_seconds(inputs, "cpu" if levers.retrieve_on_cpu else device),
@@ -296,7 +296,7 @@ class Bench:
         latents = self.inputs.latents[:, :, CLEAN:]
         prepared = self.network.prepare(**self.inputs.conditions)
         works: dict[str, Callable[[], Any]] = {
-            "prepare": lambda: self.network.prepare(**self.inputs.conditions),
+            "prepare": lambda: tuple(self.network.prepare(**self.inputs.conditions).blocks),
             "steps": lambda: clips.roll(
                 self.network, self.inputs, prepared if levers.once else None, levers.speed.reuse
             ),

@@ -9,6 +9,7 @@ Imported only where CUDA is used. Legend: M tokens, K input channels, N output c
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -243,6 +244,10 @@ def _launch_on_hopper(
 
 def _described(x: Tensor, rows: int, columns: int) -> Any:
     """How the copy engine is to find blocks of ``x``."""
-    kind = gl.int8 if x.dtype == torch.int8 else gl.bfloat16
-    layout = gl.NVMMASharedLayout.get_default_for([rows, columns], kind)
-    return TensorDescriptor.from_tensor(x, [rows, columns], layout)
+    return TensorDescriptor.from_tensor(x, [rows, columns], _layout(rows, columns, x.dtype))
+
+
+@functools.cache
+def _layout(rows: int, columns: int, dtype: torch.dtype) -> Any:
+    kind = gl.int8 if dtype == torch.int8 else gl.bfloat16
+    return gl.NVMMASharedLayout.get_default_for([rows, columns], kind)

@@ -53,6 +53,13 @@ class BlockConditions:
         tokens_before = None if past is None else past.tokens
         return replace(self, camera=camera, actions=actions, past=tokens_before)
 
+    def wanted(self, tokens: int) -> BlockConditions:
+        """What the last ``tokens`` of the sequence need once they have attended to all."""
+        assert self.actions is None, "actions are attended to over all of time"
+        if self.camera is None:
+            return self
+        return replace(self, camera=(self.camera[0][:, -tokens:], self.camera[1][:, -tokens:]))
+
 
 class Kept(NamedTuple):
     """Keys and values of the first frames: of their tokens, and of the mouse's turn over time."""
@@ -139,6 +146,7 @@ class Block(nn.Module):
         conditions: BlockConditions,
         frames: int,
         keep: int = 0,
+        last: int = 0,
     ) -> tuple[Tensor, Kept | None]:
         """One pass: tokens (B, L, D), and what is kept of the first ones.
 
@@ -149,10 +157,14 @@ class Block(nn.Module):
             conditions: from :meth:`prepare`.
             frames: F, memory's and current ones.
             keep: of how many frames keys and values are kept.
+            last: how many frames, the last ones, are wanted of a block without actions; 0 for all.
         """
         parts = (self.modulation.float() + time).unbind(2)  # six of (B, G, D)
         h = modulate(self.norm1(x), parts[0], parts[1]).to(self.dtype)
-        attended, own = self.self_attn(h, rotation, conditions.past)
+        attended, own = self.self_attn(h, rotation, conditions.past, last * h.shape[1] // frames)
+        if last:
+            x, conditions = x[:, -attended.shape[1] :], conditions.wanted(attended.shape[1])
+            parts = [part[:, -(part.shape[1] * last // frames) :] for part in parts]
         x = add_gated(x, attended, parts[2])
         if conditions.camera is not None:
             scale, shift = conditions.camera

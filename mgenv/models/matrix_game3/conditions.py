@@ -5,8 +5,9 @@ Legend: B batch, M memory latents, T current latents, F = M + T, S tokens a fram
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,9 +46,42 @@ class Prompt:
         ]
 
 
+class PerBlock(Sequence[BlockConditions]):
+    """Conditions of each block, computed when the block first asks for them.
+
+    That is hundreds of small kernels, which a host launches more slowly than a GPU runs them; from
+    one block to the next they are launched while the GPU still computes the block before.
+
+    Args:
+        count: of blocks.
+        make: gives those of one.
+    """
+
+    def __init__(self, count: int, make: Callable[[int], BlockConditions]) -> None:
+        self._make: Callable[[int], BlockConditions] | None = make
+        self._made: list[BlockConditions | None] = [None] * count
+        self._missing = count
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Those of block ``index``."""
+        made = self._made[index]
+        if made is None:
+            assert self._make is not None
+            made = self._made[index] = self._make(index)
+            self._missing -= 1
+            if not self._missing:
+                self._make = None  # and what it holds
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """Computed once a clip by ``Transformer.prepare``, used at each step of the sampler.
+
+    ``blocks`` are computed when they are first needed, and once.
 
     Attributes:
         shape: B, T, h, w of the latents that these are for.
@@ -61,7 +95,7 @@ class Conditions:
     memory_frames: int
     memory: Tensor | None
     rotation: Rotation
-    blocks: tuple[BlockConditions, ...]
+    blocks: Sequence[BlockConditions]
 
     def first(self, latents: int) -> Conditions:
         """Those of memory and the first ``latents`` latents alone."""

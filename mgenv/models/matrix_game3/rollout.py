@@ -11,6 +11,7 @@ Legend: B slots, C latent channels, P past latents, T latents of a clip, F its f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -161,29 +162,26 @@ class Rollout:
         windows = [extended(*three) for three in zip(tracks, keyboard, mouse, strict=True)]
         self._check_processes(windows, generators)
         device, new = self.network.device, self.new_latents(tracks[0])
-        found = [
-            recall and recall.select(camera_to_world(window.poses), window.index, device)
-            for recall, window in zip(memory, windows, strict=True)
-        ]
         past = torch.stack([track.latents for track in tracks]).to(device)
-        with attention_kernels():
+        with attention_kernels(), ThreadPoolExecutor(1) as drawing:
+            noise = self._noise(past, new)
+            drawn = drawing.submit(_draw, noise, generators)  # behind what comes before its use
+            found = [
+                recall and recall.select(camera_to_world(window.poses), window.index, device)
+                for recall, window in zip(memory, windows, strict=True)
+            ]
             conditions = self._conditions(windows, found, past, new)
-            noise = self._noise(past, new, generators)  # on the host, while conditions are computed
+            drawn.result()
             made = sample_clip(
-                self.network, conditions, past, noise,
+                self.network, conditions, past, noise.to(past, non_blocking=True),
                 self.steps, self.shift, self.guidance, self.reuse,
             )  # (B, C, new, h, w)  # fmt: skip
         return [self._advance(*row) for row in zip(tracks, windows, made, found, strict=True)]
 
-    def _noise(self, past: Tensor, new: int, generators: Sequence[torch.Generator]) -> Tensor:
-        rows = [
-            torch.randn(len(one), new, *one.shape[2:], generator=generator)
-            for one, generator in zip(past, generators, strict=True)
-        ]
-        noise = torch.stack(rows)  # (B, C, new, h, w)
-        if not past.is_cuda:
-            return noise.to(past)
-        return noise.pin_memory().to(past, non_blocking=True)  # nobody waits for conditions
+    def _noise(self, past: Tensor, new: int) -> Tensor:
+        """Memory on the host for that of ``new`` latents, (B, C, new, h, w)."""
+        batch, channels, _, *grid = past.shape
+        return torch.empty(batch, channels, new, *grid, pin_memory=past.is_cuda)
 
     def _conditions(
         self, windows: Sequence[Track], found: Sequence[Found | None], past: Tensor, new: int
@@ -223,6 +221,11 @@ class Rollout:
                     f"{name}: expected finite ({frames}, {width}) for the clip, "
                     f"got {tuple(given.shape)}{'' if finite else ' with NaN or inf'}"
                 )
+
+
+def _draw(noise: Tensor, generators: Sequence[torch.Generator]) -> None:
+    for row, generator in zip(noise, generators, strict=True):
+        torch.randn(row.shape, generator=generator, out=row)
 
 
 def check_picture(height: int, width: int) -> None:

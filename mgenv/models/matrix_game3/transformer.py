@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.action import Actions, read_actions
-from mgenv.models.matrix_game3.blocks import Block, Kept
+from mgenv.models.matrix_game3.blocks import Block, BlockConditions, Kept
 from mgenv.models.matrix_game3.conditions import (
     Conditions,
     Indices,
+    PerBlock,
     Prompt,
     check_actions,
     check_latents,
@@ -189,31 +190,36 @@ class Transformer(nn.Module):
         actions = self._actions(keyboard, mouse, count, latents)
         # The public network does so whenever it has memory or a mouse, in every block.
         onto_normed = self.config.use_memory or mouse is not None
-        blocks = (
-            block.prepare(own, rays, actions, onto_normed)
-            for block, own in zip(self.layers(), prompt.of(batch), strict=True)
-        )
+        layers, read = self.layers(), prompt.of(batch)
+
+        def of_block(index: int) -> BlockConditions:
+            return layers[index].prepare(read[index], rays, actions, onto_normed)
+
         return Conditions(
             shape=(batch, latents, h, w),
             memory_frames=count,
             memory=self._embed(memory) if memory is not None else None,
             rotation=self._rotation(indices, h, w),
-            blocks=tuple(blocks),
+            blocks=PerBlock(len(layers), of_block),
         )
 
-    def velocity(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """One step's velocity, float32 (B, C, T, h, w); arguments as in :meth:`forward`."""
-        return self._velocity(x, t, conditions)[0]
+    def velocity(self, x: Tensor, t: Tensor, conditions: Conditions, new: int = 0) -> Tensor:
+        """One step's velocity, float32 (B, C, T, h, w); arguments as in :meth:`forward`.
+
+        Args:
+            new: how many latents, the last ones, it is wanted of; 0 for all T.
+        """
+        return self._velocity(x, t, conditions, new=new)[0]
 
     def velocity_keeping(
-        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int
+        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int, new: int = 0
     ) -> tuple[Tensor, Conditions]:
         """As :meth:`velocity`, and conditions for later steps of the same clip.
 
         Those keep what memory and the first ``clean`` latents have said in this step, and are for
         the other latents alone.
         """
-        velocity, kept = self._velocity(x, t, conditions, clean)
+        velocity, kept = self._velocity(x, t, conditions, clean, new)
         return velocity, conditions.rest(clean, kept)
 
     def causal(self, past: Tensor, conditions: Conditions) -> Conditions:
@@ -223,25 +229,28 @@ class Transformer(nn.Module):
         """
         first = conditions.first(past.shape[2])
         time = past.new_zeros(past.shape[0], past.shape[2])
-        _, _, kept = self._tokens(past, time, first, past.shape[2])
+        _, _, kept = self._tokens(past, time, first, past.shape[2], past.shape[2])
         return conditions.rest(past.shape[2], kept)
 
     # -- helpers ---------------------------------------------------------------------------------
 
     def _velocity(
-        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int = 0
+        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int = 0, new: int = 0
     ) -> tuple[Tensor, list[Kept | None]]:
         _, latents, h, w = conditions.shape
-        tokens, time, kept = self._tokens(x, t, conditions, clean)
-        frames = conditions.memory_frames + latents
-        present = tokens[:, -(tokens.shape[1] * latents // frames) :]  # (B, T·S, D)
-        cells = self.shard.gather(self.head(present, time))  # (B, T·S, p·q·C)
+        wanted = new or latents
+        tokens, time, kept = self._tokens(x, t, conditions, clean, wanted)
+        time = time[:, -(time.shape[1] * wanted // latents) :]
+        cells = self.shard.gather(self.head(tokens, time))  # (B, wanted·S, p·q·C)
         return unpatched(cells, self.config.patch_size, h, w), kept
 
     def _tokens(
-        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int
+        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int, wanted: int
     ) -> tuple[Tensor, Tensor, list[Kept | None]]:
-        """Tokens (B, L, D), embedded times (B, G, D), and what blocks keep of clean latents."""
+        """Tokens of the wanted latents, embedded times (B, G, D), what blocks keep of clean ones.
+
+        The last block computes no others, unless it has to for actions.
+        """
         batch, latents, h, w = conditions.shape
         if x.shape != (batch, self.config.in_dim, latents, h, w):
             raise InvalidOptionError(
@@ -256,11 +265,12 @@ class Transformer(nn.Module):
         frames, keep = conditions.memory_frames + latents, 0
         if clean:
             keep = conditions.memory_frames + clean
-        kept = []
-        for block, own in zip(self.layers(), conditions.blocks, strict=True):
-            tokens, past = block(tokens, modulation, conditions.rotation, own, frames, keep)
+        each, kept, layers = tokens.shape[1] // frames, [], self.layers()
+        for block, own in zip(layers, conditions.blocks, strict=True):
+            last = wanted if block is layers[-1] and own.actions is None and wanted < frames else 0
+            tokens, past = block(tokens, modulation, conditions.rotation, own, frames, keep, last)
             kept.append(past)
-        return tokens, time, kept
+        return tokens[:, -wanted * each :], time, kept
 
     def _embed(self, x: Tensor) -> Tensor:
         """(B, C, F, h, w) to tokens (B, F·S, D): a convolution whose patches do not overlap."""
@@ -290,7 +300,7 @@ class Transformer(nn.Module):
         bases = head_bases(config.num_heads, config.sigma_theta if config.use_memory else 0.0)
         width = config.dim // config.num_heads
         rotation = token_rotation(indices, h // p, w // q, bases, width)
-        return Rotation(*map(self.shard.take, rotation))
+        return Rotation(*(self.shard.take(angles).contiguous() for angles in rotation))
 
     def _times(self, t: Tensor, tokens: int, conditions: Conditions) -> tuple[Tensor, Tensor]:
         """Embedding of current timesteps (B, G, D), modulation of memory's too (B, G, 6, D)."""

@@ -20,6 +20,7 @@ from mgenv.models.matrix_game3 import (
 )
 from mgenv.models.matrix_game3.action import HeadNorm, action_windows, latents_of
 from mgenv.models.matrix_game3.attention import RMSNorm
+from mgenv.models.matrix_game3.blocks import Block
 from mgenv.models.matrix_game3.rope import head_bases, rotate, token_rotation
 from tests.models.matrix_game3.plain_network import PlainNetwork
 from tests.models.matrix_game3.small_network import (
@@ -216,6 +217,37 @@ def test_conditions_once_a_clip_change_nothing(network):
         assert torch.equal(network(x, t * step, conditions), network(x, t * step, **clip))
 
 
+def test_conditions_of_a_block_are_computed_when_it_asks_and_once(network, monkeypatch):
+    asked: list[Block] = []
+    prepare = Block.prepare
+    monkeypatch.setattr(
+        Block, "prepare", lambda block, *given: asked.append(block) or prepare(block, *given)
+    )
+    conditions, (x, t) = network.prepare(**a_clip(SMALL)), latents_and_times(SMALL)
+    assert not asked and len(conditions.blocks) == len(network.layers())
+    for _ in range(2):
+        network.velocity(x, t, conditions)
+        assert asked == network.layers()
+
+
+@pytest.mark.parametrize("a_token", [False, True])
+@pytest.mark.parametrize("acting", [True, False])
+def test_the_velocity_of_new_latents_alone_is_the_same(network, acting, a_token):
+    """Whether or not the last block can leave out the others, which it needs for actions."""
+    clip, (x, t) = a_clip(SMALL), latents_and_times(SMALL)
+    clip = clip if acting else clip | {"keyboard": None, "mouse": None}
+    t = t.repeat_interleave(6, 1) if a_token else t
+    conditions = network.prepare(**clip)
+    whole = network.velocity(x, t, conditions)
+    for new in (1, 2):
+        out = network.velocity(x, t, conditions, new)
+        torch.testing.assert_close(out, whole[:, :, -new:], rtol=1e-5, atol=1e-5)
+    kept, later = network.velocity_keeping(x, t, conditions, 1, 2)
+    torch.testing.assert_close(kept, whole[:, :, -2:], rtol=1e-5, atol=1e-5)
+    again = network.velocity(x[:, :, 1:], t[:, -(t.shape[1] * 2 // 3) :], later, 2)
+    torch.testing.assert_close(again, whole[:, :, -2:], rtol=1e-5, atol=1e-5)
+
+
 def test_conditions_serve_steps_in_public_weights(public, golden):
     conditions = public.prepare(**second_clip(golden))
     y = public(golden["second.x"], golden["second.t"], conditions)
@@ -231,7 +263,7 @@ def test_steps_of_any_clip_are_one_graph(network):
         for conditions in (network.prepare(**clip), network.prepare(**other)):
             for step in (1.0, 0.3):
                 expected = network.velocity(x, t * step, conditions)
-                assert torch.equal(compiled(x, t * step, conditions), expected)
+                torch.testing.assert_close(compiled(x, t * step, conditions), expected)
 
 
 def test_timesteps_a_sample_a_frame_or_a_token_are_the_same(network):
