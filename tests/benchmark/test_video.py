@@ -28,7 +28,8 @@ PARTS = ("retrieve [ms]", "prepare [ms]", "3 steps [ms]", "decode [ms]")
 
 def test_every_row_is_measured(report):
     made, told = report
-    assert made.notes == ["Programs compiled after the third clip of an environment: 0."]
+    worlds = [levers.name for levers in (video.DRAFT_WORLD, video.WORLD)]
+    assert made.notes == [f"{name}: programs compiled after the third clip: 0." for name in worlds]
     assert not made.failed and len(told) == len(made.rows) == len(video.ROWS)
     assert [row["levers"] for row in made.rows] == [levers.name for levers in video.ROWS]
     for row, levers in zip(made.rows, video.ROWS, strict=True):
@@ -53,7 +54,8 @@ def test_what_is_reused_shows_in_the_rollout_alone(report):
     rows = {row["levers"]: row for row in report[0].rows}
     plain, reused = rows[video.FLASH3.name], rows[video.REUSED.name]
     assert reused["velocity"] == plain["velocity"]
-    assert reused["rollout"] != plain["rollout"]
+    draft, alternate = rows[video.DRAFT.name], rows[video.ALTERNATE.name]
+    assert len({row["rollout"] for row in (plain, reused, alternate, draft)}) == 4
     assert rows[video.PLAIN.name]["rollout"] < 0.03
 
 

@@ -6,7 +6,7 @@ Legend: B batch, L queries, K keys, N heads, H head width, D = N·H.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,6 +35,23 @@ class KeysValues(NamedTuple):
             return self
         return KeysValues(*(torch.cat(pair, 1) for pair in zip(past, self, strict=True)))
 
+
+class Ask(NamedTuple):
+    """What is asked of a pass.
+
+    Attributes:
+        keep: of how many frames, the first ones, keys and values are kept.
+        last: how many frames, the last ones, are wanted; 0 for all.
+        draft: whether attention may be coarse, as in steps before the last.
+    """
+
+    keep: int = 0
+    last: int = 0
+    draft: bool = False
+
+
+ALL_OF_IT = Ask()
+"""All frames, nothing kept, as exact as can be."""
 
 KERNELS = (
     SDPBackend.CUDNN_ATTENTION,
@@ -115,6 +132,7 @@ class SelfAttention(Projections):
         qkv: one layer in place of ``q``, ``k`` and ``v``, or None.
         shard: which of the tokens these are; what is kept of them is of all, for some heads.
         one_pass: whether queries and keys are normed and turned by one kernel, on a GPU.
+        draft: how queries meet keys where that may be coarse; None for no other way.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -122,15 +140,22 @@ class SelfAttention(Projections):
         self.qkv: nn.Module | None = None
         self.shard = Shard()
         self.one_pass = False
+        self.draft: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def forward(
-        self, x: Tensor, rotation: Rotation, past: KeysValues | None = None, last: int = 0
+        self,
+        x: Tensor,
+        rotation: Rotation,
+        past: KeysValues | None = None,
+        last: int = 0,
+        draft: bool = False,
     ) -> tuple[Tensor, KeysValues]:
         """(B, L, D) to (B, L, D), and the keys and values of these tokens.
 
         Args:
             past: of tokens that are attended to as well.
             last: how many tokens, the last ones, are wanted; 0 for all.
+            draft: whether attention may be coarse.
         """
         if self.qkv is None:
             q, k, v = self.q(x), self.k(x), self.v(x)
@@ -141,7 +166,8 @@ class SelfAttention(Projections):
         own = KeysValues(*rest)
         if last:
             queries = queries[:, -last * self.shard.count :]
-        attended = self.attend(queries, *own.after(past))
+        attend = self.draft if draft and self.draft is not None else self.attend
+        attended = attend(queries, *own.after(past))
         return self.o(self.shard.to_tokens(attended).flatten(2)), own
 
     def _turned(self, q: Tensor, k: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from mgenv.models.matrix_game3.action import ActionConditions, ActionModule, Actions
 from mgenv.models.matrix_game3.attention import (
+    ALL_OF_IT,
+    Ask,
     CrossAttention,
     KeysValues,
     LayerNorm,
@@ -145,8 +147,7 @@ class Block(nn.Module):
         rotation: Rotation,
         conditions: BlockConditions,
         frames: int,
-        keep: int = 0,
-        last: int = 0,
+        ask: Ask = ALL_OF_IT,
     ) -> tuple[Tensor, Kept | None]:
         """One pass: tokens (B, L, D), and what is kept of the first ones.
 
@@ -156,12 +157,14 @@ class Block(nn.Module):
             rotation: of the L tokens.
             conditions: from :meth:`prepare`.
             frames: F, memory's and current ones.
-            keep: of how many frames keys and values are kept.
-            last: how many frames, the last ones, are wanted of a block without actions; 0 for all.
+            ask: what is wanted; ``last`` of a block without actions alone.
         """
         parts = (self.modulation.float() + time).unbind(2)  # six of (B, G, D)
         h = modulate(self.norm1(x), parts[0], parts[1]).to(self.dtype)
-        attended, own = self.self_attn(h, rotation, conditions.past, last * h.shape[1] // frames)
+        keep, last = ask.keep, ask.last
+        attended, own = self.self_attn(
+            h, rotation, conditions.past, last * h.shape[1] // frames, ask.draft
+        )
         if last:
             x, conditions = x[:, -attended.shape[1] :], conditions.wanted(attended.shape[1])
             parts = [part[:, -(part.shape[1] * last // frames) :] for part in parts]

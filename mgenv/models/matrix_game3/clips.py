@@ -140,7 +140,8 @@ def sample_clip(
         t = x.new_full((x.shape[0], latents), time)
         t[:, : latents - new] = 0.0
         keep = past.shape[2] if _keeps(reuse, index, steps) else 0
-        velocity, later = _velocity(network, now, x, t, guidance, keep, new)
+        asked = keep, new, index + 1 < steps
+        velocity, later = _velocity(network, now, x, t, guidance, *asked)
         now = conditions if reuse == "alternate" and not keep else later
         state = sampler.step(velocity, index, state)
     return state
@@ -161,15 +162,16 @@ def _velocity(
     guidance: float,
     keep: int,
     new: int,
+    draft: bool,
 ) -> tuple[Tensor, ClipConditions]:
     """Velocity of the ``new`` latents, guided if there are two conditions; and the next step's."""
     if keep:
         made, later = zip(
-            *(network.velocity_keeping(x, t, one, keep, new) for one in conditions.all),
+            *(network.velocity_keeping(x, t, one, keep, new, draft) for one in conditions.all),
             strict=True,
         )
         conditions = ClipConditions(*later)
     else:
-        made = [network.velocity(x, t, one, new) for one in conditions.all]
+        made = [network.velocity(x, t, one, new, draft) for one in conditions.all]
     full, null = made[0], made[-1]
     return (null + guidance * (full - null) if len(made) == 2 else full), conditions

@@ -52,6 +52,7 @@ class Speed:
         attention: of all tokens over all: ``"flash3"`` (exact, from the extra ``fast``), ``"int8"``
             (with 8-bit products), or "" for the fastest exact one that is there.
         reuse: of clean latents' keys and values, one of ``clips.REUSE``.
+        draft: all steps of a clip but the last attend in 8 bits, where the GPU can.
         graphed: the decoder is folded, compiled and replayed as CUDA graphs.
 
     Raises:
@@ -63,6 +64,7 @@ class Speed:
     layers: tuple[str, ...] = ALL
     attention: str = ""
     reuse: str = "none"
+    draft: bool = False
     graphed: bool = False
 
     def __post_init__(self) -> None:
@@ -82,8 +84,8 @@ SPEEDS = {
     "compiled": Speed(compiled=True, graphed=True),
     "int8": Speed(compiled=True, eight_bits=INT8, layers=WITHIN[INT8], graphed=True),
     "fast": Speed(compiled=True, eight_bits=INT8, graphed=True),
-    "faster": Speed(compiled=True, eight_bits=INT8, reuse="alternate", graphed=True),
-    "fastest": Speed(compiled=True, eight_bits=INT8, reuse="first_step", graphed=True),
+    "faster": Speed(compiled=True, eight_bits=INT8, reuse="alternate", draft=True, graphed=True),
+    "fastest": Speed(compiled=True, eight_bits=INT8, reuse="first_step", draft=True, graphed=True),
 }
 """By name, each faster and less exact than the one before. All but ``plain`` need a GPU and take
 minutes to compile at the first clips."""
@@ -134,6 +136,7 @@ def accelerate(network: Transformer | Mixture, speed: Speed) -> None:
         if speed.eight_bits:
             set_bits(expert, eight_bit_layers(expert, speed.layers), speed.eight_bits)
         set_attention(expert, attention_of(speed, expert.device))
+        set_draft(expert, speed.draft and on_hopper(expert.device))
         if speed.compiled:
             expert.stream_dtype = expert.dtype
             compile_blocks(expert)
@@ -150,6 +153,12 @@ def set_attention(network: Transformer, name: str) -> None:
     """How all tokens attend to all: one of ``ATTENTIONS``, or "" for what the framework has."""
     for block in network.layers():
         block.self_attn.attend = ATTENTIONS[name] if name else attend
+
+
+def set_draft(network: Transformer, wanted: bool) -> None:
+    """Whether steps before the last attend in 8 bits."""
+    for block in network.layers():
+        block.self_attn.draft = ATTENTIONS[INT8] if wanted else None
 
 
 def compile_blocks(network: Transformer, backend: str = "inductor") -> None:

@@ -140,11 +140,13 @@ class Mixture(nn.Module):
         """
         return self.velocity(x, t, conditions)
 
-    def velocity(self, x: Tensor, t: Tensor, conditions: MixtureConditions, new: int = 0) -> Tensor:
+    def velocity(
+        self, x: Tensor, t: Tensor, conditions: MixtureConditions, new: int = 0, draft: bool = False
+    ) -> Tensor:
         """As :meth:`Transformer.velocity`, by the expert for the noise level of ``t``."""
         if self.is_noisy(t):
-            return self.high.velocity(x, t, conditions.high, new)
-        return self.low.velocity(x, t, conditions.low, new)
+            return self.high.velocity(x, t, conditions.high, new, draft)
+        return self.low.velocity(x, t, conditions.low, new, draft)
 
     def is_noisy(self, t: Tensor) -> bool:
         """Whether the noisiest of each sample's latents is for the high-noise expert.

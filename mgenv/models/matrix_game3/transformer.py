@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.action import Actions, read_actions
+from mgenv.models.matrix_game3.attention import Ask
 from mgenv.models.matrix_game3.blocks import Block, BlockConditions, Kept
 from mgenv.models.matrix_game3.conditions import (
     Conditions,
@@ -203,23 +204,33 @@ class Transformer(nn.Module):
             blocks=PerBlock(len(layers), of_block),
         )
 
-    def velocity(self, x: Tensor, t: Tensor, conditions: Conditions, new: int = 0) -> Tensor:
+    def velocity(
+        self, x: Tensor, t: Tensor, conditions: Conditions, new: int = 0, draft: bool = False
+    ) -> Tensor:
         """One step's velocity, float32 (B, C, T, h, w); arguments as in :meth:`forward`.
 
         Args:
             new: how many latents, the last ones, it is wanted of; 0 for all T.
+            draft: whether attention may be coarse, where the blocks have such a one.
         """
-        return self._velocity(x, t, conditions, new=new)[0]
+        return self._velocity(x, t, conditions, Ask(0, new, draft))[0]
 
     def velocity_keeping(
-        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int, new: int = 0
+        self,
+        x: Tensor,
+        t: Tensor,
+        conditions: Conditions,
+        clean: int,
+        new: int = 0,
+        draft: bool = False,
     ) -> tuple[Tensor, Conditions]:
         """As :meth:`velocity`, and conditions for later steps of the same clip.
 
         Those keep what memory and the first ``clean`` latents have said in this step, and are for
         the other latents alone.
         """
-        velocity, kept = self._velocity(x, t, conditions, clean, new)
+        keep = conditions.memory_frames + clean
+        velocity, kept = self._velocity(x, t, conditions, Ask(keep, new, draft))
         return velocity, conditions.rest(clean, kept)
 
     def causal(self, past: Tensor, conditions: Conditions) -> Conditions:
@@ -227,27 +238,27 @@ class Transformer(nn.Module):
 
         Memory and past latents are computed once, as if nothing came after them.
         """
-        first = conditions.first(past.shape[2])
-        time = past.new_zeros(past.shape[0], past.shape[2])
-        _, _, kept = self._tokens(past, time, first, past.shape[2], past.shape[2])
-        return conditions.rest(past.shape[2], kept)
+        clean = past.shape[2]
+        first, time = conditions.first(clean), past.new_zeros(past.shape[0], clean)
+        _, _, kept = self._tokens(past, time, first, Ask(conditions.memory_frames + clean, clean))
+        return conditions.rest(clean, kept)
 
     # -- helpers ---------------------------------------------------------------------------------
 
     def _velocity(
-        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int = 0, new: int = 0
+        self, x: Tensor, t: Tensor, conditions: Conditions, ask: Ask
     ) -> tuple[Tensor, list[Kept | None]]:
         _, latents, h, w = conditions.shape
-        wanted = new or latents
-        tokens, time, kept = self._tokens(x, t, conditions, clean, wanted)
-        time = time[:, -(time.shape[1] * wanted // latents) :]
-        cells = self.shard.gather(self.head(tokens, time))  # (B, wanted·S, p·q·C)
+        ask = ask if ask.last else ask._replace(last=latents)
+        tokens, time, kept = self._tokens(x, t, conditions, ask)
+        time = time[:, -(time.shape[1] * ask.last // latents) :]
+        cells = self.shard.gather(self.head(tokens, time))  # (B, last·S, p·q·C)
         return unpatched(cells, self.config.patch_size, h, w), kept
 
     def _tokens(
-        self, x: Tensor, t: Tensor, conditions: Conditions, clean: int, wanted: int
+        self, x: Tensor, t: Tensor, conditions: Conditions, ask: Ask
     ) -> tuple[Tensor, Tensor, list[Kept | None]]:
-        """Tokens of the wanted latents, embedded times (B, G, D), what blocks keep of clean ones.
+        """Tokens of the last latents, embedded times (B, G, D), what blocks keep of the first.
 
         The last block computes no others, unless it has to for actions.
         """
@@ -262,15 +273,14 @@ class Transformer(nn.Module):
         if memory is not None:
             tokens = torch.cat([memory, tokens], 1)  # (B, L, D)
         tokens = tokens.to(self.stream_dtype)
-        frames, keep = conditions.memory_frames + latents, 0
-        if clean:
-            keep = conditions.memory_frames + clean
+        frames = conditions.memory_frames + latents
         each, kept, layers = tokens.shape[1] // frames, [], self.layers()
         for block, own in zip(layers, conditions.blocks, strict=True):
-            last = wanted if block is layers[-1] and own.actions is None and wanted < frames else 0
-            tokens, past = block(tokens, modulation, conditions.rotation, own, frames, keep, last)
+            few = block is layers[-1] and own.actions is None and ask.last < frames
+            now = ask if few else ask._replace(last=0)
+            tokens, past = block(tokens, modulation, conditions.rotation, own, frames, now)
             kept.append(past)
-        return tokens[:, -wanted * each :], time, kept
+        return tokens[:, -ask.last * each :], time, kept
 
     def _embed(self, x: Tensor) -> Tensor:
         """(B, C, F, h, w) to tokens (B, F·S, D): a convolution whose patches do not overlap."""
