@@ -22,7 +22,7 @@ from mgenv.models.matrix_game3.fast import Speed, fast_decoder
 from mgenv.models.matrix_game3.parallel import Shard
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.vae import Past, VideoVAE
-from mgenv.models.matrix_game3.vae_blocks import Tape
+from mgenv.models.matrix_game3.vae_blocks import Tape, channels_innermost
 
 LEAST = 2
 """Latents of a piece: the next one looks at the last two frames, which must be in it."""
@@ -133,9 +133,7 @@ class ParallelDecoder:
 
     def _lies_here(self, kept: Tensor) -> Tensor:
         """In memory as what comes by relay, so that a compiled step fits both; or no frames."""
-        kept = kept[:, :, :0] if self.shard.rank else kept
-        channels_innermost = kept.movedim(1, -1).clone(memory_format=torch.contiguous_format)
-        return channels_innermost.movedim(-1, 1)
+        return channels_innermost(kept[:, :, :0] if self.shard.rank else kept)
 
     def _rounds(self, latent: Tensor) -> Sequence[Tensor]:
         """Equal parts that the processes can decode in one go."""

@@ -42,8 +42,17 @@ class Tape:
         elif pad:
             x = F.pad(x, (0, 0, 0, 0, frames, 0))  # (B, C, frames + T, H, W)
         if self._keep:
-            self.kept.append(x[:, :, -frames:].clone())
+            self.kept.append(channels_innermost(x[:, :, -frames:]))
         return x
+
+
+def channels_innermost(x: Tensor) -> Tensor:
+    """A copy of (B, C, …) with its channels side by side in memory.
+
+    What is kept decides how later segments lie: a single frame leaves that open, and compilers
+    would then go on with channels far apart, which convolutions have to bring together again.
+    """
+    return x.movedim(1, -1).clone(memory_format=torch.contiguous_format).movedim(-1, 1)
 
 
 class CausalConv3d(nn.Conv3d):
