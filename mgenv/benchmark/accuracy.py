@@ -14,7 +14,14 @@ from mgenv.benchmark.report import Report
 from mgenv.errors import CheckpointError
 from mgenv.models.matrix_game3.clips import REUSE, ClipConditions, sample_clip
 from mgenv.models.matrix_game3.config import TransformerConfig
-from mgenv.models.matrix_game3.fast import ALL, WITHIN, eight_bit_layers, set_attention, set_bits
+from mgenv.models.matrix_game3.fast import (
+    ALL,
+    WITHIN,
+    eight_bit_layers,
+    set_attention,
+    set_bits,
+    set_draft,
+)
 from mgenv.models.matrix_game3.loader import materialise, open_weights
 from mgenv.models.matrix_game3.network_references import CONFIG, NETWORK, second_clip
 from mgenv.models.matrix_game3.references import Case, relative_error
@@ -43,6 +50,7 @@ class Variant:
         layers: which, by the beginnings of their names.
         attention: of ``fast.ATTENTIONS``, "" for the plain one.
         mixed: products in bfloat16, else all in float32.
+        draft: steps before the last attend in 8 bits.
     """
 
     name: str
@@ -50,6 +58,7 @@ class Variant:
     layers: tuple[str, ...] = ALL
     attention: str = ""
     mixed: bool = True
+    draft: bool = False
 
 
 PLAIN = Variant("bfloat16")
@@ -58,6 +67,7 @@ VARIANTS = (
     Variant("float32", mixed=False),
     Variant("INT8 within the gate", INT8, WITHIN[INT8]),
     Variant("INT8, all", INT8),
+    Variant("INT8, all, and attention but in the last step", INT8, draft=True),
     Variant("INT8, all, and attention", INT8, attention=INT8),
     Variant("INT8 attention alone", attention=INT8),
     Variant("INT8 camera branch alone", INT8, CAMERA),
@@ -126,6 +136,7 @@ def _network(case: Case, variant: Variant) -> Transformer:
     if variant.kind:
         set_bits(network, eight_bit_layers(network, variant.layers), variant.kind)
     set_attention(network, variant.attention)
+    set_draft(network, variant.draft)
     return network
 
 
