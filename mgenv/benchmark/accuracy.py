@@ -15,7 +15,7 @@ from mgenv.errors import CheckpointError
 from mgenv.models.matrix_game3.clips import REUSE, ClipConditions, sample_clip
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.fast import (
-    ALL,
+    MOST,
     WITHIN,
     eight_bit_layers,
     set_attention,
@@ -47,7 +47,7 @@ class Variant:
     Attributes:
         name: of the row.
         kind: of 8-bit products, "" for none.
-        layers: which, by the beginnings of their names.
+        layers: which, by the beginnings of their names; if none is named, most of the kind.
         attention: of ``fast.ATTENTIONS``, "" for the plain one.
         mixed: products in bfloat16, else all in float32.
         draft: steps before the last attend in 8 bits.
@@ -55,7 +55,7 @@ class Variant:
 
     name: str
     kind: str = ""
-    layers: tuple[str, ...] = ALL
+    layers: tuple[str, ...] = ()
     attention: str = ""
     mixed: bool = True
     draft: bool = False
@@ -66,13 +66,14 @@ VARIANTS = (
     PLAIN,
     Variant("float32", mixed=False),
     Variant("INT8 within the gate", INT8, WITHIN[INT8]),
-    Variant("INT8, all", INT8),
-    Variant("INT8, all, and attention but in the last step", INT8, draft=True),
-    Variant("INT8, all, and attention", INT8, attention=INT8),
+    Variant("INT8, most", INT8),
+    Variant("INT8, most but the camera branch", INT8, MOST[FP8]),
+    Variant("INT8, most, and attention but in the last step", INT8, draft=True),
+    Variant("INT8, most, and attention", INT8, attention=INT8),
     Variant("INT8 attention alone", attention=INT8),
     Variant("INT8 camera branch alone", INT8, CAMERA),
     Variant("FP8 within the gate", FP8, WITHIN[FP8]),
-    Variant("FP8, all", FP8),
+    Variant("FP8, most", FP8),
 )
 
 
@@ -134,7 +135,8 @@ def _network(case: Case, variant: Variant) -> Transformer:
     if variant.mixed:
         network.mixed()
     if variant.kind:
-        set_bits(network, eight_bit_layers(network, variant.layers), variant.kind)
+        layers = eight_bit_layers(network, variant.layers or MOST[variant.kind])
+        set_bits(network, layers, variant.kind)
     set_attention(network, variant.attention)
     set_draft(network, variant.draft)
     return network

@@ -18,7 +18,6 @@ from mgenv.benchmark.video_clip import CLEAN, NEW_FRAMES, Inputs
 from mgenv.models.matrix_game3.attention import KERNELS, attention_kernels
 from mgenv.models.matrix_game3.config import PUBLIC_5B, TransformerConfig
 from mgenv.models.matrix_game3.fast import (
-    ALL,
     WITHIN,
     Speed,
     compile_blocks,
@@ -96,11 +95,11 @@ COMPILED = PINNED.faster("blocks compiled, bfloat16 between them", compiled=True
 DECODER = COMPILED.faster("decoder folded, compiled, graphed", graphed=True)
 GATED = DECODER.faster("INT8 products within the gate", eight_bits=INT8, layers=WITHIN[INT8])
 GATED_FLASH3 = GATED.faster("… FlashAttention-3", attention="flash3")
-IN_FP8 = DECODER.faster("FP8 products, all (instead)", eight_bits=FP8, layers=ALL)
+IN_FP8 = DECODER.faster("FP8 products, all (instead)", eight_bits=FP8)
 NO_BITS = DECODER.faster("without 8 bits", attention="flash3", reuse="first_step")
 NO_LIGHT = replace(NO_BITS, name="… nor the light decoder", pruned=0.0)
 NO_RETRIEVAL = replace(NO_LIGHT, name="… nor retrieval on the GPU", retrieve_on_cpu=True)
-IN_INT8 = DECODER.faster("INT8 products, all (instead)", eight_bits=INT8, layers=ALL)
+IN_INT8 = DECODER.faster("INT8 products, all (instead)", eight_bits=INT8)
 FLASH3 = IN_INT8.faster("FlashAttention-3", attention="flash3")
 ALTERNATE = FLASH3.faster("clean keys of the first step in the second", reuse="alternate")
 DRAFT = ALTERNATE.faster("INT8 attention in all steps but the last", draft=True)
@@ -206,7 +205,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self._linears = eight_bit_layers(self.network)
-        self._products = ("", ALL)
+        self._products: tuple[str, tuple[str, ...]] = ("", ())
         self._compiled = False
 
     def settle(self) -> None:

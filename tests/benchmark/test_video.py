@@ -47,7 +47,7 @@ def test_errors_are_those_of_rounding(report):
     errors = {row["levers"]: row["velocity"] for row in report[0].rows}
     assert 0 < errors[video.PLAIN.name] < 0.03
     assert errors[video.ONCE.name] == pytest.approx(errors[video.PLAIN.name], rel=0.2)
-    assert errors[video.PLAIN.name] < errors[video.IN_INT8.name] < errors[video.IN_FP8.name]
+    assert 0 < errors[video.IN_INT8.name] < errors[video.IN_FP8.name]
 
 
 def test_what_is_reused_shows_in_the_rollout_alone(report):
