@@ -275,8 +275,8 @@ class Bench:
             known: dict[str, Any] = inputs.conditions | {
                 "text": network.read(inputs.conditions["text"])
             }
-            prepared = network.prepare(**known)
             prepare = clips.seconds(lambda: tuple(network.prepare(**known).blocks), device)
+            prepared = network.prepare(**known)
         reuse, new = levers.speed.reuse, inputs.latents[:, :, CLEAN:]
         return {
             "retrieve": clips.retrieve_seconds(inputs, "cpu" if levers.retrieve_on_cpu else device),

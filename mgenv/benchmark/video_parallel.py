@@ -170,8 +170,8 @@ class Bench:
             given: dict[str, Any] = inputs.conditions | {
                 "text": network.read(inputs.conditions["text"])
             }
-            prepared = network.prepare(**given)
             timed("prepare", lambda: tuple(network.prepare(**given).blocks))
+            prepared = network.prepare(**given)
             latents = clips.roll(network, inputs, prepared, reuse)
             self.log(f"{shard.count}: blocks compiled")
             timed("steps", lambda: clips.roll(network, inputs, prepared, reuse))

@@ -45,9 +45,8 @@ def test_every_row_is_measured(report):
 
 def test_errors_are_those_of_rounding(report):
     errors = {row["levers"]: row["velocity"] for row in report[0].rows}
-    assert 0 < errors[video.PLAIN.name] < 0.03
     assert errors[video.ONCE.name] == pytest.approx(errors[video.PLAIN.name], rel=0.2)
-    assert 0 < errors[video.IN_INT8.name] < errors[video.IN_FP8.name]
+    assert all(0 < error < 0.03 for error in errors.values())
 
 
 def test_what_is_reused_shows_in_the_rollout_alone(report):
