@@ -93,6 +93,9 @@ def golden(shard: Shard) -> dict[str, Result]:
     return {
         "golden first clip": relative_error(velocity_of(network, first), first["y"]),
         "golden second clip": relative_error(velocity_of(network, second), second["y"]),
+        "golden new latents": relative_error(
+            velocity_of(network, second, new=10), second["y"][:, :, -10:]
+        ),
     }
 
 
@@ -147,9 +150,9 @@ def golden_clips() -> list[dict]:
     ]
 
 
-def velocity_of(network: Transformer, clip: dict) -> Tensor:
+def velocity_of(network: Transformer, clip: dict, new: int = 0) -> Tensor:
     conditions = {key: value for key, value in clip.items() if key not in "xty"}
-    return network(clip["x"], clip["t"], network.prepare(**conditions))
+    return network.velocity(clip["x"], clip["t"], network.prepare(**conditions), new)
 
 
 # -- the decoder ---------------------------------------------------------------------------------
