@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from copy import deepcopy
 
 import pytest
@@ -14,6 +11,7 @@ from torch import nn
 
 from mgenv.errors import InvalidOptionError, UnknownNameError
 from mgenv.models.quantize import FP8, INT8, QuantizedLinear, quantize, stacked, to_fp8, to_int8
+from tests.interpreted import interpret
 
 
 @pytest.fixture
@@ -130,13 +128,7 @@ for rows, columns, deep in ((1, 8, 16), (150, 136, 272)):
 
 
 def test_the_portable_kernel_gives_what_the_plain_path_gives():
-    """Interpreted, by a process of its own: the kernels of this one may be compiled ones."""
-    pytest.importorskip("triton", reason="a GPU's compiler is needed")
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    interpret(INTERPRETED)
 
 
 @pytest.mark.parametrize("gelu", [False, True])

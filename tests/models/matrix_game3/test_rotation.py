@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from mgenv.models.matrix_game3.attention import SelfAttention
 from mgenv.models.matrix_game3.config import TransformerConfig
 from mgenv.models.matrix_game3.rope import Rotation
+from tests.interpreted import interpret
 
 CASES = [(1, 1, 5, 3, 16), (2, 1, 7, 2, 32), (2, 2, 4, 24, 128)]
 """Batch, batch of the angles, tokens, heads, channels a head."""
@@ -52,13 +49,7 @@ for case in CASES:
 
 
 def test_one_pass_equals_the_plain_path():
-    """Interpreted, by a process of its own: the kernels of this one may be compiled ones."""
-    pytest.importorskip("triton", reason="a GPU's compiler is needed")
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    interpret(INTERPRETED)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
