@@ -197,7 +197,7 @@ class Bench:
         self.network.spread(shard)
         set_bits(self.network, self._linears, "")
         if speed.eight_bits:
-            layers = eight_bit_layers(self.network, speed.layers)
+            layers = eight_bit_layers(self.network, speed.chosen)
             set_bits(self.network, layers, speed.eight_bits)
         set_attention(self.network, attention_of(speed, self.network.device))
         set_draft(self.network, speed.draft and on_hopper(self.network.device))

@@ -150,7 +150,7 @@ class SelfAttention(Projections):
         last: int = 0,
         draft: bool = False,
     ) -> tuple[Tensor, KeysValues]:
-        """(B, L, D) to (B, L, D), and the keys and values of these tokens.
+        """(B, L, D) to (B, L or last, D), and the keys and values of all L tokens.
 
         Args:
             past: of tokens that are attended to as well.

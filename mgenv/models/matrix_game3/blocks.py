@@ -149,7 +149,7 @@ class Block(nn.Module):
         frames: int,
         ask: Ask = ALL_OF_IT,
     ) -> tuple[Tensor, Kept | None]:
-        """One pass: tokens (B, L, D), and what is kept of the first ones.
+        """One pass: tokens (B, L or those of the last frames, D), and what is kept of the first.
 
         Args:
             x: (B, L, D).
@@ -161,13 +161,11 @@ class Block(nn.Module):
         """
         parts = (self.modulation.float() + time).unbind(2)  # six of (B, G, D)
         h = modulate(self.norm1(x), parts[0], parts[1]).to(self.dtype)
-        keep, last = ask.keep, ask.last
-        attended, own = self.self_attn(
-            h, rotation, conditions.past, last * h.shape[1] // frames, ask.draft
-        )
+        last = ask.last * h.shape[1] // frames  # tokens
+        attended, own = self.self_attn(h, rotation, conditions.past, last, ask.draft)
         if last:
-            x, conditions = x[:, -attended.shape[1] :], conditions.wanted(attended.shape[1])
-            parts = [part[:, -(part.shape[1] * last // frames) :] for part in parts]
+            x, conditions = x[:, -last:], conditions.wanted(last)
+            parts = [part[:, -(part.shape[1] * ask.last // frames) :] for part in parts]
         x = add_gated(x, attended, parts[2])
         if conditions.camera is not None:
             scale, shift = conditions.camera
@@ -179,9 +177,9 @@ class Block(nn.Module):
             x = acted.flatten(1, 2).to(x.dtype)
         h = modulate(self.norm2(x), parts[3], parts[4]).to(self.dtype)
         kept = None
-        if keep:
-            tokens = own.first(keep * own.keys.shape[1] // frames)
-            kept = Kept(tokens, None if mouse is None else mouse.first(keep))
+        if ask.keep:
+            tokens = own.first(ask.keep * own.keys.shape[1] // frames)
+            kept = Kept(tokens, None if mouse is None else mouse.first(ask.keep))
         return add_gated(x, self.ffn(h), parts[5]), kept
 
     def camera(self, rays: Tensor) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,9 @@ class PerBlock(Sequence[BlockConditions]):
         return len(self._made)
 
     def __getitem__(self, index: Any) -> Any:
-        """Those of block ``index``."""
+        """Those of block ``index``, or a list of those of a slice."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
         made = self._made[index]
         if made is None:
             assert self._make is not None

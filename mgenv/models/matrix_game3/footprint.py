@@ -3,7 +3,7 @@
 Counted are what is largest: weights, what a clip fixes for every block, the widest maps of the
 decoder, and what the decoder remembers of each slot's video. For one slot at 704×1280 in bfloat16
 that is 28.1 GiB with the whole decoder, where 27.3 were measured, and 21.3 with the one pruned by
-75 %, where 20.3 were (`mgenv bench video`).
+75 %, where 20.3 were (`mgenv bench video` of commit bc19a17).
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ class Rollout:
             keyboard: (F, 6) each, W, S, A, D and two unused.
             mouse: (F, 2) each, pitch (down +) and yaw (right +); 15° a unit and frame.
             memory: what each remembers, see :mod:`mgenv.models.matrix_game3.recall`.
-            generators: of the noise, on the CPU.
+            generators: of the noise, on the CPU; they go on even if the clip fails.
 
         Raises:
             InvalidActionError: actions of another shape.
@@ -223,6 +223,7 @@ class Rollout:
                 )
 
 
+@torch.inference_mode()  # not known to this thread, and needed where the caller is in it
 def _draw(noise: Tensor, generators: Sequence[torch.Generator]) -> None:
     for row, generator in zip(noise, generators, strict=True):
         torch.randn(row.shape, generator=generator, out=row)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.vae import Past, VideoVAE, to_uint8
-from mgenv.models.matrix_game3.vae_blocks import Double
+from mgenv.models.matrix_game3.vae_blocks import Double, channels_innermost
 
 Step = Callable[[Tensor, Past | None], tuple[Tensor, Past]]
 
@@ -112,11 +112,15 @@ class _Stream:
 
     def get_state(self) -> dict[str, Tensor]:
         """A copy of what the stream remembers, as it can be saved; empty before the first frame."""
-        return {f"past.{i:03d}": kept.clone() for i, kept in enumerate(self.past or [])}
+        contiguous = torch.contiguous_format
+        return {
+            f"past.{i:03d}": kept.clone(memory_format=contiguous)
+            for i, kept in enumerate(self.past or [])
+        }
 
     def set_state(self, state: Mapping[str, Tensor]) -> None:
         """Goes on from where :meth:`get_state` was called."""
-        self.past = [state[key].clone() for key in sorted(state)] or None
+        self.past = [channels_innermost(state[key]) for key in sorted(state)] or None
 
     @torch.no_grad()
     def _advance(self, x: Tensor) -> Tensor:

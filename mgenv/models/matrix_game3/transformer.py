@@ -168,6 +168,8 @@ class Transformer(nn.Module):
     ) -> Conditions:
         """All of a clip that does not depend on the noise.
 
+        What blocks need is computed when each first asks, by the weights that it then has.
+
         Args:
             text: embedded prompts as in :meth:`read`, or what that gave.
             plucker: (B, 1536, M + T, h, w) camera rays, memory's first; None for no camera.
@@ -207,11 +209,14 @@ class Transformer(nn.Module):
     def velocity(
         self, x: Tensor, t: Tensor, conditions: Conditions, new: int = 0, draft: bool = False
     ) -> Tensor:
-        """One step's velocity, float32 (B, C, T, h, w); arguments as in :meth:`forward`.
+        """One step's velocity, float32 (B, C, new, h, w); arguments as in :meth:`forward`.
 
         Args:
             new: how many latents, the last ones, it is wanted of; 0 for all T.
             draft: whether attention may be coarse, where the blocks have such a one.
+
+        Raises:
+            InvalidOptionError: latents of another shape than the conditions', or fewer than new.
         """
         return self._velocity(x, t, conditions, Ask(0, new, draft))[0]
 
@@ -249,6 +254,8 @@ class Transformer(nn.Module):
         self, x: Tensor, t: Tensor, conditions: Conditions, ask: Ask
     ) -> tuple[Tensor, list[Kept | None]]:
         _, latents, h, w = conditions.shape
+        if not 0 <= ask.last <= latents:
+            raise InvalidOptionError(f"new: expected 0 … {latents} latents, got {ask.last}")
         ask = ask if ask.last else ask._replace(last=latents)
         tokens, time, kept = self._tokens(x, t, conditions, ask)
         time = time[:, -(time.shape[1] * ask.last // latents) :]

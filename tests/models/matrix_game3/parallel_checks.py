@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,20 @@ Check = Callable[[Shard], dict[str, Result]]
 
 
 def small(shard: Shard) -> dict[str, Result]:
-    """Velocities, clips and what they keep, with random weights and two slots."""
-    network, errors = randomised(SMALL), {}
-    x, t = latents_and_times(SMALL)
+    """Velocities, clips and what they keep, with random weights and two slots.
+
+    The last block can leave out latents that are not new, or has to see all for actions.
+    """
+    first = replace(SMALL, action_config=replace(SMALL.action_config, blocks=(0,)))
+    return small_ones(shard, SMALL, "") | small_ones(shard, first, ", a last block without actions")
+
+
+def small_ones(shard: Shard, config: TransformerConfig, name: str) -> dict[str, Result]:
+    """Of one network, its ``name`` after each."""
+    network, errors = randomised(config), {}
+    x, t = latents_and_times(config)
     for memory in (0, 2):
-        clip = a_clip(SMALL, memory=memory)
+        clip = a_clip(config, memory=memory)
 
         def velocity(t: Tensor = t, clip: dict = clip) -> Tensor:
             return network(x, t, network.prepare(**clip))
@@ -62,15 +72,17 @@ def small(shard: Shard) -> dict[str, Result]:
         def each(t: Tensor = t, velocity: Callable = velocity) -> Tensor:
             return velocity(t.repeat_interleave(6, 1))
 
-        errors[f"velocity, {memory} remembered"] = compare(network, shard, velocity)
-        errors[f"a time for each token, {memory} remembered"] = compare(network, shard, each)
+        errors[f"velocity, {memory} remembered{name}"] = compare(network, shard, velocity)
+        errors[f"a time for each token, {memory} remembered{name}"] = compare(network, shard, each)
         for reuse in REUSE:
 
             def made(reuse: str = reuse, clip: dict = clip) -> Tensor:
                 both = ClipConditions(network.prepare(**clip), network.prepare(**clip))
                 return sample_clip(network, both, x[:, :, :1], x[:, :, 1:], 3, 5.0, 2.0, reuse)
 
-            errors[f"clip, {memory} remembered, reuse {reuse}"] = compare(network, shard, made)
+            errors[f"clip, {memory} remembered, reuse {reuse}{name}"] = compare(
+                network, shard, made
+            )
     return errors
 
 

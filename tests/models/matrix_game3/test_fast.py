@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -126,8 +128,9 @@ def test_a_speed_changes_the_network_as_it_says(network, golden):
 
 def test_a_speed_that_names_no_layers_means_most_of_its_kind():
     for kind in KINDS:
-        assert Speed(eight_bits=kind).layers == MOST[kind]
-    assert Speed().layers == ()
+        assert replace(SPEEDS["fast"], eight_bits=kind).chosen == MOST[kind]
+    assert Speed().chosen == () and Speed(eight_bits="int8", layers=("ffn",)).chosen == ("ffn",)
+    assert replace(SPEEDS["fast"], eight_bits="") == SPEEDS["compiled"]
 
 
 @torch.no_grad()

@@ -81,6 +81,13 @@ def test_there_are_57_frames_and_then_40_a_clip(rollout):
     assert clips[1].coverage > 0 and all(c.frames.dtype == torch.uint8 for c in clips)
 
 
+def test_a_caller_in_inference_mode_sees_the_same(rollout):
+    """Though the noise is drawn by a thread, which does not know the mode."""
+    expected = run(rollout, 2)[1][1].frames
+    with torch.inference_mode():
+        assert torch.equal(run(rollout, 2)[1][1].frames, expected)
+
+
 @pytest.mark.parametrize("reuse", REUSE)
 def test_nothing_is_compiled_after_the_second_clip(reuse):
     """The first clip has a shape of its own; from the second on programs are ready."""

@@ -24,18 +24,20 @@ def attention(heads: int, width: int) -> SelfAttention:
 
 def inputs(batch: int, tables: int, tokens: int, heads: int, width: int):
     """Queries and keys as parts of one product, angles as a part of those of more tokens."""
-    parts = torch.randn(batch, tokens, 3 * heads * width).chunk(3, -1)
+    product = torch.randn(batch, tokens, 3 * heads * width)
     angles = torch.randn(tables, tokens + 3, heads, width // 2)
-    return *parts[:2], Rotation(angles.cos(), angles.sin()).of(slice(2, tokens + 2))
+    return product, Rotation(angles.cos(), angles.sin())
 
 
 def check(case: tuple[int, ...], device: str, dtype: torch.dtype, most: float) -> None:
     torch.manual_seed(0)
-    made, (q, k, rotation) = attention(*case[3:]).to(device), inputs(*case)
-    q, k, rotation = q.to(device), k.to(device), Rotation(*(x.to(device) for x in rotation))
-    truth = made._turned(q, k, rotation)
+    made, (product, angles) = attention(*case[3:]).to(device), inputs(*case)
+    rotation = Rotation(*(x.to(device) for x in angles)).of(slice(2, case[2] + 2))
+    product = product.to(device)
+    truth = made._turned(*product.chunk(3, -1)[:2], rotation)
     made.one_pass = True
-    for out, expected in zip(made._turned(q.to(dtype), k.to(dtype), rotation), truth, strict=True):
+    turned = made._turned(*product.to(dtype).chunk(3, -1)[:2], rotation)
+    for out, expected in zip(turned, truth, strict=True):
         assert out.shape == expected.shape and out.dtype == dtype
         assert float((out.float() - expected).norm() / expected.norm()) < most
 

@@ -19,7 +19,7 @@ from mgenv.models.matrix_game3 import (
     build,
 )
 from mgenv.models.matrix_game3.action import HeadNorm, action_windows, latents_of
-from mgenv.models.matrix_game3.attention import RMSNorm
+from mgenv.models.matrix_game3.attention import LayerNorm, RMSNorm
 from mgenv.models.matrix_game3.blocks import Block
 from mgenv.models.matrix_game3.rope import head_bases, rotate, token_rotation
 from tests.models.matrix_game3.plain_network import PlainNetwork
@@ -230,6 +230,11 @@ def test_conditions_of_a_block_are_computed_when_it_asks_and_once(network, monke
         assert asked == network.layers()
 
 
+def test_conditions_of_some_blocks_can_be_had(network):
+    blocks = network.prepare(**a_clip(SMALL)).blocks
+    assert [own is blocks[i] for i, own in enumerate(blocks[:2])] == [True, True]
+
+
 @pytest.mark.parametrize("a_token", [False, True])
 @pytest.mark.parametrize("acting", [True, False])
 def test_the_velocity_of_new_latents_alone_is_the_same(network, acting, a_token):
@@ -239,13 +244,30 @@ def test_the_velocity_of_new_latents_alone_is_the_same(network, acting, a_token)
     t = t.repeat_interleave(6, 1) if a_token else t
     conditions = network.prepare(**clip)
     whole = network.velocity(x, t, conditions)
+    lengths: list[int] = []
+    network.layers()[-1].register_forward_hook(lambda _, x, y: lengths.append(y[0].shape[1]))
     for new in (1, 2):
         out = network.velocity(x, t, conditions, new)
         torch.testing.assert_close(out, whole[:, :, -new:], rtol=1e-5, atol=1e-5)
+    assert lengths == ([30, 30] if acting else [6, 12])
+    for new in (-1, 4):
+        with pytest.raises(InvalidOptionError, match=r"new: expected 0 … 3"):
+            network.velocity(x, t, conditions, new)
     kept, later = network.velocity_keeping(x, t, conditions, 1, 2)
     torch.testing.assert_close(kept, whole[:, :, -2:], rtol=1e-5, atol=1e-5)
     again = network.velocity(x[:, :, 1:], t[:, -(t.shape[1] * 2 // 3) :], later, 2)
     torch.testing.assert_close(again, whole[:, :, -2:], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_compiled_layer_norm_is_the_same(affine):
+    norm = LayerNorm(24, 1e-6, elementwise_affine=affine)
+    if affine:
+        norm.weight.data, norm.bias.data = torch.rand(24) + 0.5, torch.randn(24)
+    for dtype in (torch.float32, torch.bfloat16):
+        x = (3 + 2 * torch.randn(7, 24)).to(dtype)
+        out = torch.compile(norm, backend="eager", fullgraph=True)(x)
+        torch.testing.assert_close(out, norm(x))
 
 
 def test_conditions_serve_steps_in_public_weights(public, golden):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mgenv.errors import InvalidOptionError
@@ -202,3 +203,14 @@ def test_what_is_kept_has_its_channels_side_by_side(vae):
     for part in torch.randn(1, 6, 4, 2, 3).split((1, 3), dim=2):
         decoder.decode(part)
         assert all(kept.movedim(1, -1).is_contiguous() for kept in decoder.past)
+
+
+def test_a_state_goes_through_a_file(vae, latent, tmp_path):
+    decoder = StreamingDecoder(vae)
+    decoder.decode(latent[:, :, :3])
+    save_file(decoder.get_state(), tmp_path / "state.safetensors")
+    expected = decoder.decode(latent[:, :, 3:])
+    decoder.reset()
+    decoder.set_state(load_file(tmp_path / "state.safetensors"))
+    assert all(kept.movedim(1, -1).is_contiguous() for kept in decoder.past)
+    assert same(decoder.decode(latent[:, :, 3:]), expected)
