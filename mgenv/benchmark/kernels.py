@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mgenv.benchmark.report import Report
-from mgenv.benchmark.video import relative_error, told
+from mgenv.benchmark.video import told
 from mgenv.benchmark.video_clip import seconds
 from mgenv.models.matrix_game3.attention import attend, attention_kernels
 from mgenv.models.matrix_game3.fast import ATTENTIONS
+from mgenv.models.matrix_game3.references import relative_error
 from mgenv.models.quantize import INT8, fp8_product, int8_product, to_fp8, to_int8
 
 Row = dict[str, Any]

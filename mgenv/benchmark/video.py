@@ -15,7 +15,6 @@ from mgenv.benchmark import video_clip as clips
 from mgenv.benchmark import video_profile
 from mgenv.benchmark.report import Report
 from mgenv.benchmark.video_clip import CLEAN, NEW_FRAMES, Inputs
-from mgenv.models.hopper import on_hopper
 from mgenv.models.matrix_game3.attention import KERNELS, attention_kernels
 from mgenv.models.matrix_game3.config import PUBLIC_5B, TransformerConfig
 from mgenv.models.matrix_game3.fast import (
@@ -29,6 +28,7 @@ from mgenv.models.matrix_game3.fast import (
     set_draft,
 )
 from mgenv.models.matrix_game3.prune import narrowed
+from mgenv.models.matrix_game3.references import relative_error
 from mgenv.models.matrix_game3.rollout import Rollout
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.transformer import Transformer, build
@@ -180,11 +180,6 @@ def _truth(network: Transformer, inputs: Inputs) -> Truth:
     return Truth(velocity, clips.roll(network, inputs, prepared))
 
 
-def relative_error(out: Tensor, truth: Tensor) -> float:
-    """‖out − truth‖ / ‖truth‖."""
-    return float((out.double() - truth.double()).norm() / truth.double().norm())
-
-
 @dataclass
 class Bench:
     """What all rows share.
@@ -242,8 +237,7 @@ class Bench:
             set_bits(network, chosen, speed.eight_bits)
             self._products = levers.products
         set_attention(network, speed.attention if self.device != "cpu" else "")
-        hopper = on_hopper(network.device)
-        set_draft(network, speed.draft and (hopper or self.device == "cpu"))
+        set_draft(network, speed.draft)
         network.stream_dtype = network.dtype if speed.compiled else torch.float32
         if speed.compiled and not self._compiled and self.device != "cpu":
             compile_blocks(network)

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from mgenv.benchmark import video_clip as clips
 from mgenv.benchmark.report import Report
-from mgenv.benchmark.video import relative_error, told
+from mgenv.benchmark.video import told
 from mgenv.benchmark.video_clip import CLEAN, MEMORY, NEW, NEW_FRAMES, STEPS, Inputs
-from mgenv.models.hopper import on_hopper
 from mgenv.models.matrix_game3.attention import attention_kernels
 from mgenv.models.matrix_game3.config import PUBLIC_5B, TransformerConfig
 from mgenv.models.matrix_game3.fast import (
@@ -33,6 +32,7 @@ from mgenv.models.matrix_game3.frames import BackgroundDecoder
 from mgenv.models.matrix_game3.parallel import Shard, torchrun_group
 from mgenv.models.matrix_game3.parallel_decoder import ParallelDecoder, decoder_for
 from mgenv.models.matrix_game3.prune import narrowed
+from mgenv.models.matrix_game3.references import relative_error
 from mgenv.models.matrix_game3.rollout import Rollout
 from mgenv.models.matrix_game3.streaming import StreamingDecoder
 from mgenv.models.matrix_game3.tracks import Track
@@ -200,7 +200,7 @@ class Bench:
             layers = eight_bit_layers(self.network, speed.chosen)
             set_bits(self.network, layers, speed.eight_bits)
         set_attention(self.network, attention_of(speed, self.network.device))
-        set_draft(self.network, speed.draft and on_hopper(self.network.device))
+        set_draft(self.network, speed.draft)
         self.network.stream_dtype = self.network.dtype if speed.compiled else torch.float32
         if speed.compiled and self.device != "cpu":
             compile_blocks(self.network)

@@ -13,7 +13,7 @@ COMMANDS = {
     "demo": "walk and train in a generated world",
     "train": "train a policy with PPO (settings as key=value)",
     "evaluate": "judge a policy in a generated world and in the engine",
-    "bench": "measure speed, memory, drift, rendering, data, exploration, video or accuracy",
+    "bench": "measure speed, memory, drift, rendering, data, exploration or public weights",
     "fit": "train a world model",
     "collect": "record a dataset from worlds, games or footage (settings as key=value)",
     "data": "what a dataset holds, in words or in pictures",

@@ -147,6 +147,11 @@ def plain(parts: Parts) -> Tensor:
     return out * parts.v_scale[:, None] + parts.v_mean[:, None]
 
 
+def fits(device: torch.device, width: int) -> bool:
+    """Whether there is a kernel for heads ``width`` wide; a CPU takes the plain path."""
+    return device.type == "cpu" or (on_hopper(device) and width in (64, 128))
+
+
 @torch.library.custom_op("mgenv::eight_bit_attention", mutates_args=())
 def hopper(
     q: Tensor,
@@ -158,7 +163,7 @@ def hopper(
     v_mean: Tensor,
 ) -> Tensor:
     """bfloat16 (B, L, N, H) of :class:`Parts`, FP8 values :func:`in_score_order`."""
-    if not on_hopper(q.device) or q.shape[-1] not in (64, 128):
+    if not fits(q.device, q.shape[-1]):
         raise InvalidOptionError(
             "8-bit attention: expected a Hopper GPU and heads 64 or 128 wide, got "
             f"{torch.cuda.get_device_name(q.device)} and {q.shape[-1]}"

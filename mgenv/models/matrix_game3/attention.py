@@ -36,23 +36,6 @@ class KeysValues(NamedTuple):
         return KeysValues(*(torch.cat(pair, 1) for pair in zip(past, self, strict=True)))
 
 
-class Ask(NamedTuple):
-    """What is asked of a pass.
-
-    Attributes:
-        keep: of how many frames, the first ones, keys and values are kept.
-        last: how many frames, the last ones, are wanted; 0 for all.
-        draft: whether attention may be coarse, as in steps before the last.
-    """
-
-    keep: int = 0
-    last: int = 0
-    draft: bool = False
-
-
-ALL_OF_IT = Ask()
-"""All frames, nothing kept, as exact as can be."""
-
 KERNELS = (
     SDPBackend.CUDNN_ATTENTION,
     SDPBackend.FLASH_ATTENTION,

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from mgenv.models.matrix_game3.action import ActionConditions, ActionModule, Actions
 from mgenv.models.matrix_game3.attention import (
-    ALL_OF_IT,
-    Ask,
     CrossAttention,
     KeysValues,
     LayerNorm,
@@ -55,12 +53,23 @@ class BlockConditions:
         tokens_before = None if past is None else past.tokens
         return replace(self, camera=camera, actions=actions, past=tokens_before)
 
-    def wanted(self, tokens: int) -> BlockConditions:
-        """What the last ``tokens`` of the sequence need once they have attended to all."""
-        assert self.actions is None, "actions are attended to over all of time"
-        if self.camera is None:
-            return self
-        return replace(self, camera=(self.camera[0][:, -tokens:], self.camera[1][:, -tokens:]))
+
+class Ask(NamedTuple):
+    """What is asked of a pass.
+
+    Attributes:
+        keep: of how many frames, the first ones, keys and values are kept.
+        last: how many frames, the last ones, are wanted; 0 for all.
+        draft: whether attention may be coarse, as in steps before the last.
+    """
+
+    keep: int = 0
+    last: int = 0
+    draft: bool = False
+
+
+ALL_OF_IT = Ask()
+"""All frames, nothing kept, as exact as can be."""
 
 
 class Kept(NamedTuple):
@@ -164,7 +173,8 @@ class Block(nn.Module):
         last = ask.last * h.shape[1] // frames  # tokens
         attended, own = self.self_attn(h, rotation, conditions.past, last, ask.draft)
         if last:
-            x, conditions = x[:, -last:], conditions.wanted(last)
+            assert conditions.actions is None, "actions are attended to over all of time"
+            x, conditions = x[:, -last:], conditions.of(slice(-ask.last, None), slice(-last, None))
             parts = [part[:, -(part.shape[1] * ask.last // frames) :] for part in parts]
         x = add_gated(x, attended, parts[2])
         if conditions.camera is not None:

@@ -140,8 +140,8 @@ def sample_clip(
         t = x.new_full((x.shape[0], latents), time)
         t[:, : latents - new] = 0.0
         keep = past.shape[2] if _keeps(reuse, index, steps) else 0
-        asked = keep, new, index + 1 < steps
-        velocity, later = _velocity(network, now, x, t, guidance, *asked)
+        draft = index + 1 < steps
+        velocity, later = _velocity(network, now, x, t, guidance, keep, new, draft)
         now = conditions if reuse == "alternate" and not keep else later
         state = sampler.step(velocity, index, state)
     return state

@@ -18,7 +18,7 @@ from torch import nn
 
 from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
 from mgenv.models import flash_attention3
-from mgenv.models.eight_bit_attention import EightBitAttention
+from mgenv.models.eight_bit_attention import EightBitAttention, fits
 from mgenv.models.hopper import on_hopper
 from mgenv.models.matrix_game3.attention import SelfAttention, attend
 from mgenv.models.matrix_game3.blocks import Block
@@ -146,7 +146,7 @@ def accelerate(network: Transformer | Mixture, speed: Speed) -> None:
         if speed.eight_bits:
             set_bits(expert, eight_bit_layers(expert, speed.chosen), speed.eight_bits)
         set_attention(expert, attention_of(speed, expert.device))
-        set_draft(expert, speed.draft and on_hopper(expert.device))
+        set_draft(expert, speed.draft)
         if speed.compiled:
             expert.stream_dtype = expert.dtype
             compile_blocks(expert)
@@ -166,9 +166,10 @@ def set_attention(network: Transformer, name: str) -> None:
 
 
 def set_draft(network: Transformer, wanted: bool) -> None:
-    """Whether steps before the last attend in 8 bits."""
+    """Whether steps before the last attend in 8 bits; they do not on a GPU without that kernel."""
+    can = fits(network.device, network.config.dim // network.config.num_heads)
     for block in network.layers():
-        block.self_attn.draft = ATTENTIONS[INT8] if wanted else None
+        block.self_attn.draft = ATTENTIONS[INT8] if wanted and can else None
 
 
 def compile_blocks(network: Transformer, backend: str = "inductor") -> None:

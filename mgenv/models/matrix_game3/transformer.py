@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
 from mgenv.models.matrix_game3.action import Actions, read_actions
-from mgenv.models.matrix_game3.attention import Ask
-from mgenv.models.matrix_game3.blocks import Block, BlockConditions, Kept
+from mgenv.models.matrix_game3.blocks import Ask, Block, BlockConditions, Kept
 from mgenv.models.matrix_game3.conditions import (
     Conditions,
     Indices,

@@ -11,6 +11,7 @@ from torch import Tensor
 from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
 from mgenv.models import flash_attention3
 from mgenv.models.eight_bit_attention import EightBitAttention
+from mgenv.models.matrix_game3 import fast
 from mgenv.models.matrix_game3.attention import attend
 from mgenv.models.matrix_game3.clips import ClipConditions, sample_clip
 from mgenv.models.matrix_game3.fast import (
@@ -131,6 +132,14 @@ def test_a_speed_that_names_no_layers_means_most_of_its_kind():
         assert replace(SPEEDS["fast"], eight_bits=kind).chosen == MOST[kind]
     assert Speed().chosen == () and Speed(eight_bits="int8", layers=("ffn",)).chosen == ("ffn",)
     assert replace(SPEEDS["fast"], eight_bits="") == SPEEDS["compiled"]
+
+
+def test_a_device_without_that_kernel_has_no_drafts(network, monkeypatch):
+    asked = []
+    monkeypatch.setattr(fast, "fits", lambda *given: bool(asked.append(given)))
+    set_draft(network, True)
+    assert all(block.self_attn.draft is None for block in network.layers())
+    assert asked == [(network.device, network.config.dim // network.config.num_heads)]
 
 
 @torch.no_grad()
