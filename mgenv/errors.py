@@ -53,6 +53,10 @@ class DataError(MgenvError, ValueError):
     """A recording or dataset that is missing, damaged, or not what its format promises."""
 
 
+class NoFloorError(MgenvError, ValueError):
+    """A place whose frames show no floor on which a robot could stand."""
+
+
 class MissingExtraError(MgenvError, ModuleNotFoundError):
     """A part of the package that needs an optional dependency which is not installed."""
 
