@@ -45,8 +45,10 @@ def _advance(cells, ground, objects, count, x, y, z, dx, dy, push):
 
 
 @compiled
-def collide(cells, ground, objects, count, x, y, z, dx, dy, dz):
+def sweep(cells, ground, objects, count, x, y, z, dx, dy, dz, push):
     """Move a body as far as walls and objects allow; on steps it rises and sinks with the floor.
+
+    It allocates nothing, so that CUDA kernels can call it.
 
     Args:
         cells: uint8 (64, 64).
@@ -54,11 +56,11 @@ def collide(cells, ground, objects, count, x, y, z, dx, dy, dz):
         objects: float32 (511, 16), of which the first ``count`` are there.
         x, y, z: the camera's position [m].
         dx, dy, dz: the wanted displacement in the world's axes [m].
+        push: float64 (2,), scratch.
 
     Returns:
         The new position and whether anything shortened the motion.
     """
-    push = np.empty(2)
     fx, fy = x, y
     floor = height_at(ground, x, y)
     nz = min(max(z + dz, floor + LOWEST), floor + HIGHEST)
@@ -79,6 +81,12 @@ def collide(cells, ground, objects, count, x, y, z, dx, dy, dz):
     nz += height_at(ground, fx, fy) - floor
     missed = (fx - x - dx) * (fx - x - dx) + (fy - y - dy) * (fy - y - dy)
     return fx, fy, nz, bumped or missed > 4.0 * _TOUCH * _TOUCH
+
+
+@compiled
+def collide(cells, ground, objects, count, x, y, z, dx, dy, dz):
+    """:func:`sweep` with scratch of its own."""
+    return sweep(cells, ground, objects, count, x, y, z, dx, dy, dz, np.empty(2))
 
 
 @compiled

@@ -167,6 +167,14 @@ class MemoryBank(FramePool):
         rows = np.array(self._rows(slot), dtype=np.int64)
         return rows, self._pool["points"], self._pool["pose"]
 
+    def poses(self) -> Tensor:
+        """Of all rows of the pool: (R, 4, 4)."""
+        return self._pool["pose"]
+
+    def depths(self, rows: Tensor) -> Tensor:
+        """Depth maps by pool row (-1 reads row 0): float32 (…, H, W) [m]."""
+        return self._pool["depth"][rows.clamp_min(0)].float()
+
     def age(self, rows: Tensor) -> Tensor:
         """A number that grows with the time of storing: like ``rows`` (…)."""
         return self._pool["age"][rows.clamp_min(0)]

@@ -15,6 +15,9 @@ import math
 
 import numpy as np
 
+from mgenv.camera import CAMERA_HEIGHT
+from mgenv.engine.baking import BODY_ABOVE, BODY_BELOW
+from mgenv.engine.collision import HIGHEST, LOWEST
 from mgenv.engine.compiling import pixel_function
 
 f32 = np.float32
@@ -112,3 +115,153 @@ def floor_below(histogram, reference):
     for n in range(best - 1, best + 2):
         total += f32(histogram[n]) * (f32(n) + HALF)
     return reference - total / f32(most) * FLOOR_BIN
+
+
+# -- around a robot ------------------------------------------------------------------------------
+
+SOURCES = 10
+"""Remembered frames that are asked about a robot's surroundings."""
+
+STRIDE = 0.25
+"""Longest motion that is swept at once [m]."""
+
+SIDE = 22
+"""Columns of voxels along a side of the map around a robot: its radius and a stride, both ways."""
+
+LAYERS = 13
+"""Voxels of a column: a body's height, and a stride up or down."""
+
+MAX_OBSTACLES = 512
+OBSTACLE_SIZE = 8
+"""Columns of an obstacle that :func:`mgenv.engine.collision.sweep` reads."""
+
+PROBE_ACROSS, PROBE_HIGH, PROBE_LOW = f32(0.3), f32(-0.1), f32(-0.7)
+"""Where frames are asked whether they see a robot's surroundings, from its camera [m]."""
+
+GENERATED_VOTE = f32(0.1)
+"""What a generated frame's vote is worth beside an observed one's."""
+
+FLOOR_MARGIN = f32(0.12)
+"""Surfaces this low above the floor [m] are no obstacles: depth is not exact."""
+
+MIDDLE = 8.0
+"""Where a robot stands on the empty map that its motion is swept on [m]."""
+
+
+@pixel_function
+def sees_around(points, pose, lens, x, y, z):
+    """How well a frame shows what is around a camera position: near probes count more.
+
+    Args:
+        points: (S², 7), the frame's surface points on a lattice of S × S, depth in column 3.
+    """
+    total, side = ZERO, f32(math.sqrt(f32(len(points))))
+    for n in range(8):
+        px = x + (PROBE_ACROSS if n & 1 else -PROBE_ACROSS)
+        py = y + (PROBE_ACROSS if n & 2 else -PROBE_ACROSS)
+        pz = z + (PROBE_HIGH if n & 4 else PROBE_LOW)
+        u, v, far = into_frame(pose, lens, px, py, pz)
+        if u >= ZERO and u < ONE and v >= ZERO and v < ONE and far < FARTHEST:
+            shown = points[int(v * side) * int(side) + int(u * side), 3]
+            if shown > far - (f32(0.2) + SLOPE * far):
+                total += ONE / (HALF + far)
+    return total
+
+
+@pixel_function
+def column_origin(x):
+    """The first column of the map around a robot, along an axis: a multiple of CELL."""
+    return int(math.floor(x / CELL)) - SIDE // 2
+
+
+@pixel_function
+def voxel_of(depth, pose, lens, i, j, left, front, bottom, top):
+    """The voxel of the map around a robot in which a pixel's surface lies; -1 for none."""
+    x, y, z, known = surface_at(depth, pose, lens, i, j)
+    a = int(math.floor(x / CELL)) - left
+    b = int(math.floor(y / CELL)) - front
+    n = int(math.floor((z - bottom) / LAYER))
+    if known and a >= 0 and a < SIDE and b >= 0 and b < SIDE and z < top and n >= 0 and n < LAYERS:
+        return (b * SIDE + a) * LAYERS + n
+    return -1
+
+
+@pixel_function
+def occupied_layers(flags, depth, pose, worth, lens, x, y, bottom):
+    """Bits of the layers of a column (LAYERS,) of flagged voxels that votes find occupied.
+
+    Args:
+        depth, pose: of K frames, (K, H, W) and (K, 4, 4).
+        worth: (K,) of their votes, 0 where there is none.
+    """
+    bits = 0
+    for n in range(LAYERS):
+        if flags[n]:
+            total = ZERO
+            z = bottom + (f32(n) + HALF) * LAYER
+            for k in range(len(worth)):
+                if worth[k] > ZERO:
+                    total += worth[k] * vote(depth[k], pose[k], lens, x, y, z)
+            if total > ZERO:
+                bits |= 1 << n
+    return bits
+
+
+@pixel_function
+def frame_worth(observed):
+    """What a frame's votes are worth."""
+    return ONE if observed else GENERATED_VOTE
+
+
+@pixel_function
+def body_band(z, floor, rise):
+    """Where a body is that rises by ``rise`` on its way: what the map around it spans.
+
+    Args:
+        z: height of the camera [m]; floor: of the floor under it, -1e4 where unknown.
+
+    Returns:
+        The camera's height above the floor as the sweep takes it, and the heights between which
+        surfaces stop the body [m].
+    """
+    bottom, top = z - f32(BODY_BELOW), z + f32(BODY_ABOVE)
+    above = f32(CAMERA_HEIGHT)
+    if floor > f32(-1e3):
+        above = min(max(z - floor, f32(LOWEST)), f32(HIGHEST))
+    bottom, top = bottom + min(rise, ZERO), top + max(rise, ZERO)
+    if floor > f32(-1e3):
+        bottom = max(bottom, floor + FLOOR_MARGIN)
+    return above, bottom, top
+
+
+@pixel_function
+def list_obstacles(columns, x, y, z, left, front, bottom, above, obstacles):
+    """Write occupied columns (SIDE²,) of bits as upright lines, one for each run of layers.
+
+    Args:
+        x, y, z: the camera [m], which stands in the middle of the sweep's map, ``above`` the floor.
+        left, front: the map's first column; bottom: of its first layer [m].
+        obstacles: (MAX_OBSTACLES, OBSTACLE_SIZE), filled.
+
+    Returns:
+        How many there are.
+    """
+    count = 0
+    for cell in range(SIDE * SIDE):
+        bits, n = columns[cell], 0
+        while bits >> n and count < MAX_OBSTACLES:
+            while not (bits >> n) & 1:
+                n += 1
+            first = n
+            while (bits >> n) & 1:
+                n += 1
+            row = obstacles[count]
+            row[0] = ONE
+            row[1] = (f32(left + cell % SIDE) + HALF) * CELL - x + f32(MIDDLE)
+            row[2] = (f32(front + cell // SIDE) + HALF) * CELL - y + f32(MIDDLE)
+            row[3] = bottom - z + above + HALF * f32(first + n) * LAYER
+            row[4], row[5] = ZERO, ZERO
+            row[6] = HALF * f32(n - first) * LAYER
+            row[7] = ONE
+            count += 1
+    return count

@@ -16,10 +16,10 @@ from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
 from mgenv.engine.world_ids import ESTATES
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
+from mgenv.memory.obstacles import allowed_motion
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
-from mgenv.memory.retrieval import RULES, retrieve, surface_positions
+from mgenv.memory.retrieval import RULES, retrieve
 from mgenv.memory.threads import in_equal_parts, one_thread_on_cpu
-from mgenv.models.bump import local_map
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.history import History
 from mgenv.models.inference import for_inference, inference_dtype, precision
@@ -124,13 +124,10 @@ class GeneratedWorld:
         return self._frame(rows, bumped, coverage)
 
     def _bump(self, motion: Tensor, part: slice) -> tuple[Tensor, Tensor]:
-        """What walls allow, judged by the surfaces remembered around the robot."""
-        pose = self._pose[part]
-        points, valid = self.memory.points_near(range(self.num_envs)[part], pose[:, :3, 3])
-        recent = surface_positions(channel_to_depth(self._last[part, 3]), pose)  # (n, P, 3)
-        points = torch.cat([points, recent], 1)
-        valid = torch.cat([valid, self._has_last[part, None].expand(-1, recent.shape[1])], 1)
-        return self.model.bump.happens(local_map(points, valid, pose), motion[part])
+        """What walls allow: the surfaces that memory and the last frame show around the robot."""
+        newest = channel_to_depth(self._last[part, 3]), self._has_last[part]
+        slots = range(self.num_envs)[part]
+        return allowed_motion(self.memory, slots, self._pose[part], motion[part], newest)
 
     def _see(
         self, part: slice, rows: list[int], pose: Tensor, noise: Tensor
