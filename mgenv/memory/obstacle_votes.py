@@ -131,6 +131,9 @@ SIDE = 22
 LAYERS = 13
 """Voxels of a column: a body's height, and a stride up or down."""
 
+PARTS = f32(128.0)
+"""Of a voxel's side, in which surfaces are told apart."""
+
 MAX_OBSTACLES = 512
 OBSTACLE_SIZE = 8
 """Columns of an obstacle that :func:`mgenv.engine.collision.sweep` reads."""
@@ -175,20 +178,54 @@ def column_origin(x):
 
 
 @pixel_function
-def voxel_of(depth, pose, lens, i, j, left, front, bottom, top):
-    """The voxel of the map around a robot in which a pixel's surface lies; -1 for none."""
-    x, y, z, known = surface_at(depth, pose, lens, i, j)
-    a = int(math.floor(x / CELL)) - left
-    b = int(math.floor(y / CELL)) - front
-    n = int(math.floor((z - bottom) / LAYER))
-    if known and a >= 0 and a < SIDE and b >= 0 and b < SIDE and z < top and n >= 0 and n < LAYERS:
-        return (b * SIDE + a) * LAYERS + n
-    return -1
+def depths_around(pose, x, y, bottom, top):
+    """The least and greatest depth that a frame can show of the map around a robot [m]."""
+    across = f32(0.5) * f32(SIDE) * CELL + CELL
+    middle, half = HALF * (bottom + top), HALF * (top - bottom)
+    x, y, z = x - pose[0, 3], y - pose[1, 3], middle - pose[2, 3]
+    depth = x * pose[0, 2] + y * pose[1, 2] + z * pose[2, 2]
+    span = across * (abs(pose[0, 2]) + abs(pose[1, 2])) + half * abs(pose[2, 2])
+    return depth - span, depth + span
 
 
 @pixel_function
-def occupied_layers(flags, depth, pose, worth, lens, x, y, bottom):
-    """Bits of the layers of a column (LAYERS,) of flagged voxels that votes find occupied.
+def voxel_of(depth, pose, lens, i, j, left, front, bottom, top, near, far):
+    """Where on the map around a robot a pixel's surface lies.
+
+    Args:
+        near, far: from :func:`depths_around`.
+
+    Returns:
+        The number of its voxel, -1 for none, and a key that tells the surface's place in it to a
+        hundredth of a voxel: of several keys the greatest is kept, the highest surface.
+    """
+    if not (depth[i, j] > near and depth[i, j] < far):
+        return -1, 0
+    x, y, z, known = surface_at(depth, pose, lens, i, j)
+    fx, fy, fz = x / CELL - f32(left), y / CELL - f32(front), (z - bottom) / LAYER
+    if not (known and z < top and fx >= ZERO and fy >= ZERO and fz >= ZERO):
+        return -1, 0
+    a, b, n = int(fx), int(fy), int(fz)
+    if a >= SIDE or b >= SIDE or n >= LAYERS:
+        return -1, 0
+    key = int((fz - f32(n)) * PARTS) << 14
+    key |= int((fx - f32(a)) * PARTS) << 7 | int((fy - f32(b)) * PARTS)
+    return (b * SIDE + a) * LAYERS + n, key + 1
+
+
+@pixel_function
+def surface_of(key, cell, n, left, front, bottom):
+    """World coordinates [m] of the surface that a voxel's key tells."""
+    key -= 1
+    x = f32(left + cell % SIDE) + (f32((key >> 7) & 127) + HALF) / PARTS
+    y = f32(front + cell // SIDE) + (f32(key & 127) + HALF) / PARTS
+    z = f32(n) + (f32(key >> 14) + HALF) / PARTS
+    return x * CELL, y * CELL, bottom + z * LAYER
+
+
+@pixel_function
+def occupied_layers(keys, cell, depth, pose, worth, lens, left, front, bottom):
+    """Bits of the layers of a column, whose keys are (LAYERS,), that votes find occupied.
 
     Args:
         depth, pose: of K frames, (K, H, W) and (K, 4, 4).
@@ -196,9 +233,9 @@ def occupied_layers(flags, depth, pose, worth, lens, x, y, bottom):
     """
     bits = 0
     for n in range(LAYERS):
-        if flags[n]:
+        if keys[n] > 0:
             total = ZERO
-            z = bottom + (f32(n) + HALF) * LAYER
+            x, y, z = surface_of(keys[n], cell, n, left, front, bottom)
             for k in range(len(worth)):
                 if worth[k] > ZERO:
                     total += worth[k] * vote(depth[k], pose[k], lens, x, y, z)
@@ -235,10 +272,11 @@ def body_band(z, floor, rise):
 
 
 @pixel_function
-def list_obstacles(columns, x, y, z, left, front, bottom, above, obstacles):
-    """Write occupied columns (SIDE²,) of bits as upright lines, one for each run of layers.
+def list_obstacles(columns, keys, x, y, z, left, front, bottom, above, obstacles):
+    """Write occupied columns as upright lines, one for each run of layers.
 
     Args:
+        columns: (SIDE²,) of bits; keys: (voxels,).
         x, y, z: the camera [m], which stands in the middle of the sweep's map, ``above`` the floor.
         left, front: the map's first column; bottom: of its first layer [m].
         obstacles: (MAX_OBSTACLES, OBSTACLE_SIZE), filled.
@@ -255,13 +293,13 @@ def list_obstacles(columns, x, y, z, left, front, bottom, above, obstacles):
             first = n
             while (bits >> n) & 1:
                 n += 1
-            row = obstacles[count]
-            row[0] = ONE
-            row[1] = (f32(left + cell % SIDE) + HALF) * CELL - x + f32(MIDDLE)
-            row[2] = (f32(front + cell // SIDE) + HALF) * CELL - y + f32(MIDDLE)
-            row[3] = bottom - z + above + HALF * f32(first + n) * LAYER
+            row, key = obstacles[count], keys[cell * LAYERS + n - 1]
+            px, py, high = surface_of(key, cell, n - 1, left, front, bottom)
+            low = bottom + f32(first) * LAYER
+            row[0], row[1], row[2] = ONE, px - x + f32(MIDDLE), py - y + f32(MIDDLE)
+            row[3] = HALF * (low + high) - z + above
             row[4], row[5] = ZERO, ZERO
-            row[6] = HALF * f32(n - first) * LAYER
+            row[6] = HALF * (high - low)
             row[7] = ONE
             count += 1
     return count

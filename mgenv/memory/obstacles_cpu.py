@@ -14,7 +14,6 @@ from mgenv.engine.collision import sweep
 from mgenv.engine.compiling import compiled
 from mgenv.engine.layout import GRID
 from mgenv.memory.obstacle_votes import (
-    CELL,
     FLOOR_BINS,
     HALF,
     LAYERS,
@@ -24,6 +23,7 @@ from mgenv.memory.obstacle_votes import (
     SIDE,
     body_band,
     column_origin,
+    depths_around,
     floor_below,
     floor_bin,
     frame_worth,
@@ -122,31 +122,31 @@ def _sweep_many(
     points, rows, depth, source_pose, worth, pose, way, lens, reached, bumped, first, last
 ):
     cells, ground = np.zeros((GRID, GRID), np.uint8), np.zeros((GRID, GRID), f32)
-    flags = np.empty((SIDE * SIDE, LAYERS), np.bool_)
+    keys = np.empty(SIDE * SIDE * LAYERS, np.int32)
     columns = np.empty(SIDE * SIDE, np.int64)
     obstacles, push = np.zeros((MAX_OBSTACLES, OBSTACLE_SIZE), f32), np.empty(2)
     for n in range(first, last):
         x, y, z = pose[n, 0, 3], pose[n, 1, 3], pose[n, 2, 3]
         above, bottom, top = body_band(z, _floor(points, rows[n], z), f32(way[n, 2]))
         left, front = column_origin(x), column_origin(y)
-        flags[:] = False
-        flat = flags.reshape(-1)
+        keys[:] = 0
         for k in range(len(worth[n])):
             if worth[n, k] > 0:
+                near, far = depths_around(source_pose[n, k], x, y, bottom, top)
                 for i in range(depth.shape[2]):
                     for j in range(depth.shape[3]):
-                        voxel = voxel_of(
-                            depth[n, k], source_pose[n, k], lens, i, j, left, front, bottom, top
-                        )
+                        voxel, key = voxel_of(
+                            depth[n, k], source_pose[n, k], lens, i, j, left, front, bottom, top,
+                            near, far,
+                        )  # fmt: skip
                         if voxel >= 0:
-                            flat[voxel] = True
+                            keys[voxel] = max(keys[voxel], key)
         for cell in range(SIDE * SIDE):
-            cx = (f32(left + cell % SIDE) + HALF) * CELL
-            cy = (f32(front + cell // SIDE) + HALF) * CELL
+            own = keys[cell * LAYERS : (cell + 1) * LAYERS]
             columns[cell] = occupied_layers(
-                flags[cell], depth[n], source_pose[n], worth[n], lens, cx, cy, bottom
+                own, cell, depth[n], source_pose[n], worth[n], lens, left, front, bottom
             )
-        count = list_obstacles(columns, x, y, z, left, front, bottom, above, obstacles)
+        count = list_obstacles(columns, keys, x, y, z, left, front, bottom, above, obstacles)
         ax, ay, az, hit = sweep(
             cells, ground, obstacles, count, MIDDLE, MIDDLE, float(above),
             way[n, 0], way[n, 1], way[n, 2], push,

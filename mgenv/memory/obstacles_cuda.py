@@ -16,7 +16,6 @@ from mgenv.engine.collision import sweep
 from mgenv.engine.cuda_kernels import current_stream
 from mgenv.engine.layout import GRID
 from mgenv.memory.obstacle_votes import (
-    CELL,
     FLOOR_BINS,
     GENERATED_VOTE,
     HALF,
@@ -28,6 +27,7 @@ from mgenv.memory.obstacle_votes import (
     SIDE,
     body_band,
     column_origin,
+    depths_around,
     floor_below,
     floor_bin,
     list_obstacles,
@@ -77,8 +77,8 @@ def _find_bands(points, rows, pose, way, bands):
 
 
 @cuda.jit
-def _flag(depth, source_pose, worth, pose, bands, lens, flags):
-    """Voxels around slots in which pixels show a surface: ``flags`` (n, voxels)."""
+def _flag(depth, source_pose, worth, pose, bands, lens, keys):
+    """Voxels around slots in which pixels show a surface: their ``keys`` (n, voxels)."""
     at = cuda.grid(1)  # type: ignore[call-arg]
     count, height, width = depth.shape[1:]
     j, rest = at % width, at // width
@@ -86,31 +86,32 @@ def _flag(depth, source_pose, worth, pose, bands, lens, flags):
     k, n = rest % count, rest // count
     if n >= depth.shape[0] or not worth[n, k] > 0:
         return
-    left, front = column_origin(pose[n, 0, 3]), column_origin(pose[n, 1, 3])
-    voxel = voxel_of(
-        depth[n, k], source_pose[n, k], lens, i, j, left, front, bands[n, 1], bands[n, 2]
-    )
+    x, y, bottom, top = pose[n, 0, 3], pose[n, 1, 3], bands[n, 1], bands[n, 2]
+    near, far = depths_around(source_pose[n, k], x, y, bottom, top)
+    voxel, key = voxel_of(
+        depth[n, k], source_pose[n, k], lens, i, j, column_origin(x), column_origin(y), bottom, top,
+        near, far,
+    )  # fmt: skip
     if voxel >= 0:
-        flags[n, voxel] = 1
+        cuda.atomic.max(keys, (n, voxel), key)
 
 
 @cuda.jit
-def _judge(flags, depth, source_pose, worth, pose, bands, lens, columns):
+def _judge(keys, depth, source_pose, worth, pose, bands, lens, columns):
     """Occupied layers of each column of voxels: ``columns`` (n, SIDE²) of bits."""
     at = cuda.grid(1)  # type: ignore[call-arg]
     n, cell = at // (SIDE * SIDE), at % (SIDE * SIDE)
     if n >= columns.shape[0]:
         return
-    x = (f32(column_origin(pose[n, 0, 3]) + cell % SIDE) + HALF) * CELL
-    y = (f32(column_origin(pose[n, 1, 3]) + cell // SIDE) + HALF) * CELL
-    own = flags[n, cell * LAYERS : (cell + 1) * LAYERS]
+    left, front = column_origin(pose[n, 0, 3]), column_origin(pose[n, 1, 3])
+    own = keys[n, cell * LAYERS : (cell + 1) * LAYERS]
     columns[n, cell] = occupied_layers(
-        own, depth[n], source_pose[n], worth[n], lens, x, y, bands[n, 1]
+        own, cell, depth[n], source_pose[n], worth[n], lens, left, front, bands[n, 1]
     )
 
 
 @cuda.jit
-def _sweep(cells, ground, columns, pose, bands, way, obstacles, reached, bumped):
+def _sweep(cells, ground, columns, keys, pose, bands, way, obstacles, reached, bumped):
     """Each slot's way: ``reached`` (n, 3) and ``bumped`` (n,)."""
     n = cuda.grid(1)  # type: ignore[call-arg]
     if n >= columns.shape[0]:
@@ -119,8 +120,9 @@ def _sweep(cells, ground, columns, pose, bands, way, obstacles, reached, bumped)
     x, y, z = pose[n, 0, 3], pose[n, 1, 3], pose[n, 2, 3]
     above = bands[n, 0]
     count = list_obstacles(
-        columns[n], x, y, z, column_origin(x), column_origin(y), bands[n, 1], above, obstacles[n]
-    )
+        columns[n], keys[n], x, y, z, column_origin(x), column_origin(y), bands[n, 1], above,
+        obstacles[n],
+    )  # fmt: skip
     ax, ay, az, hit = sweep(
         cells, ground, obstacles[n], count, MIDDLE, MIDDLE, float(above),
         way[n, 0], way[n, 1], way[n, 2], push,
@@ -158,7 +160,7 @@ def sweep_slots(
     """See :func:`mgenv.memory.obstacles_cpu.sweep_slots`."""
     n, device = len(way), way.device
     bands = torch.empty(n, 3, device=device)
-    flags = torch.zeros(n, SIDE * SIDE * LAYERS, dtype=torch.uint8, device=device)
+    keys = torch.zeros(n, SIDE * SIDE * LAYERS, dtype=torch.int32, device=device)
     columns = torch.empty(n, SIDE * SIDE, dtype=torch.int64, device=device)
     obstacles = torch.empty(n, MAX_OBSTACLES, OBSTACLE_SIZE, device=device)
     reached = torch.empty(n, 3, dtype=torch.float64, device=device)
@@ -166,9 +168,11 @@ def sweep_slots(
     cells = torch.zeros(GRID, GRID, dtype=torch.uint8, device=device)
     ground = torch.zeros(GRID, GRID, device=device)
     _launch(find_bands, n, points, rows, pose, way, bands)
-    _launch(flag, depth.numel(), depth, source_pose, worth, pose, bands, lens, flags)
-    _launch(judge, columns.numel(), flags, depth, source_pose, worth, pose, bands, lens, columns)
-    _launch(sweep_ways, n, cells, ground, columns, pose, bands, way, obstacles, reached, bumped)
+    _launch(flag, depth.numel(), depth, source_pose, worth, pose, bands, lens, keys)
+    _launch(judge, columns.numel(), keys, depth, source_pose, worth, pose, bands, lens, columns)
+    _launch(
+        sweep_ways, n, cells, ground, columns, keys, pose, bands, way, obstacles, reached, bumped
+    )
     return reached, bumped
 
 
