@@ -1,4 +1,4 @@
-"""``mgenv fit vae|world|bump key=value …``: train a world model."""
+"""``mgenv fit vae|world key=value …``: train a world model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mgenv.errors import InvalidOptionError, UnknownNameError
 from mgenv.output import prepare_folder
 from mgenv.training.trainer import Trainer, TrainerConfig
 
-STAGES = {"vae": ("vae",), "world": ("flow", "rollout"), "bump": ("bump",)}
+STAGES = {"vae": ("vae",), "world": ("flow", "rollout")}
 """What can be fitted, and the objectives that do it."""
 
 
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
         argv: the stage, then overrides of ``mgenv/configs/fit_<stage>.yaml``.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        print("usage: mgenv fit vae|world|bump [key=value …]\n\nmgenv fit world --help")
+        print("usage: mgenv fit vae|world [key=value …]\n\nmgenv fit world --help")
         return 0 if argv else 2
     stage, overrides = argv[0], argv[1:]
     if stage not in STAGES:

@@ -15,6 +15,9 @@ from mgenv.output import write_safetensors
 
 FORMAT, VERSION = "mgenv-world-model", "2"
 
+RETIRED = "bump."
+"""Tensors of a head that motions were once judged by; files that hold them are read without."""
+
 
 def save_checkpoint(
     path: str | Path, model: WorldModel, dtype: torch.dtype = torch.bfloat16
@@ -66,7 +69,8 @@ def _read(path: Path) -> tuple[WorldModel, dict[str, Tensor]]:
                     f"{path}: expected format {FORMAT!r} version {VERSION!r}, got {found}"
                 )
             model = WorldModel(WorldModelConfig.from_dict(json.loads(header["config"])))
-            return model, {name: file.get_tensor(name) for name in file.keys()}
+            names = [name for name in file.keys() if not name.startswith(RETIRED)]
+            return model, {name: file.get_tensor(name) for name in names}
     except CheckpointError:
         raise
     except (

@@ -24,7 +24,7 @@ def inference_dtype(device: torch.device) -> torch.dtype:
 def for_inference(
     model: WorldModel, device: torch.device, dtype: torch.dtype, levels: Sequence[float]
 ) -> WorldModel:
-    """A copy for one device; the small bump head stays float32.
+    """A copy for one device.
 
     Args:
         levels: the sampler's noise levels.
@@ -51,6 +51,6 @@ def freeze(model: WorldModel, dtype: torch.dtype, levels: Sequence[float]) -> Wo
 
 def precision(model: WorldModel, dtype: torch.dtype) -> contextlib.AbstractContextManager:
     """What to run ``model`` in; a frozen one casts for itself."""
-    device = next(model.bump.parameters()).device.type
+    device = next(model.parameters()).device.type
     low = dtype != torch.float32 and not isinstance(model.network, FrozenTransformer)
     return torch.autocast(device, torch.bfloat16, enabled=low)

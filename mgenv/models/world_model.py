@@ -1,4 +1,4 @@
-"""The world model: autoencoder, transformer, refiner and bump head, and how they make a frame."""
+"""The world model: autoencoder, transformer and refiner, and how they make a frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from mgenv.memory.reprojection import Canvas
-from mgenv.models.bump import BumpHead
 from mgenv.models.history import History
 from mgenv.models.refiner import Refiner, RefinerConfig
 from mgenv.models.sampler import sample
@@ -55,7 +54,6 @@ class WorldModel(nn.Module):
         self.vae = VAE(config.vae)
         self.network = Transformer(config.transformer)
         self.refiner = Refiner(config.refiner)
-        self.bump = BumpHead()
 
     def canvas_tokens(self, canvas: Canvas) -> Tensor:
         """The canvas as the network reads it: (B, C + 28, h, w)."""

@@ -1,7 +1,7 @@
 """The training loop: data on the device, a budget in steps and minutes, averages, resuming.
 
 `fit vae` trains the autoencoder; `fit world` the network, first on recorded walks
-(`objective: flow`), then on its own rollouts (`objective: rollout`); `fit bump` the bump head.
+(`objective: flow`), then on its own rollouts (`objective: rollout`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from mgenv.engine.scenes import make_scenes
 from mgenv.errors import InvalidOptionError
 from mgenv.models.checkpoint import load_checkpoint, save_checkpoint
 from mgenv.models.world_model import WorldModel, WorldModelConfig
 from mgenv.training.adversarial import imagine_with_gradient, rollout_loss, shown_mask
-from mgenv.training.bumps import bump_step_loss
 from mgenv.training.clips import ClipConfig, draw_clips
 from mgenv.training.data import HELD_OUT, Walks, make_walks
 from mgenv.training.discriminator import Discriminator, discriminator_loss
@@ -36,7 +34,7 @@ from mgenv.training.state import load_state, save_state
 from mgenv.training.vae import draw_frames, measure_latents, vae_loss
 
 log = logging.getLogger(__name__)
-OBJECTIVES = ("vae", "flow", "rollout", "bump")
+OBJECTIVES = ("vae", "flow", "rollout")
 
 CRITIC_FIRST = 300
 """Steps over which the discriminator's word gains its weight."""
@@ -47,7 +45,7 @@ class TrainerConfig:
     """A training run.
 
     Attributes:
-        objective: ``vae``, ``flow``, ``rollout`` or ``bump``.
+        objective: ``vae``, ``flow`` or ``rollout``.
         out: folder for checkpoints, state and TensorBoard.
         initial: checkpoint to start from ("" for fresh weights).
         resume: go on from ``out``/state.safetensors where there is one; rollouts and the model's
@@ -135,8 +133,6 @@ class Trainer:
         config, model = self.config, self.model
         if config.objective == "vae":
             modules: list[nn.Module] = [model.vae]
-        elif config.objective == "bump":
-            modules = [model.bump]
         else:
             model.vae.requires_grad_(False)
             modules = [model.network, model.refiner]
@@ -207,13 +203,6 @@ class Trainer:
             return self._update("model", loss)
 
         yield from iter(self._recorded(step), None)
-
-    def _bump_steps(self, walks: Walks) -> Iterator[dict[str, Tensor]]:
-        config = self.config
-        scenes = make_scenes(range(config.first_world, config.first_world + config.worlds))
-        while True:
-            loss = bump_step_loss(self.model.bump, walks, scenes, config.batch, self.generator)
-            yield self._update("model", loss)
 
     def _flow_steps(self, walks: Walks) -> Iterator[dict[str, Tensor]]:
         yield from iter(self._recorded(self._flow_step(walks)), None)
