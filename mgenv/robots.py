@@ -66,9 +66,21 @@ class Robot(Protocol):
         """
         ...
 
+    def stops(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.bool_]:
+        """Which of the actions, good ones, ask for the episode's end: bool (*batch,)."""
+        ...
+
+
+class NeverStopping:
+    """What robots are that cannot end an episode."""
+
+    def stops(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.bool_]:
+        """None of them: bool (*batch,)."""
+        return np.zeros(batch, bool)
+
 
 @dataclass(frozen=True)
-class AxesRobot:
+class AxesRobot(NeverStopping):
     """A robot whose action is one number in [-1, 1] for each motion that it can make.
 
     Attributes:
@@ -96,7 +108,7 @@ class AxesRobot:
 
 
 @dataclass(frozen=True)
-class KeyboardMouseRobot:
+class KeyboardMouseRobot(NeverStopping):
     """W S A D and a mouse: the action set of the public Matrix-Game models.
 
     ``keyboard`` holds 0 or 1 for W, S, A, D; opposite keys cancel. ``mouse`` is (up, right) in
@@ -162,6 +174,63 @@ class ChunkRobot:
     def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
         return self.robot.motion(actions, (*batch, self.frames))
 
+    def stops(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.bool_]:
+        return self.robot.stops(actions, (*batch, self.frames)).any(-1)
+
+
+@dataclass(frozen=True)
+class StoppingRobot:
+    """A robot that says when its episode is over (as in Habitat): it then stands still.
+
+    An array of axes has one more, which stops where it is above 0; ``keyboard_mouse`` has the key
+    ``stop``, 0 or 1.
+
+    Example:
+        >>> robot = StoppingRobot(make_robot("differential"))
+        >>> robot.stops([1.0, 0.0, 0.5]).item(), robot.motion([1.0, 0.0, 0.5]).any().item()
+        (True, False)
+    """
+
+    robot: Robot
+
+    @property
+    def name(self) -> str:
+        return self.robot.name
+
+    @property
+    def action_space(self) -> spaces.Space:
+        inner = self.robot.action_space
+        if isinstance(inner, spaces.Dict):
+            return spaces.Dict({**inner.spaces, "stop": spaces.MultiBinary(1)})
+        assert isinstance(inner, spaces.Box) and inner.shape is not None
+        return spaces.Box(-1.0, 1.0, (inner.shape[0] + 1,), np.float32)
+
+    @property
+    def moves(self) -> dict[str, Any]:
+        inner = self.robot.moves
+        moves = {name: _with_stop(action, False) for name, action in inner.items()}
+        return moves | {"stop": _with_stop(_at_rest(next(iter(inner.values()))), True)}
+
+    def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
+        own, stop = self._parts(actions, batch)
+        return np.where(stop[..., None], np.float32(0.0), self.robot.motion(own, batch))
+
+    def stops(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.bool_]:
+        return self._parts(actions, batch)[1]
+
+    def _parts(self, actions: Any, batch: tuple[int, ...]) -> tuple[Any, NDArray[np.bool_]]:
+        """The inner robot's actions, and which ask for the end (*batch,)."""
+        if isinstance(self.robot.action_space, spaces.Dict):
+            if not isinstance(actions, Mapping) or "stop" not in actions:
+                got = sorted(actions) if isinstance(actions, Mapping) else type(actions).__name__
+                raise InvalidActionError(f"action: expected a dict with the key stop, got {got}")
+            own = {name: value for name, value in actions.items() if name != "stop"}
+            keys = check_numbers("stop", actions["stop"], (*batch, 1), 0.0, 1.0)
+            return own, keys[..., 0] > 0.0
+        shape = (*batch, self.action_space.shape[-1])  # type: ignore[index]
+        values = check_numbers("action", actions, shape, -1.0, 1.0)
+        return values[..., :-1], values[..., -1] > 0.0
+
 
 def scale(full: NDArray[np.float64]) -> NDArray[np.float32]:
     """Metres and radians from components in [-1, 1], diagonals shortened to full speed."""
@@ -216,6 +285,18 @@ def _held(action: Any, frames: int) -> Any:
     if isinstance(action, Mapping):
         return {name: _held(part, frames) for name, part in action.items()}
     return np.repeat(action[None], frames, 0)
+
+
+def _with_stop(action: Any, stop: bool) -> Any:
+    if isinstance(action, Mapping):
+        return {**action, "stop": np.array([stop], np.int8)}
+    return np.append(action, np.float32(1.0 if stop else -1.0))
+
+
+def _at_rest(action: Any) -> Any:
+    if isinstance(action, Mapping):
+        return {name: np.zeros_like(part) for name, part in action.items()}
+    return np.zeros_like(action)
 
 
 def _axes_robot(name: str, *axes: int) -> AxesRobot:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mgenv.envs.infos import row_infos
 from mgenv.envs.vector_env import VectorEnv
+from mgenv.tasks import Episode
 
 
 class Env(gym.Env):
@@ -20,7 +21,7 @@ class Env(gym.Env):
     ``max_episode_steps`` here is for environments made without it.
 
     Args:
-        task: ``"explore"``, ``"pointnav"`` or ``"imagenav"``.
+        task: ``"explore"``, ``"pointnav"``, ``"imagenav"`` or ``"recall"``.
         max_episode_steps: None for no limit.
         render_mode: ``"rgb_array"`` or None.
         kwargs: all others of :class:`VectorEnv`, but ``num_envs`` and ``autoreset_mode``.
@@ -60,8 +61,8 @@ class Env(gym.Env):
     def step(self, action: Any) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
         """Move the robot, see :meth:`VectorEnv.step`."""
         self.vector_env.check_ready()
-        motion = self.robot.motion(action)[None]  # (1, 5)
-        observation, rewards, terminations, truncations, infos = self.vector_env.move(motion)
+        motion, stop = self.robot.motion(action)[None], self.robot.stops(action)[None]  # (1, …)
+        observation, rewards, terminations, truncations, infos = self.vector_env.move(motion, stop)
         ended = bool(terminations[0]), bool(truncations[0])
         return _first(observation), float(rewards[0]), *ended, row_infos(infos, 0)
 
@@ -74,6 +75,10 @@ class Env(gym.Env):
     def task_description(self) -> str:
         """The task in a sentence."""
         return self.vector_env.task_description
+
+    def episodes(self) -> list[Episode]:
+        """The episode that runs now, see :meth:`VectorEnv.episodes`."""
+        return self.vector_env.episodes()
 
     def get_state(self) -> dict[str, Any]:
         """See :meth:`VectorEnv.get_state`."""

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mgenv.camera import picture_shape, planar, planar_from
+from mgenv.camera import picture_shape, planar_from
 from mgenv.tasks import FARTHEST, Task
 from mgenv.worlds.base import Frame
 
@@ -40,11 +40,22 @@ class Observer:
             for name, part in self.space.items()
         }
 
-    def see(self, slots: NDArray[np.int64], frame: Frame, start: NDArray[np.float64]) -> None:
-        """Write rows of ``slots`` (n,), whose episodes began at ``start`` (n, 3)."""
+    def see(
+        self,
+        slots: NDArray[np.int64],
+        frame: Frame,
+        start: NDArray[np.float64],
+        here: NDArray[np.float64],
+    ) -> None:
+        """Write rows of ``slots`` (n,).
+
+        Args:
+            start: (n, 3), where their episodes began.
+            here: (n, 3), where odometry says that they are.
+        """
         rows: Rows = {"pixels": frame.rgb} | self._task.observe(slots, frame)
         if "agent_pos" in self.values:
-            rows["agent_pos"] = odometry(planar(frame.pose), start)
+            rows["agent_pos"] = odometry(here, start)
         for name, value in rows.items():
             self.values[name][slots] = value
 

@@ -12,6 +12,9 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError
+from mgenv.tasks import Episode, TaskOptions
+from mgenv.tasks.choosing import RATIOS
+from mgenv.tasks.pointnav import GOAL_SENSORS
 
 AUTORESET_MODES = {
     "next_step": AutoresetMode.NEXT_STEP,
@@ -20,7 +23,8 @@ AUTORESET_MODES = {
 }
 OBSERVATION_TYPES = ("pixels_agent_pos", "pixels")
 MEMORY_MODES = ("scan", "fresh")
-RESET_OPTIONS = ("reset_mask", "memory", "world_id")
+ODOMETRY = ("exact", "noisy")
+RESET_OPTIONS = ("reset_mask", "memory", "world_id", "episodes")
 MAX_SEED = 2**63
 
 
@@ -32,18 +36,20 @@ class ResetOptions:
         slots: int64 (n,), those to reset.
         memory: ``"keep"``, ``"clear"``, a file, or None where the caller did not say.
         world_ids: one for each of the n slots, or None to draw them.
+        episodes: one for each of the n slots, or None to draw them.
     """
 
     slots: NDArray[np.int64]
     memory: str | None
     world_ids: list[int] | None
+    episodes: list[Episode] | None = None
 
 
 def parse_reset_options(options: Mapping[str, Any] | None, num_envs: int) -> ResetOptions:
     """Check ``options``; the caller's dict is left as it is.
 
     Raises:
-        InvalidOptionError: a mask, memory or world id that is not what is accepted.
+        InvalidOptionError: a mask, memory, world id or episode that is not what is accepted.
         UnknownNameError: an option that does not exist.
     """
     if options is not None and not isinstance(options, Mapping):
@@ -56,7 +62,14 @@ def parse_reset_options(options: Mapping[str, Any] | None, num_envs: int) -> Res
     memory = options.get("memory")
     if memory is not None and memory not in ("keep", "clear"):
         memory = check_memory_file(memory, "reset option memory", ("keep", "clear"))
-    return ResetOptions(slots, memory, _world_ids(options.get("world_id"), slots, num_envs))
+    episodes = _episodes(options.get("episodes"), slots, num_envs)
+    if episodes is None:
+        world_ids = _world_ids(options.get("world_id"), slots, num_envs)
+    elif options.get("world_id") is not None:
+        raise InvalidOptionError("world_id: expected none beside episodes, which say where")
+    else:
+        world_ids = [episode.world_id for episode in episodes]
+    return ResetOptions(slots, memory, world_ids, episodes)
 
 
 def _masked_slots(mask: Any, num_envs: int) -> NDArray[np.int64]:
@@ -80,6 +93,16 @@ def _world_ids(value: Any, slots: NDArray[np.int64], num_envs: int) -> list[int]
     if len(value) != num_envs:
         raise InvalidOptionError(f"world_id: expected one or {num_envs}, got {len(value)}")
     return [check_integer("world_id", value[slot]) for slot in slots]
+
+
+def _episodes(value: Any, slots: NDArray[np.int64], num_envs: int) -> list[Episode] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Sequence) or len(value) != num_envs:
+        got = len(value) if isinstance(value, Sequence) else type(value).__name__
+        raise InvalidOptionError(f"episodes: expected {num_envs}, one a slot, got {got}")
+    given = [value[slot] for slot in slots]
+    return [Episode.from_dict(one.as_dict() if isinstance(one, Episode) else one) for one in given]
 
 
 def parse_seeds(seed: Any, num_envs: int) -> list[int | None]:
@@ -162,6 +185,23 @@ def check_limit(name: str, value: Any) -> int | None:
         InvalidOptionError: it is something else.
     """
     return None if value is None else check_integer(name, value, low=1)
+
+
+def check_task_options(
+    difficulty: Any, goal_sensor: Any, stop: Any, recall_memory: Any
+) -> TaskOptions:
+    """What is asked of the task.
+
+    Raises:
+        UnknownNameError: no such difficulty or sensor.
+        InvalidOptionError: a switch that is neither True nor False.
+    """
+    for name, value in (("stop", stop), ("recall_memory", recall_memory)):
+        if not isinstance(value, bool):
+            raise InvalidOptionError(f"{name}: expected True or False, got {value!r}")
+    check_choice("difficulty", difficulty, tuple(RATIOS))
+    check_choice("goal sensor", goal_sensor, GOAL_SENSORS)
+    return TaskOptions(difficulty, goal_sensor, stop, recall_memory)
 
 
 def parse_autoreset_mode(value: Any) -> AutoresetMode:

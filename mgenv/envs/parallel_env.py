@@ -29,7 +29,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Observation, Any]):
     An agent leaves when its episode ends; the others go on.
 
     Args:
-        task: ``"explore"``, ``"pointnav"`` or ``"imagenav"``.
+        task: ``"explore"``, ``"pointnav"``, ``"imagenav"`` or ``"recall"``.
         world: see :class:`VectorEnv`.
         num_agents: how many robots.
         kwargs: all others of :class:`VectorEnv`, but ``num_envs``, ``autoreset_mode`` and
@@ -115,7 +115,9 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Observation, Any]):
             raise InvalidActionError(f"actions: expected {self.agents}, got {sorted(actions)}")
         live, robot = self.agents, self.vector_env.robot
         slots = np.array([self._slots[agent] for agent in live])
-        step = self.vector_env.advance(slots, np.stack([robot.motion(actions[a]) for a in live]))
+        motion = np.stack([robot.motion(actions[agent]) for agent in live])
+        stops = np.stack([robot.stops(actions[agent]) for agent in live])
+        step = self.vector_env.advance(slots, motion, stops)
         over = step.terminated | step.truncated
         self.agents = [agent for agent, ended in zip(live, over, strict=True) if not ended]
         infos: Infos = {}

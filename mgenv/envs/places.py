@@ -9,20 +9,23 @@ seen since, and whichever world draws the frames.
 from __future__ import annotations
 
 import copy
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from mgenv.camera import Pose, picture_shape
-from mgenv.errors import InvalidOptionError
-from mgenv.memory.files import SHARED, read_places
-from mgenv.tasks.base import Place
-from mgenv.worlds.base import Frame, World
+from mgenv.camera import picture_shape
+from mgenv.envs.starts import Start
+from mgenv.errors import InvalidOptionError, NoFloorError
+from mgenv.memory.files import SHARED, owners, read_places
+from mgenv.tasks.base import Place, Setting, Task
+from mgenv.worlds.base import ChoosyWorld, Frame, World
 from mgenv.worlds.sources import fitted
 
 CACHED_SCANS = 32
@@ -53,20 +56,65 @@ class Places:
         self.world, self.memory, self.scan_frames = world, memory, scan_frames
         self.file = None if memory in ("scan", "fresh") else memory
         self.world_ids = list(world_ids or ())
+        self.known: dict[tuple[int, int], Place] = {}
+        self._scans: dict[int, Place] = {}
+        self._alike: dict[bytes, Place] = {}
+        self._last_file: tuple[tuple[Any, ...], dict[tuple[int, int], Place]] = ((), {})
         if self.file is not None:
             held = self.held_in(self.file)
             self.world_ids = [i for i in held if world_ids is None or i in world_ids]
             if not self.world_ids:
                 raise InvalidOptionError(f"world_ids: expected some of {held} in {self.file}")
-        self.known: dict[tuple[int, int], Place] = {}
+
+    # -- what there is to know ------------------------------------------------------------------
 
     def held_in(self, path: str) -> list[int]:
         """World ids of a memory file.
 
         Raises:
             CheckpointError: not a memory file, damaged, or of another image size.
+            InvalidOptionError: its places are not this world's.
         """
-        return sorted({key[1] for key in read_places(path, self.world.image_size)})
+        return sorted({world_id for _, world_id in self._file(path)})
+
+    def _file(self, path: str) -> dict[tuple[int, int], Place]:
+        """The places of a memory file by owner and world id: its observed frames, else all."""
+        version = (path, *_version(path))
+        if self._last_file[0] != version:
+            if isinstance(self.world, ChoosyWorld):
+                self.world.check_memory(path)
+            read = read_places(path, self.world.image_size)
+            self._last_file = (version, {key: self._place(one) for key, one in read.items()})
+        return self._last_file[1]
+
+    def _place(self, frames: dict[str, Tensor]) -> Place:
+        """A place of frames; the same object for the same ones, so that it is planned once."""
+        observed = frames["observed"].numpy()
+        rows = observed if observed.any() else slice(None)
+        rgb, pose = frames["rgb"].numpy()[rows], frames["pose"].numpy()[rows]
+        depth = known_depth(frames["depth"].float().numpy()[rows])
+        hasher = hashlib.blake2b(digest_size=16)
+        for array in (rgb, pose, *(() if depth is None else (depth,))):
+            hasher.update(np.ascontiguousarray(array).tobytes())
+        return self._alike.setdefault(hasher.digest(), Place(rgb, pose, depth))
+
+    def _in_file(self, path: str, slot: int, world_id: int) -> Place | None:
+        """What ``slot`` gets to know of a world from a file."""
+        held, bank = self._file(path), self.world.memory
+        for key, place in held.items():
+            owner = SHARED if bank.shared else slot
+            if key[1] == world_id and owner in owners(key, held, bank.num_slots, bank.shared):
+                return place
+        return None
+
+    def _scanned(self, world_id: int) -> Place:
+        """What a walk through a world shows, see :func:`scan`."""
+        if world_id not in self._scans:
+            size = self.world.image_size
+            seen = scan(world_id, self.scan_frames, max(picture_shape(size)))
+            rgb, depth = fitted(seen.rgb, size), fitted(seen.depth, size)
+            self._scans[world_id] = Place(rgb, seen.pose, depth)
+        return self._scans[world_id]
 
     def choices(self, memory: str | None, world_ids: Sequence[int] | None) -> list[int]:
         """World ids to draw an episode's from when it resets with ``memory``.
@@ -75,13 +123,53 @@ class Places:
             CheckpointError: ``memory`` is not a memory file, damaged, or of another image size.
             InvalidOptionError: it does not hold the worlds asked for.
         """
-        if memory in (None, "keep", "clear"):
+        if memory == "clear" or (memory in (None, "keep") and self.file is None):
             return self.world_ids
-        held = self.held_in(memory)
+        path = self.file if memory in (None, "keep") else memory
+        assert path is not None
+        held = self.held_in(path)
         missing = sorted(set(world_ids or ()) - set(held))
         if missing:
-            raise InvalidOptionError(f"world_id: expected one of {held} in {memory}, got {missing}")
+            raise InvalidOptionError(f"world_id: expected one of {held} in {path}, got {missing}")
         return [i for i in held if i in self.world_ids] or held
+
+    def expected(
+        self, slot: int, world_id: int, memory: str, forgotten: bool = False
+    ) -> Place | None:
+        """What the place will have been first remembered by once ``slot`` has entered it.
+
+        Nothing changes.
+
+        Args:
+            memory: as in :meth:`enter`.
+            forgotten: whether the slot forgets everything before that.
+
+        Returns:
+            None where nothing is known.
+
+        Raises:
+            NoFloorError: its frames show no floor on which a robot has room.
+        """
+        place = self._expected(slot, world_id, memory, forgotten)
+        if place is not None and place.depth is not None and place.plan is None:
+            raise NoFloorError(
+                f"world {world_id}: expected frames that show a floor with room for a robot, got "
+                f"none in {len(place.pose)} of them"
+            )
+        return place if place is not None and len(place.pose) else None
+
+    def _expected(self, slot: int, world_id: int, memory: str, forgotten: bool) -> Place | None:
+        if memory == "clear":
+            return None
+        if memory != "keep":
+            return self._in_file(memory, slot, world_id)
+        if not forgotten and self.world.memory.knows(slot, world_id):
+            return self.known.get(self._key(slot, world_id))
+        if self.file is not None:
+            return self._in_file(self.file, slot, world_id)
+        return self._scanned(world_id) if self.memory == "scan" else None
+
+    # -- entering -------------------------------------------------------------------------------
 
     def enter(self, slots: Sequence[int], world_ids: Sequence[int], memory: str) -> None:
         """Move slots into worlds and fill empty places.
@@ -94,7 +182,7 @@ class Places:
             if memory == "clear":
                 self.known.pop(self._key(slot, world_id), None)
             elif memory != "keep":
-                self._know_file(slot, world_id, memory)
+                self._know_file(slot, memory)
             elif self.world.memory.count([slot])[0] == 0:
                 self._fill(slot, world_id)
 
@@ -104,52 +192,38 @@ class Places:
         self.known.pop(key, None)
         if self.file is not None:
             self.world.enter([slot], [world_id], self.file)
-            self._know_file(slot, world_id, self.file)
+            self._know_file(slot, self.file)
         elif self.memory == "scan":
-            size = self.world.image_size
-            seen = scan(world_id, self.scan_frames, max(picture_shape(size)))
-            rgb, depth = fitted(seen.rgb, size), fitted(seen.depth, size)
-            self.world.remember([slot], rgb[None], seen.pose[None], depth[None])
-            self.known[key] = Place(rgb, seen.pose)
+            seen = self.known[key] = self._scanned(world_id)
+            assert seen.depth is not None
+            self.world.remember([slot], seen.rgb[None], seen.pose[None], seen.depth[None])
 
-    def _know_file(self, slot: int, world_id: int, path: str) -> None:
-        """Know all worlds of a file that was just loaded for ``slot``, which is in one of them."""
-        bank = self.world.memory
-        for held in (*self.held_in(path), world_id):
-            bank.enter([slot], [held])
-            frames = bank.frames(slot)
-            rows = frames.observed if frames.observed.any() else slice(None)
-            self.known[self._key(slot, held)] = Place(frames.rgb[rows], frames.pose[rows])
+    def _know_file(self, slot: int, path: str) -> None:
+        """Know all worlds of a file that was just loaded for ``slot``."""
+        for world_id in self.held_in(path):
+            place = self._in_file(path, slot, world_id)
+            if place is not None:
+                self.known[self._key(slot, world_id)] = place
 
     def _key(self, slot: int, world_id: int) -> tuple[int, int]:
         return (SHARED if self.world.memory.shared else slot, world_id)
 
-    def at(self, slot: int, world_id: int, remembered: bool = False) -> Place | None:
-        """What the place was first remembered by.
+    def setting(self, start: Start, task: Task) -> Setting:
+        """What a task may know of an episode's place.
 
-        Args:
-            remembered: where that is nothing, all that is remembered now, instead of None.
+        That is what the place was first remembered by; where that is nothing, its first frame,
+        or all of them for tasks whose goals are frames.
         """
-        place = self.known.get(self._key(slot, world_id))
-        if place is not None and len(place.pose):
-            return place
-        frames = self.world.memory.frames(slot) if remembered else None
-        return None if frames is None else Place(frames.rgb, frames.pose)
-
-    def start(
-        self, slot: int, world_id: int, generator: np.random.Generator
-    ) -> NDArray[np.float32] | None:
-        """Draw where an episode starts: a known position, any heading; (4, 4).
-
-        None where nothing is known: the first frame of the world's source.
-        """
-        index, yaw = generator.random(2)
-        place = self.at(slot, world_id)
+        place = start.place
         if place is None:
-            return None
-        position = place.pose[int(index * len(place.pose)), :3, 3]
-        heading = torch.tensor(2 * np.pi * yaw - np.pi, dtype=torch.float32)
-        return Pose.create(torch.from_numpy(position.copy()), heading).matrix.numpy()
+            place = self._remembered(start.slot, None if task.goal_frames else 1)
+        memory = self._remembered(start.slot) if task.reads_memory else None
+        return Setting(place, start.seed, start.episode, memory)
+
+    def _remembered(self, slot: int, count: int | None = None) -> Place:
+        """What is remembered now: the first ``count`` frames, or all."""
+        frames = self.world.memory.frames(slot, count)
+        return Place(frames.rgb, frames.pose, known_depth(frames.depth))
 
     def look(self, pairs: Sequence[tuple[int, int]], poses: Sequence[NDArray | None]) -> Frame:
         """First frames of (slot, world id) ``pairs``; the source's own where a pose is None."""
@@ -185,3 +259,17 @@ class Places:
         self.known = {key: place for key, place in self.known.items() if key[0] not in to_slots}
         for slot in {from_slot, *to_slots}:
             self.known |= {(slot, world_id): place for world_id, place in mine}
+
+
+def known_depth(depth: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Depth (M, H, W), or None where a world knows none."""
+    return depth if (depth > 0).any() else None
+
+
+def _version(path: str) -> tuple[int, ...]:
+    """What changes when a file does; nothing where it cannot be read."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return (found.st_mtime_ns, found.st_size)

@@ -8,6 +8,7 @@ IDS = {
     "mgenv/Explore-v0": "explore",
     "mgenv/PointNav-v0": "pointnav",
     "mgenv/ImageNav-v0": "imagenav",
+    "mgenv/Recall-v0": "recall",
 }
 MAX_EPISODE_STEPS = 200
 

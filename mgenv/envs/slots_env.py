@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import gymnasium as gym
@@ -15,9 +16,10 @@ from mgenv.envs.clips import chunked, clip_world
 from mgenv.envs.episodes import Episodes
 from mgenv.envs.observer import Observer, Rows
 from mgenv.envs.places import Places
+from mgenv.envs.wheels import Wheels
 from mgenv.errors import ClosedError, NotResetError
-from mgenv.robots import Robot
-from mgenv.tasks import make_task
+from mgenv.robots import Robot, StoppingRobot
+from mgenv.tasks import Episode, TaskOptions, make_task
 from mgenv.worlds.base import World
 
 
@@ -34,7 +36,15 @@ class SlotsEnv(gym.vector.VectorEnv):
     _owns_world: bool
 
     def _assemble(
-        self, world: World, places: Places, robot: Robot, task: str, obs_type: str, chunks: bool
+        self,
+        world: World,
+        places: Places,
+        robot: Robot,
+        task: str,
+        options: TaskOptions,
+        obs_type: str,
+        odometry: str,
+        chunks: bool,
     ) -> None:
         """Put the parts together and work out the spaces.
 
@@ -42,10 +52,12 @@ class SlotsEnv(gym.vector.VectorEnv):
             InvalidOptionError: chunks in a world that makes single frames.
         """
         self.num_envs, self.world, self.task, self.obs_type = world.num_envs, world, task, obs_type
-        self._clips = clip_world(world)
+        self.odometry, self._clips = odometry, clip_world(world)
+        robot = StoppingRobot(robot) if options.stop else robot
         self.robot = chunked(robot, self._clips) if chunks else robot
         self._places = places
-        self._task = make_task(task, self.num_envs, world.image_size)
+        self._task = make_task(task, self.num_envs, world.image_size, options)
+        self._wheels = Wheels(self.num_envs, noisy=odometry == "noisy")
         self._episodes = Episodes(self.num_envs)
         self._observer = Observer(self._task, obs_type)
         self.single_observation_space = self._observer.space
@@ -71,6 +83,23 @@ class SlotsEnv(gym.vector.VectorEnv):
     def task_description(self) -> str:
         """The task in a sentence, for policies that take instructions."""
         return self._task.description
+
+    def episodes(self) -> list[Episode]:
+        """The episode that runs in each slot now; ``reset`` plays it again.
+
+        ``reset(options={"episodes": envs.episodes()})``.
+        """
+        self.check_ready()
+        return [self._episode(slot) for slot in range(self.num_envs)]
+
+    def _episode(self, slot: int) -> Episode:
+        rows = self._episodes
+        start = tuple(rows.asked[slot].tolist())
+        goal = self._task.goal_of(slot) or {
+            "goal": (start[0], start[1], start[3]), "difficulty": "easy",
+            "geodesic": 0.0, "straight": 0.0,
+        }  # fmt: skip
+        return Episode(int(rows.world_id[slot]), start, seed=int(rows.seed[slot]), **goal)
 
     @property
     def _max_episode_steps(self) -> int | None:
@@ -106,25 +135,34 @@ class SlotsEnv(gym.vector.VectorEnv):
         return {
             "num_envs": self.num_envs,
             "task": self.task,
+            "options": self._alike(),
             "world": self.world.get_state(),
             "places": self._places.get_state(),
             "goals": self._task.get_state(),
             "episodes": self._episodes.get_state(),
+            "wheels": self._wheels.get_state(),
             "observation": self.observation,
         }
+
+    def _alike(self) -> dict[str, Any]:
+        """What environments must agree in so that one can go on where another was."""
+        asked = {"obs_type": self.obs_type, "odometry": self.odometry}
+        return asdict(self._task.options) | asked
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Resume exactly from :meth:`get_state` of an environment made alike.
 
         Raises:
-            InvalidOptionError: the state is of another task or number of slots, or none at all.
+            InvalidOptionError: the state is of another world, task or number of slots, or none at
+                all; nothing has changed then.
         """
         self._check_open()
-        checks.check_state(state, num_envs=self.num_envs, task=self.task)
+        checks.check_state(state, num_envs=self.num_envs, task=self.task, options=self._alike())
         self.world.set_state(state["world"])
         self._places.set_state(state["places"])
         self._task.set_state(state["goals"])
         self._episodes.set_state(state["episodes"])
+        self._wheels.set_state(state["wheels"])
         self._observer.set_state(state["observation"])
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
@@ -137,7 +175,8 @@ class SlotsEnv(gym.vector.VectorEnv):
         for slot in (from_slot, *to_slots):
             checks.check_integer("slot", slot, high=self.num_envs)
         targets = [int(slot) for slot in to_slots if slot != from_slot]
-        for part in (self.world, self._places, self._task, self._episodes, self._observer):
+        slots = (self._places, self._task, self._episodes, self._wheels, self._observer)
+        for part in (self.world, *slots):
             part.fork(from_slot, targets)
 
     # -- end ------------------------------------------------------------------------------------

@@ -18,9 +18,11 @@ from mgenv.envs.infos import Infos, add_infos, final_infos
 from mgenv.envs.observer import Rows
 from mgenv.envs.places import Places
 from mgenv.envs.slots_env import SlotsEnv
+from mgenv.envs.starts import Start, draw_start, replayed
 from mgenv.errors import InvalidOptionError, NotResetError
 from mgenv.robots import make_robot
 from mgenv.tasks import TASKS
+from mgenv.tasks.base import DEFAULT_DIFFICULTY
 from mgenv.worlds import default_memory, load_world
 from mgenv.worlds.base import Frame, World
 
@@ -123,6 +125,11 @@ class VectorEnv(SlotsEnv):
         weights: str | Path | None = None,
         world_options: Mapping[str, Any] | None = None,
         action_chunks: bool = False,
+        difficulty: str = DEFAULT_DIFFICULTY,
+        goal_sensor: str = "exact",
+        odometry: str = "exact",
+        stop: bool = False,
+        recall_memory: bool = True,
         obs_type: str = "pixels_agent_pos",
         autoreset_mode: str | AutoresetMode = "next_step",
         device: str = "cpu",
@@ -132,6 +139,8 @@ class VectorEnv(SlotsEnv):
         checks.check_integer("num_envs", num_envs, low=1)
         checks.check_choice("task", task, tuple(TASKS))
         checks.check_choice("obs_type", obs_type, checks.OBSERVATION_TYPES)
+        checks.check_choice("odometry", odometry, checks.ODOMETRY)
+        asked = checks.check_task_options(difficulty, goal_sensor, stop, recall_memory)
         made = make_robot(robot)
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = checks.parse_autoreset_mode(autoreset_mode)
@@ -157,7 +166,7 @@ class VectorEnv(SlotsEnv):
         if world.num_envs != num_envs:
             raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")
         places = Places(world, memory, world_ids, scan_frames)
-        self._assemble(world, places, made, task, obs_type, action_chunks)
+        self._assemble(world, places, made, task, asked, obs_type, odometry, action_chunks)
 
     # -- reset ----------------------------------------------------------------------------------
 
@@ -173,7 +182,8 @@ class VectorEnv(SlotsEnv):
             seed: an int (slot i gets seed + i) or one for each slot; None goes on.
             options: ``reset_mask`` bool (num_envs,); ``memory`` ``"keep"`` (what was remembered,
                 the default), ``"clear"`` (forget the place, its scan too) or a file; ``world_id``
-                one for all or one a slot.
+                one for all or one a slot; ``episodes``, one a slot, to play these again, see
+                :class:`mgenv.tasks.Episode` and :meth:`episodes`.
 
         Returns:
             Observations of all slots; infos, masked to those that were reset.
@@ -187,47 +197,68 @@ class VectorEnv(SlotsEnv):
         missing = np.setdiff1d(np.flatnonzero(~self._episodes.started), chosen.slots)
         if missing.size:
             raise NotResetError(f"The first reset must hold every slot; got none for {missing}.")
+        memory = chosen.memory or "keep"
         worlds = self.world_choices(chosen)
-        self._seed(chosen.slots, seeds, keep=chosen.memory == "keep")
+        new, generators, used = self._episodes.prepare(chosen.slots, seeds)
+        drawn = dict(zip(chosen.slots.tolist(), generators, strict=True))
+        draws = [int(drawn[slot].integers(2**31)) for slot in new]
+        gone = self._forgotten(new, keep=chosen.memory == "keep")
+        starts = self._draw(chosen, generators, worlds, memory, gone)
+        self._episodes.adopt(chosen.slots, generators, used)
+        self.world.seed(new, draws)
+        if gone:
+            self._places.forget(gone)
         infos: Infos = {}
-        info = self._begin(chosen.slots, worlds, chosen.world_ids, chosen.memory or "keep")
-        add_infos(infos, self.num_envs, chosen.slots, info)
+        add_infos(infos, self.num_envs, chosen.slots, self._begin(starts, memory))
         return self.observation, infos
 
     def world_choices(self, chosen: checks.ResetOptions) -> list[int]:
         """World ids that a reset with these options draws from."""
         return self._places.choices(chosen.memory, chosen.world_ids)
 
-    def _seed(self, slots: NDArray[np.int64], seeds: list[int | None], keep: bool) -> None:
-        """New generators for slots that are given a seed or have none; those start over."""
-        new = self._episodes.seed(slots, seeds)
-        draws = [int(self._episodes.generator(slot).integers(2**31)) for slot in new]
-        self.world.seed(new, draws)
-        again = [slot for slot in new if self._episodes.started[slot]]
-        if again and not keep and (not self.world.memory.shared or len(new) == self.num_envs):
-            self._places.forget(again)
+    def _forgotten(self, new: list[int], keep: bool) -> list[int]:
+        """Which of the slots that are given a seed start over, as if they had never been."""
+        whole = not self.world.memory.shared or len(new) == self.num_envs
+        return [slot for slot in new if self._episodes.started[slot] and whole and not keep]
 
-    def _begin(
+    def _draw(
         self,
-        slots: NDArray[np.int64],
+        chosen: checks.ResetOptions,
+        generators: Sequence[np.random.Generator],
         worlds: Sequence[int],
-        world_ids: Sequence[int] | None = None,
         memory: str = "keep",
-    ) -> Rows:
-        """Start episodes in ``slots``, in worlds drawn from ``worlds`` unless given: infos."""
-        generators = [self._episodes.generator(slot) for slot in slots]
+        gone: Sequence[int] = (),
+    ) -> list[Start]:
+        """How the episodes of a reset begin; nothing but the generators changes.
+
+        Raises:
+            MgenvError: a place has no floor, or a given episode cannot be played.
+        """
+        world_ids = chosen.world_ids
         if world_ids is None:
             world_ids = [worlds[int(rng.random() * len(worlds))] for rng in generators]
-        pairs = list(zip(slots.tolist(), world_ids, strict=True))
-        self._places.enter(slots.tolist(), world_ids, memory)
-        frame = self._places.look(
-            pairs, [self._places.start(*p, g) for p, g in zip(pairs, generators, strict=True)]
-        )
-        frames = self._task.goal_frames
-        places = [self._places.at(*pair, remembered=frames) for pair in pairs]
-        self._task.begin(slots, frame, places, generators)
-        self._episodes.begin(slots, world_ids, planar(frame.pose))
-        self._observer.see(slots, frame, self._episodes.start[slots])
+        starts = []
+        for row, (slot, rng) in enumerate(zip(chosen.slots.tolist(), generators, strict=True)):
+            place = self._places.expected(slot, world_ids[row], memory, slot in gone)
+            start = draw_start(slot, world_ids[row], place, rng)
+            if chosen.episodes is not None:
+                self._task.check(chosen.episodes[row], place)
+                start = replayed(slot, chosen.episodes[row], place)
+            starts.append(start)
+        return starts
+
+    def _begin(self, starts: Sequence[Start], memory: str = "keep") -> Rows:
+        """Start episodes: infos, one row each."""
+        slots = np.array([start.slot for start in starts])
+        pairs = [(start.slot, start.world_id) for start in starts]
+        self._places.enter(*map(list, zip(*pairs, strict=True)), memory)
+        frame = self._places.look(pairs, [start.pose for start in starts])
+        here = planar(frame.pose)
+        settings = [self._places.setting(start, self._task) for start in starts]
+        self._task.begin(slots, frame, settings)
+        self._episodes.begin(starts, frame)
+        self._wheels.begin(slots, here, [start.seed for start in starts])
+        self._observer.see(slots, frame, here, here)
         return self._info(slots, frame)
 
     # -- step -----------------------------------------------------------------------------------
@@ -245,12 +276,18 @@ class VectorEnv(SlotsEnv):
             ClosedError: after close.
         """
         self.check_ready()
-        return self.move(self.robot.motion(actions, (self.num_envs,)))
+        batch = (self.num_envs,)
+        return self.move(self.robot.motion(actions, batch), self.robot.stops(actions, batch))
 
-    def move(self, motion: NDArray[np.float32]) -> tuple[Rows, NDArray, NDArray, NDArray, Infos]:
+    def move(
+        self, motion: NDArray[np.float32], stops: NDArray[np.bool_] | None = None
+    ) -> tuple[Rows, NDArray, NDArray, NDArray, Infos]:
         """As :meth:`step`, from camera motions (num_envs, 5), see :mod:`mgenv.camera`.
 
         With ``action_chunks`` they are (num_envs, F, 5), one a frame.
+
+        Args:
+            stops: (num_envs,), which robots end their episodes; none by default.
         """
         n, done = self.num_envs, self._episodes.done
         resting, moving = np.flatnonzero(done), np.flatnonzero(~done)
@@ -259,7 +296,7 @@ class VectorEnv(SlotsEnv):
         rewards, terminations, truncations = np.zeros(n), np.zeros(n, bool), np.zeros(n, bool)
         infos: Infos = {}
         if moving.size:
-            step = self.advance(moving, motion[moving])
+            step = self.advance(moving, motion[moving], None if stops is None else stops[moving])
             rewards[moving], terminations[moving] = step.reward, step.terminated
             truncations[moving] = step.truncated
             if self.autoreset_mode is AutoresetMode.SAME_STEP:
@@ -267,17 +304,29 @@ class VectorEnv(SlotsEnv):
             else:
                 add_infos(infos, n, moving, step.info)
         if resting.size:
-            add_infos(infos, n, resting, self._begin(resting, self._places.world_ids))
+            add_infos(infos, n, resting, self._begin(self._next(resting)))
         return self.observation, rewards, terminations, truncations, infos
 
-    def advance(self, slots: NDArray[np.int64], motion: NDArray[np.float32]) -> Transition:
+    def _next(self, slots: NDArray[np.int64]) -> list[Start]:
+        """How the next episodes of ``slots`` (n,) begin."""
+        generators = [self._episodes.generator(slot) for slot in slots]
+        chosen = checks.ResetOptions(slots, None, None)
+        return self._draw(chosen, generators, self._places.world_ids)
+
+    def advance(
+        self,
+        slots: NDArray[np.int64],
+        motion: NDArray[np.float32],
+        stops: NDArray[np.bool_] | None = None,
+    ) -> Transition:
         """Move the robots of some slots (n,) by ``motion`` (n, 5); the others stay as they are."""
         frame = self.world.step(motion, slots=slots.tolist())
-        outcome = self._task.step(slots, frame)
+        outcome = self._task.step(slots, frame, stops)
         self._episodes.elapsed[slots] += 1
         truncated = self._episodes.elapsed[slots] >= (self.max_episode_steps or np.inf)
         self._episodes.done[slots] = outcome.terminated | truncated
-        self._observer.see(slots, frame, self._episodes.start[slots])
+        here = self._wheels.roll(slots, planar(frame.pose))
+        self._observer.see(slots, frame, self._episodes.start[slots], here)
         info = self._info(slots, frame) | outcome.rewards
         return Transition(outcome.reward, outcome.terminated, truncated, info)
 

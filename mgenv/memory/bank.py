@@ -64,9 +64,9 @@ class MemoryBank(FramePool):
 
     # -- frames ---------------------------------------------------------------------------------
 
-    def frames(self, slot: int) -> Memories:
-        """What the slot's place remembers."""
-        rows = torch.tensor(self._rows(slot), dtype=torch.int64, device=self.device)
+    def frames(self, slot: int, count: int | None = None) -> Memories:
+        """What the slot's place remembers; its first ``count`` frames, all by default."""
+        rows = torch.tensor(self._rows(slot)[:count], dtype=torch.int64, device=self.device)
         pool = {name: self._pool[name][rows].cpu().numpy() for name in STORED}
         depth = pool["depth"].astype(np.float32)
         return Memories(pool["rgb"], depth, pool["pose"], pool["observed"])

@@ -87,6 +87,10 @@ class FramePool:
         """Frames remembered by each slot's place: int64 (len(slots),)."""
         return np.array([len(self._rows(slot)) for slot in slots], dtype=np.int64)
 
+    def knows(self, slot: int, world_id: int) -> bool:
+        """Whether anything of a world is remembered by a slot, wherever it is now."""
+        return bool(self._places.get((SHARED if self.shared else int(slot), int(world_id))))
+
     def clear(self, slots: Sequence[int]) -> None:
         """Forget everything about the worlds in which ``slots`` are."""
         for slot in slots:

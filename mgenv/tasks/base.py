@@ -1,7 +1,8 @@
 """What a task is: goal, reward and end, all from pose, frame and bump of each slot.
 
 A task never asks a simulator. What it keeps of each slot's episode lies in arrays with one row a
-slot, so that states are copied and slots forked without knowing the task.
+slot, so that states are copied and slots forked without knowing the task; rows of objects refer to
+arrays that nobody changes.
 
 Shapes: N slots, n of them in a call, M remembered frames.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +20,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mgenv.camera import ImageSize
+from mgenv.errors import InvalidOptionError, NoFloorError
+from mgenv.memory.floor_plan import FloorPlan
+from mgenv.tasks.episode import Episode
 from mgenv.worlds.base import Frame
 
 FARTHEST = 1000.0
@@ -25,6 +30,30 @@ FARTHEST = 1000.0
 
 REWARD_BUMP = -0.02
 """For a step that a wall or an object shortened."""
+
+DEFAULT_DIFFICULTY = "hard"
+"""Of PointNav's goals: with it, a policy that never looks seldom arrives."""
+
+Rows = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What a user may ask of a task.
+
+    Attributes:
+        difficulty: of PointNav's goals: ``"easy"`` (way along the floor < 1.1 × the straight
+            line), ``"medium"``, ``"hard"`` (> 1.5 ×) or ``"any"``.
+        goal_sensor: how PointNav tells the goal: ``"exact"``, ``"noisy"``, ``"start"`` (as at the
+            start of the episode) or ``"none"``.
+        stop: whether robots end episodes themselves, and succeed only if they stop at the goal.
+        recall_memory: whether Recall tells what the world's memory says of the goal picture.
+    """
+
+    difficulty: str = DEFAULT_DIFFICULTY
+    goal_sensor: str = "exact"
+    stop: bool = False
+    recall_memory: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,10 +63,39 @@ class Place:
     Attributes:
         rgb: uint8 (M, H, W, 3).
         pose: float32 (M, 4, 4).
+        depth: float32 (M, H, W) [m]; None where it is not known.
     """
 
     rgb: NDArray[np.uint8]
     pose: NDArray[np.float32]
+    depth: NDArray[np.float32] | None = None
+
+    @cached_property
+    def plan(self) -> FloorPlan | None:
+        """The floor that the frames show; None where they show none."""
+        if self.depth is None:
+            return None
+        try:
+            return FloorPlan.from_frames(self.depth, self.pose)
+        except NoFloorError:
+            return None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an episode begins with.
+
+    Attributes:
+        place: what the task may know of the place; None where nothing is remembered.
+        seed: what the task draws follows from it.
+        episode: the one to play again, with its goal; None to draw one.
+        memory: all that the world remembers of the place now, for tasks that ask for it.
+    """
+
+    place: Place | None
+    seed: int
+    episode: Episode | None = None
+    memory: Place | None = None
 
 
 @dataclass
@@ -65,64 +123,89 @@ class Task(ABC):
         name: what ``make_task`` calls it.
         description: one sentence for instruction-following policies.
         goal_frames: whether goals are remembered frames, wherever these come from.
+        reads_memory: whether it asks for all that the world remembers.
+        options: what the user asked for.
         state: arrays with one row a slot.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     goal_frames: ClassVar[bool] = False
+    reads_memory: ClassVar[bool] = False
 
-    def __init__(self, num_envs: int, image_size: ImageSize) -> None:
+    def __init__(
+        self, num_envs: int, image_size: ImageSize, options: TaskOptions | None = None
+    ) -> None:
         self.num_envs, self.image_size = num_envs, image_size
-        self.state: dict[str, NDArray[Any]] = {}
+        self.options = options or TaskOptions()
+        self.state: Rows = {}
 
     def spaces(self) -> dict[str, spaces.Space]:
         """What the task adds to the observation."""
         return {}
 
     @abstractmethod
-    def begin(
-        self,
-        slots: NDArray[np.int64],
-        frame: Frame,
-        places: Sequence[Place | None],
-        generators: Sequence[np.random.Generator],
-    ) -> None:
-        """Start episodes.
+    def begin(self, slots: NDArray[np.int64], frame: Frame, settings: Sequence[Setting]) -> None:
+        """Start episodes of ``slots`` (n,), which see ``frame`` first; one setting a slot."""
+
+    @abstractmethod
+    def step(
+        self, slots: NDArray[np.int64], frame: Frame, stopped: NDArray[np.bool_] | None = None
+    ) -> Outcome:
+        """Judge one step of ``slots`` (n,) that led to ``frame``.
 
         Args:
-            slots: (n,).
-            frame: what they see first.
-            places: what each may know of its place; None where nothing is remembered.
-            generators: one a slot.
+            stopped: (n,), whose robots ended their episodes; None for none.
         """
 
     @abstractmethod
-    def step(self, slots: NDArray[np.int64], frame: Frame) -> Outcome:
-        """Judge one step of ``slots`` (n,) that led to ``frame``."""
-
-    @abstractmethod
-    def info(self, slots: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    def info(self, slots: NDArray[np.int64]) -> Rows:
         """How the episodes stand, (n,) each; ``is_success`` is always there."""
 
-    def observe(self, slots: NDArray[np.int64], frame: Frame) -> dict[str, NDArray[Any]]:
+    def observe(self, slots: NDArray[np.int64], frame: Frame) -> Rows:
         """The task's part of the observation, n rows each."""
         return {}
 
-    def get_state(self) -> dict[str, NDArray[Any]]:
+    def goal_of(self, slot: int) -> dict[str, Any]:
+        """What an :class:`Episode` says of the slot's goal; nothing where there is none."""
+        return {}
+
+    def check(self, episode: Episode, place: Place | None) -> None:
+        """Make sure that a given episode can be played, before anything is done.
+
+        Raises:
+            InvalidOptionError: it starts inside something, or its goal cannot be reached.
+        """
+        plan = None if place is None else place.plan
+        if plan is None:
+            return
+        floor = np.where(plan.free, 0.0, np.inf).astype(np.float32)
+        if not np.isfinite(plan.lookup(floor, episode.start[:2])):
+            raise InvalidOptionError(
+                f"episode: expected a start on the free floor of world {episode.world_id}, got "
+                f"{list(episode.start[:2])}, which is inside something or was never seen"
+            )
+
+    def get_state(self) -> Rows:
         """A copy of all rows."""
         return {name: value.copy() for name, value in self.state.items()}
 
-    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+    def set_state(self, state: Rows) -> None:
         """Resume from :meth:`get_state`."""
         self.state = {name: value.copy() for name, value in state.items()}
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Copy one slot's rows over others'."""
         for value in self.state.values():
-            value[list(to_slots)] = value[from_slot]
+            for slot in to_slots:
+                value[slot] = value[from_slot]
 
 
 def bump_reward(frame: Frame) -> NDArray[np.float64]:
     """(n,)."""
     return REWARD_BUMP * frame.bumped.astype(np.float64)
+
+
+def ended(slots: NDArray[np.int64], stopped: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Which of ``slots`` (n,) the robots ended: (n,)."""
+    return np.zeros(len(slots), bool) if stopped is None else stopped.astype(bool)

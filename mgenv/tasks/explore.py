@@ -7,13 +7,13 @@ The ground plan is divided into cells; a cell is seen when a surface or a piece 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.camera import DEFAULT_INTRINSICS, ImageSize, picture_shape
-from mgenv.tasks.base import Outcome, Place, Task, bump_reward
+from mgenv.camera import DEFAULT_INTRINSICS, ImageSize, picture_shape, planar
+from mgenv.memory.floor_plan import FloorPlan
+from mgenv.tasks.base import Outcome, Rows, Setting, Task, TaskOptions, bump_reward, ended
 from mgenv.worlds.base import Frame
 
 CELL = 0.5
@@ -41,37 +41,63 @@ class Explore(Task):
     name = "explore"
     description = "Explore: see as much of this place as possible."
 
-    def __init__(self, num_envs: int, image_size: ImageSize) -> None:
-        super().__init__(num_envs, image_size)
-        self.state = {"seen": np.zeros((num_envs, CELLS, CELLS), bool)}
+    def __init__(
+        self, num_envs: int, image_size: ImageSize, options: TaskOptions | None = None
+    ) -> None:
+        super().__init__(num_envs, image_size, options)
+        self.state = {
+            "seen": np.zeros((num_envs, CELLS, CELLS), bool),
+            "floor": np.full(num_envs, None, object),  # of each cell (K,) how much can be reached
+            "robot": np.zeros((num_envs, 3)),  # x, y, yaw
+            "walked": np.zeros(num_envs),
+        }
         self._rays = DEFAULT_INTRINSICS.rays(*picture_shape(image_size))[
             STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE
         ].numpy()  # (h, w, 3)
 
-    def begin(
-        self,
-        slots: NDArray[np.int64],
-        frame: Frame,
-        places: Sequence[Place | None],
-        generators: Sequence[np.random.Generator],
-    ) -> None:
-        self.state["seen"][slots] = False
+    def begin(self, slots: NDArray[np.int64], frame: Frame, settings: Sequence[Setting]) -> None:
+        state, starts = self.state, planar(frame.pose)
+        state["seen"][slots], state["walked"][slots], state["robot"][slots] = False, 0.0, starts
+        for slot, start, setting in zip(slots, starts, settings, strict=True):
+            plan = None if setting.place is None else setting.place.plan
+            state["floor"][slot] = None if plan is None else reachable(plan, start[:2])
         self._mark(slots, frame)
 
-    def step(self, slots: NDArray[np.int64], frame: Frame) -> Outcome:
-        before = self._area(slots)
+    def step(
+        self, slots: NDArray[np.int64], frame: Frame, stopped: NDArray[np.bool_] | None = None
+    ) -> Outcome:
+        before, here = self._area(slots), planar(frame.pose)
+        moved = here - self.state["robot"][slots]
+        self.state["walked"][slots] += np.hypot(moved[:, 0], moved[:, 1])
+        self.state["robot"][slots] = here
         self._mark(slots, frame)
         gained = self._area(slots) - before
         rewards = {"reward_area": REWARD_AREA * gained, "reward_bump": bump_reward(frame)}
-        return Outcome(rewards, np.zeros(len(slots), bool))
+        return Outcome(rewards, ended(slots, stopped))
 
-    def info(self, slots: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        area = self._area(slots)
-        return {"is_success": area > SUCCESS_AREA, "explored_area": area}
+    def info(self, slots: NDArray[np.int64]) -> Rows:
+        """``explored_share`` is of the floor that can be reached, 0 where none is known."""
+        area, walked = self._area(slots), self.state["walked"][slots]
+        share = np.array([self._share(int(slot)) for slot in slots])
+        return {
+            "is_success": area > SUCCESS_AREA,
+            "explored_area": area,
+            "explored_share": share,
+            "path_length": walked,
+            "explored_share_per_metre": share / np.maximum(walked, 1.0),
+        }
 
     def _area(self, slots: NDArray[np.int64]) -> NDArray[np.float64]:
         """Seen in the episode [m²]: (n,)."""
         return self.state["seen"][slots].sum((1, 2)) * CELL**2
+
+    def _share(self, slot: int) -> float:
+        """Seen in the episode of the floor that can be reached."""
+        floor = self.state["floor"][slot]
+        if floor is None:
+            return 0.0
+        cells, sizes = floor
+        return float(sizes[self.state["seen"][slot].reshape(-1)[cells]].sum() / sizes.sum())
 
     def _mark(self, slots: NDArray[np.int64], frame: Frame) -> None:
         half = STRIDE // 2
@@ -83,3 +109,17 @@ class Explore(Task):
         rows = np.broadcast_to(slots[:, None, None], depth.shape)
         near = (depth > 0) & (depth < RANGE)
         self.state["seen"][rows[near], cells[..., 0][near], cells[..., 1][near]] = True
+
+
+def reachable(
+    plan: FloorPlan, start: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Cells (K,) of the ground plan in which ``start`` (2,) leads to floor, and how much (K,).
+
+    None where it leads nowhere.
+    """
+    way = plan.distances(start)[plan.free]
+    spots = np.floor(plan.cells()[np.isfinite(way)] / CELL).astype(np.int64) % CELLS  # (F, 2)
+    if not len(spots):
+        return None
+    return np.unique(spots[:, 0] * CELLS + spots[:, 1], return_counts=True)

@@ -1,8 +1,11 @@
-"""What PointNav and ImageNav share: a goal in the place, reached or not, and how directly.
+"""What tasks with a goal share: how far it is along the floor, reached or not, how directly.
 
-Reward terms: progress towards the goal [m], success, slack a step, bumps (as in Habitat). There
-is no stop action: being at the goal is success. A goal within whose radius an episode starts
-counts once the robot has been outside it, so that coming home is a task too.
+Distances are along the floor that memory knows (geodesic); where it knows none, straight lines.
+Off that floor the distance is counted from where the robot left it.
+
+Reward terms: progress towards the goal [m], success, slack a step, bumps (as in Habitat). Without
+the option ``stop``, being at the goal is success; with it, stopping there. A goal within whose
+radius an episode starts counts once the robot has been outside it, so that coming home is a task.
 """
 
 from __future__ import annotations
@@ -15,18 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.camera import ImageSize, planar
-from mgenv.tasks.base import Outcome, Place, Task, bump_reward
+from mgenv.errors import InvalidOptionError
+from mgenv.memory.floor_plan import FloorPlan
+from mgenv.tasks.base import Outcome, Place, Rows, Setting, Task, TaskOptions, bump_reward, ended
+from mgenv.tasks.episode import Episode, difficulty_of
 from mgenv.worlds.base import Frame
 
 SUCCESS_RADIUS = 0.5
-"""A goal nearer than this is reached [m]."""
-
-GOAL_DISTANCE = (1.0, 5.0)
-"""How far goals lie from the start, in a straight line [m]."""
-
-LINK = 0.6
-"""Remembered positions this near are joined by a free line [m]: a wall with a robot's radius on
-either side is thicker."""
+"""A goal nearer than this, along the floor, is reached [m]."""
 
 REWARD_SUCCESS = 2.5
 REWARD_SLACK = -0.01
@@ -35,57 +34,104 @@ REWARD_SLACK = -0.01
 class GoalTask(Task):
     """Reach a goal pose."""
 
-    def __init__(self, num_envs: int, image_size: ImageSize) -> None:
-        super().__init__(num_envs, image_size)
+    def __init__(
+        self, num_envs: int, image_size: ImageSize, options: TaskOptions | None = None
+    ) -> None:
+        super().__init__(num_envs, image_size, options)
+        zeros, planar_zeros = np.zeros(num_envs), np.zeros((num_envs, 3))
         self.state = {
-            "goal": np.zeros((num_envs, 3)),  # x, y, yaw
-            "robot": np.zeros((num_envs, 3)),  # x, y, yaw
-            "shortest": np.zeros(num_envs),
-            "walked": np.zeros(num_envs),
+            "goal": planar_zeros.copy(),  # x, y, yaw
+            "start": planar_zeros.copy(),  # x, y, yaw
+            "robot": planar_zeros.copy(),  # x, y, yaw
+            "anchor": planar_zeros.copy(),  # x, y on the floor last, and the distance there
+            "distance": zeros.copy(),
+            "geodesic": zeros.copy(),
+            "walked": zeros.copy(),
+            "collisions": np.zeros(num_envs, np.int64),
+            "steps": np.zeros(num_envs, np.int64),
+            "seed": np.zeros(num_envs, np.int64),
+            "goal_frame": np.full(num_envs, -1, np.int64),
             "away": np.zeros(num_envs, bool),
             "success": np.zeros(num_envs, bool),
+            "plan": np.full(num_envs, None, object),
+            "field": np.full(num_envs, None, object),
         }
 
     @abstractmethod
     def choose(
-        self, slot: int, start: NDArray[np.float64], place: Place | None, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """Draw the goal x, y, yaw (3,) of an episode that starts at x, y, yaw ``start`` (3,)."""
+        self, start: NDArray[np.float32], place: Place | None, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], int]:
+        """Draw the goal of an episode that starts at pose ``start`` (4, 4).
 
-    @abstractmethod
+        Returns:
+            x, y, yaw (3,) and the index of the place's frame that shows it, or -1.
+        """
+
     def reached(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which slots (n,) are at their goal now."""
+        return self.state["distance"][slots] < SUCCESS_RADIUS
 
-    def begin(
-        self,
-        slots: NDArray[np.int64],
-        frame: Frame,
-        places: Sequence[Place | None],
-        generators: Sequence[np.random.Generator],
+    # -- episodes -------------------------------------------------------------------------------
+
+    def begin(self, slots: NDArray[np.int64], frame: Frame, settings: Sequence[Setting]) -> None:
+        for slot, pose, setting in zip(slots, frame.pose, settings, strict=True):
+            goal, index = self._goal(pose, setting)
+            self._aim(int(slot), planar(pose), goal, setting)
+            self.state["goal_frame"][slot] = index
+        for name in ("walked", "collisions", "steps", "success"):
+            self.state[name][slots] = 0
+        self.state["away"][slots] = self.state["distance"][slots] > SUCCESS_RADIUS
+
+    def _goal(self, pose: NDArray[np.float32], setting: Setting) -> tuple[NDArray[np.float64], int]:
+        if setting.episode is not None:
+            return np.array(setting.episode.goal), setting.episode.goal_frame
+        return self.choose(pose, setting.place, np.random.default_rng(setting.seed))
+
+    def _aim(
+        self, slot: int, start: NDArray[np.float64], goal: NDArray[np.float64], setting: Setting
     ) -> None:
-        state, starts = self.state, planar(frame.pose)
-        for slot, start, place, rng in zip(slots, starts, places, generators, strict=True):
-            goal = self.choose(slot, start, place, rng)
-            state["goal"][slot], state["robot"][slot] = goal, start
-            known = np.zeros((0, 2)) if place is None else planar(place.pose)[:, :2]
-            state["shortest"][slot] = shortest_path(known, start[:2], goal[:2])
-        state["walked"][slots] = 0.0
-        state["success"][slots] = False
-        state["away"][slots] = self.distance(slots) > SUCCESS_RADIUS
+        """Take ``goal`` (3,) as the goal of an episode that begins at ``start`` (3,)."""
+        state, plan = self.state, None if setting.place is None else setting.place.plan
+        plan, field, far = way_to(plan, start, goal)
+        state["plan"][slot], state["field"][slot] = plan, field
+        state["goal"][slot], state["start"][slot], state["robot"][slot] = goal, start, start
+        state["anchor"][slot] = [*start[:2], far]
+        state["distance"][slot] = state["geodesic"][slot] = far
+        state["seed"][slot] = setting.seed
 
-    def distance(self, slots: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Straight-line distance on the ground plan [m]: (n,)."""
-        offset = self.state["goal"][slots] - self.state["robot"][slots]
-        return np.hypot(offset[:, 0], offset[:, 1])
+    def goal_of(self, slot: int) -> dict[str, Any]:
+        state, straight = self.state, float(self._straight(np.array([slot]))[0])
+        return {
+            "goal": tuple(state["goal"][slot].tolist()),
+            "difficulty": difficulty_of(state["geodesic"][slot], straight),
+            "geodesic": float(state["geodesic"][slot]),
+            "straight": straight,
+            "goal_frame": int(state["goal_frame"][slot]),
+        }
 
-    def step(self, slots: NDArray[np.int64], frame: Frame) -> Outcome:
-        before, here = self.distance(slots), planar(frame.pose)
-        moved = here - self.state["robot"][slots]
-        self.state["walked"][slots] += np.hypot(moved[:, 0], moved[:, 1])
-        self.state["robot"][slots] = here
-        after = self.distance(slots)
+    def check(self, episode: Episode, place: Place | None) -> None:
+        super().check(episode, place)
+        if place is None or place.plan is None:
+            return
+        field = place.plan.distances(episode.goal[:2])
+        if not np.isfinite(place.plan.lookup(field, episode.start[:2])):
+            raise InvalidOptionError(
+                f"episode: expected a goal that can be reached in world {episode.world_id}, got "
+                f"{list(episode.goal[:2])} from {list(episode.start[:2])}"
+            )
+
+    # -- steps ----------------------------------------------------------------------------------
+
+    def step(
+        self, slots: NDArray[np.int64], frame: Frame, stopped: NDArray[np.bool_] | None = None
+    ) -> Outcome:
+        before = self.state["distance"][slots]
+        self._move(slots, frame)
+        after = self.state["distance"][slots]
         self.state["away"][slots] |= after > SUCCESS_RADIUS
-        success = self.reached(slots) & self.state["away"][slots]
+        over, success = ended(slots, stopped), self.reached(slots) & self.state["away"][slots]
+        if self.options.stop:
+            success &= over
         self.state["success"][slots] = success
         rewards = {
             "reward_progress": before - after,
@@ -93,50 +139,64 @@ class GoalTask(Task):
             "reward_slack": np.full(len(slots), REWARD_SLACK),
             "reward_bump": bump_reward(frame),
         }
-        return Outcome(rewards, success)
+        return Outcome(rewards, over | success)
 
-    def info(self, slots: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        success, shortest = self.state["success"][slots], self.state["shortest"][slots]
-        spl = success * shortest / np.maximum(shortest, self.state["walked"][slots])
-        return {"is_success": success, "distance_to_goal": self.distance(slots), "spl": spl}
+    def _move(self, slots: NDArray[np.int64], frame: Frame) -> None:
+        """Write down where the robots are now, and how far that is from their goals."""
+        state, here = self.state, planar(frame.pose)
+        moved = here - state["robot"][slots]
+        state["walked"][slots] += np.hypot(moved[:, 0], moved[:, 1])
+        state["collisions"][slots] += frame.bumped
+        state["steps"][slots] += 1
+        state["robot"][slots] = here
+        for slot, spot in zip(slots, here[:, :2], strict=True):
+            state["distance"][slot] = self._distance(slot, spot)
+
+    def _distance(self, slot: int, spot: NDArray[np.float64]) -> float:
+        """From ``spot`` (2,) to the slot's goal along the floor [m]."""
+        state = self.state
+        if state["field"][slot] is None:
+            return float(np.hypot(*(state["goal"][slot, :2] - spot)))
+        far = float(state["plan"][slot].lookup(state["field"][slot], spot))
+        if np.isfinite(far):
+            state["anchor"][slot] = [*spot, far]
+            return far
+        x, y, left = state["anchor"][slot]
+        return float(left + np.hypot(spot[0] - x, spot[1] - y))
+
+    def info(self, slots: NDArray[np.int64]) -> Rows:
+        state = self.state
+        success, geodesic = state["success"][slots], state["geodesic"][slots]
+        # the way home of an episode that starts at its goal leads out of the radius and back
+        shortest = np.where(geodesic < SUCCESS_RADIUS, 2 * SUCCESS_RADIUS, geodesic)
+        directness = shortest / np.maximum(shortest, state["walked"][slots])
+        progress = 1.0 - state["distance"][slots] / np.maximum(geodesic, 1e-9)
+        return {
+            "is_success": success,
+            "distance_to_goal": state["distance"][slots],
+            "geodesic_distance": geodesic,
+            "straight_distance": self._straight(slots),
+            "spl": success * directness,
+            "soft_spl": np.maximum(progress, 0.0) * directness,
+            "collisions": state["collisions"][slots],
+        }
+
+    def _straight(self, slots: NDArray[np.int64]) -> NDArray[np.float64]:
+        """From start to goal [m]: (n,)."""
+        offset = self.state["goal"][slots] - self.state["start"][slots]
+        return np.hypot(offset[:, 0], offset[:, 1])
 
 
-def draw_goal(place: Place, start: NDArray[np.float64], rng: np.random.Generator) -> int:
-    """Index of a remembered frame 1–5 m from ``start`` (3,), else of the farthest one."""
-    offset = planar(place.pose)[:, :2] - start[:2]
-    distance = np.hypot(offset[:, 0], offset[:, 1])
-    fitting = np.flatnonzero((distance >= GOAL_DISTANCE[0]) & (distance <= GOAL_DISTANCE[1]))
-    draw = rng.random()
-    if fitting.size == 0:
-        return int(distance.argmax())
-    return int(fitting[int(draw * fitting.size)])
+def way_to(
+    plan: FloorPlan | None, start: NDArray[np.float64], goal: NDArray[np.float64]
+) -> tuple[FloorPlan | None, NDArray[np.float32] | None, float]:
+    """Distances to ``goal`` (3,) on the plan, and that of ``start`` (3,) [m].
 
-
-def shortest_path(
-    known: NDArray[np.float64], start: NDArray[np.float64], goal: NDArray[np.float64]
-) -> float:
-    """Length [m] of the shortest way from start (2,) to goal (2,) that memory knows of.
-
-    Dijkstra's algorithm over the remembered positions ``known`` (M, 2). At least the straight
-    line, which is also the answer where memory knows no way, and at least the way out of the
-    goal's radius and back.
-
-    Example:
-        >>> corner = np.array([[0.0, 0.5], [0.0, 1.0], [0.5, 1.0], [1.0, 1.0]])
-        >>> shortest_path(corner, np.array([0.0, 0.0]), np.array([1.0, 1.0]))
-        2.0
+    Without a plan, or where it knows no way: no field, and the straight line.
     """
-    straight = max(float(np.hypot(*(goal - start))), 2 * SUCCESS_RADIUS)
-    points = np.concatenate([start[None], goal[None], known])  # (M + 2, 2)
-    length = np.full(len(points), np.inf)
-    length[0] = 0.0
-    todo = np.ones(len(points), bool)
-    while todo[1]:
-        nearest = int(np.where(todo, length, np.inf).argmin())
-        if not np.isfinite(length[nearest]) or not todo[nearest]:
-            return straight
-        todo[nearest] = False
-        edges = np.hypot(*(points - points[nearest]).T)
-        edges[edges > LINK] = np.inf
-        length = np.minimum(length, length[nearest] + edges)
-    return max(straight, float(length[1]))
+    straight = float(np.hypot(*(goal - start)[:2]))
+    if plan is None:
+        return None, None, straight
+    field = plan.distances(goal[:2])
+    far = float(plan.lookup(field, start[:2]))
+    return (plan, field, far) if np.isfinite(far) else (None, None, straight)

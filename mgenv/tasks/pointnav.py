@@ -2,48 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mgenv.camera import planar, planar_from
-from mgenv.tasks.base import FARTHEST, Place
-from mgenv.tasks.goal import SUCCESS_RADIUS, GoalTask, draw_goal
+from mgenv.tasks.base import FARTHEST, Place, Rows
+from mgenv.tasks.choosing import draw_point
+from mgenv.tasks.goal import GoalTask
+from mgenv.tasks.noise import GOAL, normals
 from mgenv.worlds.base import Frame
 
 AHEAD_DISTANCE = (1.0, 3.0)
-"""In a place of which nothing is remembered, goals lie this far ahead [m] …"""
+"""In a place of whose floor nothing is remembered, goals lie this far ahead [m] …"""
 
 AHEAD_ANGLE = np.pi / 4
 """… and at most this far to either side [rad]."""
 
+GOAL_SENSORS = ("exact", "noisy", "start", "none")
+
+NOISE_DISTANCE, NOISE_BEARING = 0.05, np.radians(5.0)
+"""Standard deviations of a noisy goal sensor: of the distance, and [rad]."""
+
 
 class PointNav(GoalTask):
-    """The goal is a remembered position 1–5 m away; reached within 0.5 m."""
+    """The goal is a free spot of the floor 1.5–12 m away; reached within 0.5 m along the floor."""
 
     name = "pointnav"
     description = "Go to the point at the given distance and bearing."
 
     def spaces(self) -> dict[str, spaces.Space]:
+        if self.options.goal_sensor == "none":
+            return {}
         low, high = np.array([0.0, -np.pi]), np.array([FARTHEST, np.pi])
         return {"goal": spaces.Box(low.astype(np.float32), high.astype(np.float32))}
 
     def choose(
-        self, slot: int, start: NDArray[np.float64], place: Place | None, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        if place is not None:
-            return planar(place.pose[draw_goal(place, start, rng)])
+        self, start: NDArray[np.float32], place: Place | None, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], int]:
+        here, plan = planar(start), None if place is None else place.plan
+        if plan is not None:
+            point = draw_point(plan, here[:2], self.options.difficulty, rng)
+            if point is not None:
+                return np.array([*point, here[2]]), -1
         distance = rng.uniform(*AHEAD_DISTANCE)
-        angle = start[2] + rng.uniform(-AHEAD_ANGLE, AHEAD_ANGLE)
-        return start + np.array([distance * np.cos(angle), distance * np.sin(angle), 0.0])
+        angle = here[2] + rng.uniform(-AHEAD_ANGLE, AHEAD_ANGLE)
+        return here + np.array([distance * np.cos(angle), distance * np.sin(angle), 0.0]), -1
 
-    def reached(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return self.distance(slots) <= SUCCESS_RADIUS
+    def observe(self, slots: NDArray[np.int64], frame: Frame) -> Rows:
+        sensor = self.options.goal_sensor
+        if sensor == "none":
+            return {}
+        viewer = self.state["start" if sensor == "start" else "robot"][slots]
+        local = planar_from(viewer, self.state["goal"][slots])  # (n, 2)
+        goal = np.stack([np.hypot(*local.T), np.arctan2(local[:, 1], local[:, 0])], -1)
+        if sensor == "noisy":
+            goal = self._blurred(slots, goal)
+        goal[:, 0] = goal[:, 0].clip(0.0, FARTHEST)
+        return {"goal": goal.astype(np.float32).clip(-np.float32(np.pi), FARTHEST)}
 
-    def observe(self, slots: NDArray[np.int64], frame: Frame) -> dict[str, NDArray[Any]]:
-        local = planar_from(self.state["robot"][slots], self.state["goal"][slots])  # (n, 2)
-        bearing = np.arctan2(local[:, 1], local[:, 0])
-        distance = np.hypot(local[:, 0], local[:, 1]).clip(max=FARTHEST)
-        return {"goal": np.stack([distance, bearing], -1).astype(np.float32)}
+    def _blurred(self, slots: NDArray[np.int64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distances [m] and bearings [rad] (n, 2) with noise."""
+        seeds, steps = self.state["seed"][slots], self.state["steps"][slots]
+        pairs = zip(seeds.tolist(), steps.tolist(), strict=True)
+        noise = np.stack([normals(seed, GOAL, step, 2) for seed, step in pairs])
+        distance = goal[:, 0] * (1.0 + NOISE_DISTANCE * noise[:, 0])
+        bearing = np.remainder(goal[:, 1] + NOISE_BEARING * noise[:, 1] + np.pi, 2 * np.pi) - np.pi
+        return np.stack([distance, bearing], -1)

@@ -143,3 +143,17 @@ class ClipWorld(World, Protocol):
     def chunks(self) -> list[NDArray[np.uint8]]:
         """Every frame of each slot's last step, uint8 (F, H, W, 3)."""
         ...
+
+
+@runtime_checkable
+class ChoosyWorld(World, Protocol):
+    """A world that is what it is: a memory of another place does not fit it."""
+
+    def check_memory(self, path: str | Path) -> None:
+        """Make sure that a memory file holds this world's places; nothing changes.
+
+        Raises:
+            InvalidOptionError: it holds other places.
+            CheckpointError: it is not a memory file.
+        """
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,3 +96,15 @@ def checked_pictures(rgb: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.
             f"got {pictures.dtype} {pictures.shape}"
         )
     return pictures
+
+
+def check_state(state: Any, own: dict[str, Any]) -> None:
+    """Check that a state says ``own`` of the world that it is of.
+
+    Raises:
+        InvalidOptionError: it is none, or of another kind or size of world.
+    """
+    for name, value in own.items():
+        got = state.get(name) if isinstance(state, dict) else type(state).__name__
+        if got != value:
+            raise InvalidOptionError(f"state: expected {name} {value!r}, got {got!r}")

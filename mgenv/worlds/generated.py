@@ -28,7 +28,7 @@ from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import to_float, to_uint8
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
-from mgenv.worlds.checks import checked_motion, checked_pictures, checked_poses
+from mgenv.worlds.checks import check_state, checked_motion, checked_pictures, checked_poses
 
 _FLAT = (
     f"Worlds from {ESTATES} have floors of several heights; a generated world keeps a robot at the "
@@ -293,7 +293,7 @@ class GeneratedWorld:
     def get_state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         history = self._history
-        return {
+        return self._own() | {
             "memory": self.memory.get_state(),
             "pose": self._pose.clone(),
             "last": self._last.clone(),
@@ -306,13 +306,23 @@ class GeneratedWorld:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Resume exactly."""
+        """Resume exactly.
+
+        Raises:
+            InvalidOptionError: the state is of another kind or size of world.
+        """
+        check_state(state, self._own())
         self.memory.set_state(state["memory"])
         self._pose, self._last = state["pose"].clone(), state["last"].clone()
         self._has_last, self._begun = state["has_last"].clone(), state["begun"].copy()
         self._history = History(*[tensor.clone() for tensor in state["history"]])
         for generator, value in zip(self._generators, state["generators"], strict=True):
             generator.set_state(value)
+
+    def _own(self) -> dict[str, Any]:
+        """What a state must be of."""
+        size = {"num_envs": self.num_envs, "image_size": self.image_size}
+        return {"world": "generated", "network": repr(self.model.config)} | size
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""

@@ -26,7 +26,7 @@ from mgenv.models.matrix_game3.recall import Recall, nearest_view
 from mgenv.models.matrix_game3.rollout import Rollout, check_picture
 from mgenv.models.matrix_game3.tracks import Clip, Track
 from mgenv.worlds.base import Frame
-from mgenv.worlds.checks import checked_motions, checked_pictures, checked_poses
+from mgenv.worlds.checks import check_state, checked_motions, checked_pictures, checked_poses
 from mgenv.worlds.matrix_game3_slots import Slots
 from mgenv.worlds.sources import engine_view
 
@@ -259,13 +259,24 @@ class MatrixGame3World:
     def get_state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         self._rows(None)
-        return {"memory": self.memory.get_state(), "slots": self._slots.get_state()}
+        own = {"memory": self.memory.get_state(), "slots": self._slots.get_state()}
+        return self._own() | own
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Resume exactly."""
+        """Resume exactly.
+
+        Raises:
+            InvalidOptionError: the state is of another kind or size of world.
+        """
         self._rows(None)
+        check_state(state, self._own())
         self.memory.set_state(state["memory"])
         self._slots.set_state(state["slots"])
+
+    def _own(self) -> dict[str, Any]:
+        """What a state must be of."""
+        size = {"num_envs": self.num_envs, "image_size": self.image_size}
+        return {"world": "matrix-game-3"} | size
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""

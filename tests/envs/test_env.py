@@ -9,7 +9,7 @@ from mgenv.errors import ClosedError, InvalidActionError, NotResetError
 from tests.fake_world import FakeWorld
 from tests.same import assert_same
 
-TASKS = ["explore", "pointnav", "imagenav"]
+TASKS = ["explore", "pointnav", "imagenav", "recall"]
 
 
 def single(task: str = "pointnav", **kwargs) -> Env:

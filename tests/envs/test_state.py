@@ -4,7 +4,7 @@ import pytest
 from mgenv.errors import InvalidOptionError, NotResetError
 from tests.same import assert_same, differs
 
-TASKS = ["explore", "pointnav", "imagenav"]
+TASKS = ["explore", "pointnav", "imagenav", "recall"]
 
 
 def run(envs, steps: int, seed: int) -> list:

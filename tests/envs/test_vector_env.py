@@ -12,7 +12,7 @@ def run(envs, steps: int, seed: int = 0) -> list:
     return [envs.step(envs.action_space.sample()) for _ in range(steps)]
 
 
-@pytest.mark.parametrize("task", ["explore", "pointnav", "imagenav"])
+@pytest.mark.parametrize("task", ["explore", "pointnav", "imagenav", "recall"])
 def test_observations_lie_in_their_space(make_tiny, task):
     envs = make_tiny(3, task=task)
     observation, _ = envs.reset(seed=0)
@@ -45,7 +45,8 @@ def test_infos_are_arrays_with_masks(make_tiny):
     envs = make_tiny(2, task="pointnav")
     _, infos = envs.reset(seed=0)
     names = {"pose", "world_id", "bumped", "is_success", "distance_to_goal", "spl"}
-    names |= {"coverage", "memory_frames"}
+    names |= {"coverage", "memory_frames", "geodesic_distance", "straight_distance"}
+    names |= {"soft_spl", "collisions"}
     assert {name for name in infos if not name.startswith("_")} == names
     *_, infos = envs.step(STILL)
     terms = {"reward_progress", "reward_success", "reward_slack", "reward_bump"}

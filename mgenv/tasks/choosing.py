@@ -1,0 +1,65 @@
+"""How goals are drawn: where the floor leads, and what the start does not show."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgenv.camera import planar
+from mgenv.memory.floor_plan import FloorPlan
+from mgenv.memory.visibility import shown_share
+from mgenv.tasks.base import Place
+from mgenv.tasks.episode import EASY, HARD
+
+GOAL_DISTANCE = (1.5, 12.0)
+"""How far goals lie from the start, along the floor [m]."""
+
+RATIOS = {"easy": (0.0, EASY), "medium": (EASY, HARD), "hard": (HARD, np.inf), "any": (0.0, np.inf)}
+"""The way along the floor over the straight line."""
+
+ALIKE = 0.05
+"""Where no goal is of the wanted difficulty: ratios this near to the best one will do."""
+
+SHOWN = 0.1
+"""A picture of which the start shows less than this share is not shown by it."""
+
+
+def draw_point(
+    plan: FloorPlan, start: NDArray[np.float64], difficulty: str, rng: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """A free cell (2,) that can be reached from ``start`` (2,), of the wanted difficulty.
+
+    Where there is none of that difficulty, of the nearest one; None where the floor leads nowhere.
+    """
+    draw, cells = rng.random(), plan.cells()  # (F, 2)
+    way = plan.distances(start)[plan.free].astype(np.float64)  # (F,)
+    fitting = np.flatnonzero((way >= GOAL_DISTANCE[0]) & (way <= GOAL_DISTANCE[1]))
+    if not len(fitting):
+        return None
+    low, high = RATIOS[difficulty]
+    ratio = way[fitting] / np.maximum(np.hypot(*(cells[fitting] - start).T), plan.cell)
+    miss = np.maximum(np.maximum(low - ratio, ratio - high), 0.0)
+    fitting = fitting[miss <= (miss.min() + ALIKE if miss.min() else 0.0)]
+    return cells[fitting[int(draw * len(fitting))]]
+
+
+def draw_picture(
+    place: Place, start: NDArray[np.float32], least: float, rng: np.random.Generator
+) -> int:
+    """Index of a frame that the view ``start`` (4, 4) does not show, ``least`` [m] away or more.
+
+    Where there is none, one that is nearer, then one that is shown, then the farthest.
+    """
+    draw, here = rng.random(), planar(start)[:2]
+    spots = planar(place.pose)[:, :2]  # (M, 2)
+    straight = np.hypot(*(spots - here).T)
+    way, hidden = straight, np.ones(len(spots), bool)
+    if place.plan is not None and place.depth is not None:
+        way = place.plan.lookup(place.plan.distances(here), spots)
+        hidden = shown_share(place.depth, place.pose, start) < SHOWN
+    reached = np.isfinite(way) & (way <= GOAL_DISTANCE[1])
+    away = reached & (way >= GOAL_DISTANCE[0])
+    for fitting in (reached & (way >= least) & hidden, away & hidden, reached & (way >= least)):
+        if fitting.any():
+            return int(np.flatnonzero(fitting)[int(draw * fitting.sum())])
+    return int(np.where(np.isfinite(way), way, -1.0).argmax())
