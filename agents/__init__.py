@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mgenv.agents.learned import LearnedPolicy
     from mgenv.agents.policy import Policy, PolicyCard
     from mgenv.agents.random import RandomPolicy
+    from mgenv.agents.recall import RecallPolicy
     from mgenv.agents.sb3 import PPOConfig, build_ppo
     from mgenv.agents.train import EnvConfig, TrainConfig, make_envs, train_policy
 
@@ -23,6 +24,7 @@ __all__ = [
     "Policy",
     "PolicyCard",
     "RandomPolicy",
+    "RecallPolicy",
     "TrainConfig",
     "bootstrap",
     "build_ppo",
@@ -36,6 +38,7 @@ _FILES = {
     "learned": ("LearnedPolicy",),
     "policy": ("Policy", "PolicyCard"),
     "random": ("RandomPolicy",),
+    "recall": ("RecallPolicy",),
     "sb3": ("PPOConfig", "build_ppo"),
     "train": ("EnvConfig", "TrainConfig", "make_envs", "train_policy"),
 }

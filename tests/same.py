@@ -17,6 +17,9 @@ def assert_same(one: Any, other: Any, where: str = "") -> None:
     if is_dataclass(one):
         one, other = vars(one), vars(other)
     if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype, where
+        if one.dtype == torch.bfloat16:  # which NumPy does not know
+            one, other = one.float(), other.float()
         one, other = one.numpy(), other.numpy()
     if isinstance(one, dict):
         assert one.keys() == other.keys(), f"{where}: {sorted(one)} and {sorted(other)}"

@@ -51,7 +51,7 @@ def draw_start(
     seed = int(generator.integers(MAX_SEED))
     if place is None:
         return Start(slot, world_id, None, seed, None)
-    x, y, z = place.pose[int(index * len(place.pose)), :3, 3].tolist()
+    x, y, z = place.pose[place.starts[int(index * len(place.starts))], :3, 3].tolist()
     return Start(slot, world_id, (x, y, z, 2 * np.pi * turn - np.pi), seed, place)
 
 

@@ -80,6 +80,18 @@ class Place:
         except NoFloorError:
             return None
 
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Frames (K,) from whose positions episodes may start: the most that the floor connects."""
+        spots = self.pose[:, :2, 3].astype(np.float64)
+        best, left = np.zeros(0, np.int64), np.arange(0 if self.plan is None else len(spots))
+        while self.plan is not None and len(left) > len(best):
+            way = self.plan.lookup(self.plan.distances(spots[left[0]]), spots)
+            joined = np.flatnonzero(np.isfinite(way))
+            best = joined if len(joined) > len(best) else best
+            left = np.setdiff1d(left[1:], joined)
+        return best if len(best) else np.arange(len(spots))
+
 
 @dataclass(frozen=True)
 class Setting:

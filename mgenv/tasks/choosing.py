@@ -29,13 +29,15 @@ def draw_point(
 ) -> NDArray[np.float64] | None:
     """A free cell (2,) that can be reached from ``start`` (2,), of the wanted difficulty.
 
-    Where there is none of that difficulty, of the nearest one; None where the floor leads nowhere.
+    Where there is none of that difficulty, of the nearest one, and the farthest one where all are
+    too near; None where the start is not on the floor.
     """
     draw, cells = rng.random(), plan.cells()  # (F, 2)
     way = plan.distances(start)[plan.free].astype(np.float64)  # (F,)
     fitting = np.flatnonzero((way >= GOAL_DISTANCE[0]) & (way <= GOAL_DISTANCE[1]))
     if not len(fitting):
-        return None
+        reached = np.where(np.isfinite(way), way, -1.0)
+        return cells[reached.argmax()] if reached.max() >= 0.0 else None
     low, high = RATIOS[difficulty]
     ratio = way[fitting] / np.maximum(np.hypot(*(cells[fitting] - start).T), plan.cell)
     miss = np.maximum(np.maximum(low - ratio, ratio - high), 0.0)

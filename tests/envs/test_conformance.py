@@ -128,6 +128,24 @@ def test_both_worlds_set_the_same_episodes(world):
         np.testing.assert_allclose(ours[1][name], truth[1][name], atol=1e-6)
 
 
+@pytest.mark.parametrize("task", ["pointnav", "imagenav", "recall", "explore"])
+def test_every_world_draws_and_replays_the_same_episodes(task):
+    worlds = [VectorEnv(2, task, world, **SMALL) for world in ("engine", "nano")]
+    ours, truth = ([drawn(envs, seed) for seed in (5, None, None)] for envs in worlds)
+    assert ours == truth
+    for envs in worlds:
+        envs.reset(options={"episodes": ours[0]})
+        assert envs.episodes() == ours[0]
+
+
+def drawn(envs, seed: int | None) -> list:
+    """Episodes of a reset, two steps after it."""
+    envs.reset(seed=seed)
+    for action in actions(2, 2):
+        envs.step(action)
+    return envs.episodes()
+
+
 @pytest.mark.parametrize("world", WORLDS)
 def test_pettingzoo_accepts_many_agents(world):
     def make():

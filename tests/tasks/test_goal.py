@@ -126,6 +126,26 @@ def test_where_nothing_is_hard_the_hardest_there_is_will_do():
     assert task.goal_of(0)["geodesic"] == pytest.approx(info(task, "geodesic_distance"))
 
 
+def test_where_all_is_near_the_farthest_spot_will_do():
+    corner = Place(FLAT.rgb[:1], FLAT.pose[:1], FLAT.depth[:1])  # its view does not join its spot
+    goal = draw_point(corner.plan, FLAT.pose[0][:2, 3], "hard", np.random.default_rng(0))
+    assert 0 < np.hypot(*(goal - FLAT.pose[0][:2, 3])) < 0.3
+    assert draw_point(corner.plan, np.array([9.0, 9.0]), "hard", np.random.default_rng(0)) is None
+
+
+def test_episodes_start_where_the_floor_is_joined():
+    far = FLAT.pose[:2].copy()
+    far[:, 0, 3] += 50.0
+    two = Place(
+        np.concatenate([FLAT.rgb, FLAT.rgb[:2]]),
+        np.concatenate([far, FLAT.pose]),
+        np.concatenate([FLAT.depth[:2], FLAT.depth]),
+    )
+    np.testing.assert_array_equal(two.starts, np.arange(2, len(FLAT.pose) + 2))
+    unknown = Place(FLAT.rgb[:3], FLAT.pose[:3])
+    np.testing.assert_array_equal(unknown.starts, np.arange(3))
+
+
 def test_the_start_does_not_show_the_goal_picture():
     start = pose(-2.2, 0.0, np.pi)  # faces the far wall
     for seed in range(20):
