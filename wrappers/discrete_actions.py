@@ -12,6 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 from numpy.typing import NDArray
 
+from mgenv.envs.sb3_hint import WithSB3Hint
 from mgenv.errors import InvalidActionError, InvalidOptionError, UnknownNameError
 from mgenv.robots import Robot
 
@@ -44,7 +45,7 @@ class DiscreteActions(gym.ActionWrapper, RecordConstructorArgs):
         return self._actions[int(check_numbers(action, (), len(self._actions)))]
 
 
-class VectorDiscreteActions(gym.vector.VectorActionWrapper):
+class VectorDiscreteActions(gym.vector.VectorActionWrapper, metaclass=WithSB3Hint):
     """Discrete actions for a vector environment, see :class:`DiscreteActions`."""
 
     def __init__(self, env: gym.vector.VectorEnv, moves: Sequence[str] | None = None) -> None:

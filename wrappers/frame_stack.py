@@ -14,16 +14,17 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from mgenv.envs.sb3_hint import WithSB3Hint
 from mgenv.errors import InvalidOptionError
 
 
-class VectorFrameStack(gym.vector.VectorWrapper):
+class VectorFrameStack(gym.vector.VectorWrapper, metaclass=WithSB3Hint):
     """``pixels`` become uint8 (N, H, W, 3·k), oldest first; an episode's first frame fills all.
 
     Works in all three autoreset modes; ``final_obs`` is stacked too.
 
     Args:
-        env: a vector environment with ``pixels`` in its observation.
+        env: a vector environment with ``pixels`` in its observation, or nothing but those.
         num_frames: k, at least 1.
 
     Raises:
@@ -32,15 +33,13 @@ class VectorFrameStack(gym.vector.VectorWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv, num_frames: int = 4) -> None:
         super().__init__(env)
-        space = env.single_observation_space
-        if not isinstance(space, spaces.Dict) or "pixels" not in space.spaces:
-            raise InvalidOptionError(f"env: expected observations with pixels, got {space}")
+        picture = pixel_space(env.single_observation_space)
         if not isinstance(num_frames, int) or num_frames < 1:
             raise InvalidOptionError(f"num_frames: expected at least 1, got {num_frames!r}")
-        size = space["pixels"].shape or (0,)
+        size = picture.shape
         shape = (*size[:-1], size[-1] * num_frames)
         stacked = spaces.Box(0, 255, shape, np.uint8)
-        self.single_observation_space = spaces.Dict(dict(space.spaces) | {"pixels": stacked})
+        self.single_observation_space = _with_pixels(env.single_observation_space, stacked)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._stack = np.zeros((self.num_envs, *shape), np.uint8)
         self._channels = size[-1]
@@ -52,7 +51,7 @@ class VectorFrameStack(gym.vector.VectorWrapper):
         mask = (options or {}).get("reset_mask")
         new = np.ones(self.num_envs, bool) if mask is None else np.array(mask)
         observation, infos = self.env.reset(seed=seed, options=options)
-        self._start(new, observation["pixels"])
+        self._start(new, pixels_of(observation))
         self._over[new] = False
         return self._stacked(observation), infos
 
@@ -64,8 +63,8 @@ class VectorFrameStack(gym.vector.VectorWrapper):
         new = over if same_step else self._over
         if same_step and over.any():
             self._finish(over, infos)
-        self._push(~new, observation["pixels"])
-        self._start(new, observation["pixels"])
+        self._push(~new, pixels_of(observation))
+        self._start(new, pixels_of(observation))
         self._over = over
         return self._stacked(observation), rewards, terminations, truncations, infos
 
@@ -81,8 +80,37 @@ class VectorFrameStack(gym.vector.VectorWrapper):
         """Stack the last frames of episodes that ended in this step."""
         for slot in np.flatnonzero(slots):
             final = infos["final_obs"][slot]
-            stack = np.concatenate([self._stack[slot, ..., self._channels :], final["pixels"]], -1)
-            infos["final_obs"][slot] = final | {"pixels": stack}
+            kept = self._stack[slot, ..., self._channels :]
+            stack = np.concatenate([kept, pixels_of(final)], -1)
+            infos["final_obs"][slot] = with_pixels(final, stack)
 
-    def _stacked(self, observation: Any) -> dict[str, Any]:
-        return observation | {"pixels": self._stack.copy()}
+    def _stacked(self, observation: Any) -> Any:
+        return with_pixels(observation, self._stack.copy())
+
+
+def pixel_space(space: gym.Space) -> spaces.Box:
+    """The space of the pictures in an observation space.
+
+    Raises:
+        InvalidOptionError: it holds none.
+    """
+    found = space.spaces.get("pixels") if isinstance(space, spaces.Dict) else space
+    if not isinstance(found, spaces.Box) or len(found.shape) != 3 or found.dtype != np.uint8:
+        raise InvalidOptionError(f"env: expected observations with pixels, got {space}")
+    return found
+
+
+def pixels_of(observation: Any) -> NDArray[np.uint8]:
+    """The pictures of an observation: a part of it, or all of it."""
+    return observation["pixels"] if isinstance(observation, dict) else observation
+
+
+def with_pixels(observation: Any, pixels: Any) -> Any:
+    """The observation with other pictures."""
+    return observation | {"pixels": pixels} if isinstance(observation, dict) else pixels
+
+
+def _with_pixels(space: gym.Space, pixels: spaces.Box) -> gym.Space:
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict(dict(space.spaces) | {"pixels": pixels})
+    return pixels

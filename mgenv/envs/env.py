@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.envs.infos import row_infos
+from mgenv.envs.infos import observation_row, row_infos
 from mgenv.envs.vector_env import VectorEnv
 from mgenv.tasks import Episode
 
@@ -51,20 +51,20 @@ class Env(gym.Env):
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[dict[str, NDArray], dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Start an episode, see :meth:`VectorEnv.reset`."""
         observation, infos = self.vector_env.reset(seed=seed, options=options)
         self._np_random = self.vector_env.np_random[0]
         self._np_random_seed = self.vector_env.np_random_seed[0]
-        return _first(observation), row_infos(infos, 0)
+        return observation_row(observation, 0), row_infos(infos, 0)
 
-    def step(self, action: Any) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Move the robot, see :meth:`VectorEnv.step`."""
         self.vector_env.check_ready()
         motion, stop = self.robot.motion(action)[None], self.robot.stops(action)[None]  # (1, …)
         observation, rewards, terminations, truncations, infos = self.vector_env.move(motion, stop)
         ended = bool(terminations[0]), bool(truncations[0])
-        return _first(observation), float(rewards[0]), *ended, row_infos(infos, 0)
+        return observation_row(observation, 0), float(rewards[0]), *ended, row_infos(infos, 0)
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """What the robot sees, uint8 (H, W, 3); None without a render mode."""
@@ -92,7 +92,3 @@ class Env(gym.Env):
     def close(self) -> None:
         """Free the world."""
         self.vector_env.close()
-
-
-def _first(observation: dict[str, NDArray]) -> dict[str, NDArray]:
-    return {name: value[0] for name, value in observation.items()}

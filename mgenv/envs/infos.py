@@ -34,7 +34,7 @@ def add_infos(
 def final_infos(
     num_envs: int,
     slots: NDArray[np.int64],
-    observation: Mapping[str, NDArray[Any]],
+    observation: Mapping[str, NDArray[Any]] | NDArray[Any],
     values: Mapping[str, NDArray[Any]],
 ) -> Infos:
     """``final_obs`` and ``final_info`` of episodes that end in the step that starts new ones.
@@ -48,7 +48,7 @@ def final_infos(
     mask[slots] = True
     final_obs = np.full(num_envs, None, dtype=object)
     for row, slot in enumerate(slots):
-        final_obs[slot] = {name: value[row].copy() for name, value in observation.items()}
+        final_obs[slot] = observation_row(observation, row)
     final_info: Infos = {}
     add_infos(final_info, num_envs, slots, values)
     return {
@@ -57,6 +57,13 @@ def final_infos(
         "final_info": final_info,
         "_final_info": mask.copy(),
     }
+
+
+def observation_row(observation: Mapping[str, NDArray[Any]] | NDArray[Any], row: int) -> Any:
+    """A copy of one slot's observation: an array, or arrays by name."""
+    if isinstance(observation, np.ndarray):
+        return observation[row].copy()
+    return {name: value[row].copy() for name, value in observation.items()}
 
 
 def row_infos(infos: Infos, slot: int) -> dict[str, Any]:

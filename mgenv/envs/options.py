@@ -21,7 +21,7 @@ AUTORESET_MODES = {
     "same_step": AutoresetMode.SAME_STEP,
     "disabled": AutoresetMode.DISABLED,
 }
-OBSERVATION_TYPES = ("pixels_agent_pos", "pixels")
+OBSERVATION_TYPES = ("pixels_agent_pos", "pixels", "pixels_depth", "pixels_depth_agent_pos")
 MEMORY_MODES = ("scan", "fresh")
 ODOMETRY = ("exact", "noisy")
 RESET_OPTIONS = ("reset_mask", "memory", "world_id", "episodes")

@@ -6,6 +6,7 @@ remember. They do not see each other.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,11 +17,12 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from mgenv.envs import options as checks
-from mgenv.envs.infos import Infos, add_infos, row_infos
+from mgenv.envs.infos import Infos, add_infos, observation_row, row_infos
 from mgenv.envs.vector_env import VectorEnv
 from mgenv.errors import InvalidActionError, NotResetError
 
-Observation = dict[str, NDArray[Any]]
+Observation = Any
+"""Pictures alone, or several parts by name."""
 
 
 class ParallelEnv(pettingzoo.ParallelEnv[str, Observation, Any]):
@@ -57,10 +59,9 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Observation, Any]):
             agent: self.vector_env.robot.action_space for agent in self.possible_agents
         }
 
-    def _observation_space(self) -> spaces.Dict:
-        space = self.vector_env.single_observation_space
-        assert isinstance(space, spaces.Dict)
-        return spaces.Dict(dict(space.spaces))
+    def _observation_space(self) -> spaces.Space:
+        """An agent's own, since each seeds its own."""
+        return copy.deepcopy(self.vector_env.single_observation_space)
 
     def observation_space(self, agent: str) -> spaces.Space:
         """What ``agent`` sees; always the same object."""
@@ -132,10 +133,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Observation, Any]):
 
     def _views(self, agents: list[str]) -> dict[str, Observation]:
         observation = self.vector_env.observation
-        return {
-            agent: {name: value[self._slots[agent]].copy() for name, value in observation.items()}
-            for agent in agents
-        }
+        return {agent: observation_row(observation, self._slots[agent]) for agent in agents}
 
     def _infos(self, agents: list[str], infos: Infos) -> dict[str, dict[str, Any]]:
         return {agent: row_infos(infos, self._slots[agent]) for agent in agents}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mgenv.envs import options as checks
 from mgenv.envs.clips import chunked, clip_world
 from mgenv.envs.episodes import Episodes
-from mgenv.envs.observer import Observer, Rows
+from mgenv.envs.observer import Observation, Observer
 from mgenv.envs.places import Places
 from mgenv.envs.wheels import Wheels
 from mgenv.errors import ClosedError, NotResetError
@@ -68,9 +68,9 @@ class SlotsEnv(gym.vector.VectorEnv):
     # -- what is seen ---------------------------------------------------------------------------
 
     @property
-    def observation(self) -> Rows:
+    def observation(self) -> Observation:
         """A copy of the last observation of every slot."""
-        return self._observer.rows()
+        return self._observer.observation()
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """What each robot sees, uint8 (H, W, 3) each; None without a render mode."""
@@ -141,7 +141,7 @@ class SlotsEnv(gym.vector.VectorEnv):
             "goals": self._task.get_state(),
             "episodes": self._episodes.get_state(),
             "wheels": self._wheels.get_state(),
-            "observation": self.observation,
+            "observation": self._observer.rows(),
         }
 
     def _alike(self) -> dict[str, Any]:

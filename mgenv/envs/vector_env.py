@@ -15,8 +15,9 @@ from mgenv.camera import ImageSize, planar
 from mgenv.envs import options as checks
 from mgenv.envs.clips import clip_frames
 from mgenv.envs.infos import Infos, add_infos, final_infos
-from mgenv.envs.observer import Rows
+from mgenv.envs.observer import Observation, Rows
 from mgenv.envs.places import Places
+from mgenv.envs.sb3_hint import WithSB3Hint
 from mgenv.envs.slots_env import SlotsEnv
 from mgenv.envs.starts import Start, draw_start, replayed
 from mgenv.errors import InvalidOptionError, NotResetError
@@ -37,7 +38,7 @@ class Transition:
     info: Rows
 
 
-class VectorEnv(SlotsEnv):
+class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
     """World × Robot × Task, batched.
 
     Each slot has a generator of its own, and (unless ``share_memory``) a memory of its own of
@@ -50,10 +51,12 @@ class VectorEnv(SlotsEnv):
     ``frames_per_step`` (40), an action a frame as chunking policies give them.
 
     ## Observation Space
-    Dict of ``pixels`` uint8 (H, W, 3); ``agent_pos`` float32 (4,) = x (ahead), y (left) [m], sin
-    and cos of the heading in the frame of the episode's start, as odometry gives them (left out
-    with ``obs_type="pixels"``); PointNav: ``goal`` float32 (2,) = distance [m], bearing [rad, left
-    +]; ImageNav: ``goal_pixels`` uint8 (H, W, 3).
+    Dict of ``pixels`` uint8 (H, W, 3); with ``"depth"`` in ``obs_type`` also ``depth`` float32
+    (H, W, 1) in [0, 20] m; with ``"agent_pos"`` ``agent_pos`` float32 (4,) = x (ahead), y (left)
+    [m], sin and cos of the heading in the frame of the episode's start, as odometry gives them.
+    PointNav: ``goal`` float32 (2,) = distance [m], bearing [rad, left +]; ImageNav:
+    ``goal_pixels`` uint8 (H, W, 3). Where there is nothing but pixels, their Box itself instead
+    of a Dict.
 
     ## Rewards
     The sum of the task's terms, each of which is an info of its own (``reward_…``), see
@@ -97,6 +100,8 @@ class VectorEnv(SlotsEnv):
         world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
         action_chunks: an action holds one for each frame of a step, where a step is a clip of
             them; the first clip of an episode is longer and holds the last one to its end.
+        obs_type: ``"pixels"``, ``"pixels_agent_pos"``, ``"pixels_depth"`` or
+            ``"pixels_depth_agent_pos"``.
         autoreset_mode: ``"next_step"``, ``"same_step"`` or ``"disabled"``.
         max_episode_steps: None for no limit.
         render_mode: ``"rgb_array"`` or None.
@@ -175,7 +180,7 @@ class VectorEnv(SlotsEnv):
         *,
         seed: int | Sequence[int | None] | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> tuple[Rows, Infos]:
+    ) -> tuple[Observation, Infos]:
         """Start episodes in all slots, or in those of a mask.
 
         Args:
@@ -263,7 +268,7 @@ class VectorEnv(SlotsEnv):
 
     # -- step -----------------------------------------------------------------------------------
 
-    def step(self, actions: Any) -> tuple[Rows, NDArray, NDArray, NDArray, Infos]:
+    def step(self, actions: Any) -> tuple[Observation, NDArray, NDArray, NDArray, Infos]:
         """Move every robot.
 
         Slots whose episode ended are reset in the next step (``next_step``, their action is
@@ -281,7 +286,7 @@ class VectorEnv(SlotsEnv):
 
     def move(
         self, motion: NDArray[np.float32], stops: NDArray[np.bool_] | None = None
-    ) -> tuple[Rows, NDArray, NDArray, NDArray, Infos]:
+    ) -> tuple[Observation, NDArray, NDArray, NDArray, Infos]:
         """As :meth:`step`, from camera motions (num_envs, 5), see :mod:`mgenv.camera`.
 
         With ``action_chunks`` they are (num_envs, F, 5), one a frame.
@@ -338,7 +343,7 @@ class VectorEnv(SlotsEnv):
             add_infos(infos, self.num_envs, moving[~over], on)
         if over.any():
             last = {name: value[over] for name, value in step.info.items()}
-            seen = self._observer.rows(moving[over])
+            seen = self._observer.observation(moving[over])
             infos |= final_infos(self.num_envs, moving[over], seen, last)
         return moving[over]
 
