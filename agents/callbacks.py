@@ -1,8 +1,10 @@
-"""What happens while PPO trains: progress, checkpoints, and pictures for TensorBoard."""
+"""What happens while PPO trains: figures, progress, checkpoints, pictures for TensorBoard."""
 
 from __future__ import annotations
 
+import heapq
 import io
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -13,44 +15,108 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import TensorBoardOutputFormat
 from tensorboard.compat.proto import summary_pb2
 
+WINDOW = 100
+"""How many episodes the running figures are means of."""
+
+
+class EpisodesCallback(BaseCallback):
+    """Running means of success, return and length, which do not favour quick episodes.
+
+    Of the episodes that have ended, the quick ones are too many: most of them successes. So
+    episodes are counted in the order in which they began, and only as far as all have ended: the
+    figures come later, with the first when the first episode of every slot is over.
+
+    Attributes:
+        window: success, return and length of the last episodes counted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.window: deque[tuple[float, float, float]] = deque(maxlen=WINDOW)
+        self._waiting: list[tuple[int, int, tuple[float, float, float]]] = []  # a heap, by start
+        self._step = 0
+
+    def _on_training_start(self) -> None:
+        count = self.training_env.num_envs
+        self.window = deque(maxlen=max(WINDOW, count))
+        self._begin = np.zeros(count, np.int64)
+        self._returns = np.zeros(count)
+
+    def _on_step(self) -> bool:
+        self._step += 1
+        self._returns += self.locals["rewards"]
+        for slot in np.flatnonzero(self.locals["dones"]).tolist():
+            success = float(self.locals["infos"][slot].get("is_success", False))
+            begin = int(self._begin[slot])
+            row = (success, float(self._returns[slot]), float(self._step - begin))
+            heapq.heappush(self._waiting, (begin, slot, row))
+            self._begin[slot], self._returns[slot] = self._step, 0.0
+        self._count()
+        return True
+
+    def _count(self) -> None:
+        """Count what began before all that still runs."""
+        oldest = int(self._begin.min())
+        while self._waiting and self._waiting[0][0] < oldest:
+            self.window.append(heapq.heappop(self._waiting)[-1])
+
+    def figures(self) -> tuple[float, float, float]:
+        """Mean success, return and length; NaN before the first episodes are counted."""
+        return tuple(np.mean(self.window, 0).tolist()) if self.window else (float("nan"),) * 3
+
+    def _on_rollout_end(self) -> None:
+        self.model.ep_success_buffer.clear()  # SB3's own figure favours quick episodes
+        if self.window:
+            success, returns, length = self.figures()
+            self.logger.record("rollout/success_rate", success)
+            self.logger.record("rollout/ep_rew_mean", returns)
+            self.logger.record("rollout/ep_len_mean", length)
+
 
 class ProgressCallback(BaseCallback):
-    """Reports the steps done and the latest success rate and return.
+    """Reports the steps done and the running success rate and return.
 
     Args:
         report: called after every vector step with steps, success rate and mean return
-            (NaN until an episode has ended).
+            (NaN until the first episode of every slot has ended).
+        episodes: where the figures come from.
     """
 
-    def __init__(self, report: Callable[[int, float, float], None]) -> None:
+    def __init__(
+        self, report: Callable[[int, float, float], None], episodes: EpisodesCallback
+    ) -> None:
         super().__init__()
         self.report = report
+        self.episodes = episodes
 
     def _on_step(self) -> bool:
-        success = _mean(list(self.model.ep_success_buffer or []))
-        returns = _mean([episode["r"] for episode in self.model.ep_info_buffer or []])
+        success, returns, _ = self.episodes.figures()
         self.report(self.num_timesteps, success, returns)
         return True
 
 
 class CheckpointCallback(BaseCallback):
-    """Saves the policy now and then, so that an interrupted run is not lost.
+    """Saves now and then, between an update and the next rollout.
 
     Args:
-        save: writes the policy as it is.
-        every: environment steps between two files; 0 for none.
+        save: writes the run as it is; told the steps done.
+        every: environment steps between two files at least; 0 for none.
     """
 
     def __init__(self, save: Callable[[int], None], every: int) -> None:
         super().__init__()
-        self.save_policy = save
+        self.save_run = save
         self.every = every
-        self._next = every
+
+    def _on_training_start(self) -> None:
+        self._last = self.num_timesteps
+
+    def _on_rollout_start(self) -> None:
+        if self.every and self.num_timesteps // self.every > self._last // self.every:
+            self.save_run(self.num_timesteps)
+            self._last = self.num_timesteps
 
     def _on_step(self) -> bool:
-        if self.every and self.num_timesteps >= self._next:
-            self.save_policy(self.num_timesteps)
-            self._next += self.every
         return True
 
 
@@ -66,11 +132,11 @@ class VideoCallback(BaseCallback):
         super().__init__()
         self.every = every
         self.frames = frames
-        self._next = 0
+        self._due = 0
         self._film: list[NDArray[np.uint8]] = []
 
     def _on_step(self) -> bool:
-        if not self.every or (not self._film and self.num_timesteps < self._next):
+        if not self.every or (not self._film and self.num_timesteps < self._due):
             return True
         observations = self.locals["new_obs"]
         pixels = observations["pixels"] if isinstance(observations, dict) else observations
@@ -84,7 +150,7 @@ class VideoCallback(BaseCallback):
             if isinstance(output, TensorBoardOutputFormat):
                 add_video(output.writer, "rollout/video", self._film, self.num_timesteps)
         self._film = []
-        self._next = self.num_timesteps + self.every
+        self._due = self.num_timesteps + self.every
 
 
 def add_video(writer: Any, tag: str, frames: list[NDArray[np.uint8]], step: int) -> None:
@@ -106,7 +172,3 @@ def _gif(frames: list[NDArray[np.uint8]]) -> bytes:
     stream = io.BytesIO()
     images[0].save(stream, "GIF", save_all=True, append_images=images[1:], duration=66, loop=0)
     return stream.getvalue()
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")

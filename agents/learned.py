@@ -10,17 +10,20 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
 from mgenv.agents.policy import PolicyCard, build_space, describe_space, load_policy, save_policy
 from mgenv.agents.sb3 import build_policy
 from mgenv.errors import CheckpointError, InvalidOptionError
+from mgenv.wrappers.blank_pixels import blank
 
 
 class LearnedPolicy:
-    """Acts as PPO learned to.
+    """Acts as PPO learned to, on black pictures if it was trained on those.
+
+    The recurrent form remembers: tell it by :meth:`reset` where episodes begin.
 
     Args:
         network: an SB3 policy.
@@ -43,6 +46,8 @@ class LearnedPolicy:
         self.name = name
         self.deterministic = deterministic
         self._generator = torch.Generator().manual_seed(seed)
+        self._memory: tuple[Tensor, Tensor] | None = None
+        self._begins: NDArray[np.bool_] | None = None
 
     @classmethod
     def load(cls, path: str | Path, deterministic: bool = False, seed: int = 0) -> LearnedPolicy:
@@ -77,11 +82,26 @@ class LearnedPolicy:
         _expect("observation", self.card.observation_space, envs.single_observation_space)
         _expect("action", self.card.action_space, envs.single_action_space)
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether it remembers what it saw."""
+        return self.card.network.get("form") == "recurrent"
+
+    def reset(self, slots: NDArray[np.bool_]) -> None:
+        """Forget what was seen in those slots (N,), where episodes begin.
+
+        Where N is another than before, everything is forgotten.
+        """
+        mask = np.array(slots, bool)
+        kept = self._begins is not None and self._begins.shape == mask.shape
+        self._begins = self._begins | mask if kept else mask  # type: ignore[operator]
+
     @torch.inference_mode()
     def act(self, observations: Any) -> NDArray[Any]:
         """Actions (N, …) for observations with a leading axis of N slots."""
-        tensors, _ = self.network.obs_to_tensor(observations)
-        distribution = self.network.get_distribution(tensors)
+        seen = blank(observations) if self.card.blank_pixels else observations
+        tensors, _ = self.network.obs_to_tensor(seen)
+        distribution = self._decide(tensors)
         if self.deterministic:
             actions = distribution.mode()
         elif isinstance(distribution, DiagGaussianDistribution):
@@ -89,6 +109,28 @@ class LearnedPolicy:
         else:
             actions = self._draw_discrete(distribution)
         return self._clip(actions.cpu().numpy())
+
+    def _decide(self, tensors: Any) -> Distribution:
+        if not self.recurrent:
+            return self.network.get_distribution(tensors)
+        network: Any = self.network
+        parts = tensors.values() if isinstance(tensors, dict) else [tensors]
+        memory, begins = self._recall(len(next(iter(parts))))
+        distribution, self._memory = network.get_distribution(tensors, memory, begins)
+        return distribution
+
+    def _recall(self, count: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Hidden and cell state (1, N, C) and where episodes begin, float (N,)."""
+        network: Any = self.network
+        memory, begins = self._memory, self._begins
+        if memory is None or memory[0].shape[1] != count:
+            layers, _, width = network.lstm_hidden_state_shape
+            blank_state = torch.zeros(layers, count, width, device=network.device)
+            memory = (blank_state, blank_state)
+        if begins is None or len(begins) != count:
+            begins = np.zeros(count, bool)
+        self._begins = np.zeros(count, bool)
+        return memory, torch.as_tensor(begins, dtype=torch.float32, device=network.device)
 
     def _draw(self, mean: Tensor, deviation: Tensor) -> Tensor:
         noise = torch.randn(mean.shape, generator=self._generator)

@@ -7,7 +7,7 @@ was trained on. Reading one runs no code from it.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +26,10 @@ VERSION = "1"
 
 
 class Policy(Protocol):
-    """Anything that turns observations into actions."""
+    """Anything that turns observations into actions.
+
+    One that remembers also has ``reset(slots)``, bool (N,): where episodes begin.
+    """
 
     name: str
 
@@ -46,7 +49,11 @@ class PolicyCard:
         steps: environment steps it was trained for.
         observation_space: by name, the space's shape, dtype and bounds.
         action_space: the same for the action.
-        network: keyword arguments of the network.
+        network: what the network is made of, its form among it.
+        environment: the other settings of the environments, as in
+            :class:`mgenv.agents.train.EnvConfig`: what it observes, where it was trained.
+        seed: of the training.
+        seconds: how long the training took.
     """
 
     task: str
@@ -56,6 +63,14 @@ class PolicyCard:
     observation_space: dict[str, Any]
     action_space: dict[str, Any]
     network: dict[str, Any]
+    environment: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def blank_pixels(self) -> bool:
+        """Whether it was trained on black pictures."""
+        return bool(self.environment.get("blank_pixels", False))
 
 
 def save_policy(path: Path, card: PolicyCard, weights: dict[str, Tensor]) -> None:

@@ -1,25 +1,25 @@
 """PPO from Stable-Baselines3 with a policy small enough for a laptop.
 
-The network leans on the numbers (goal, odometry) and looks at the pictures through a light
-convolution, one for all image keys. The goal enters as the sine and cosine of its bearing and two
-scales of its distance, so that "turn towards it, then go" is a nearly linear function.
+Two forms: ``conv`` sees the present only; ``recurrent`` has an LSTM behind the same features
+(Hochreiter and Schmidhuber, 1997), sb3-contrib's RecurrentPPO.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
-from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.preprocessing import is_image_space
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.vec_env import VecEnv, VecTransposeImage
-from torch import Tensor, nn
+from stable_baselines3.common.policies import ActorCriticCnnPolicy, ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
 
-from mgenv.errors import InvalidOptionError
+from mgenv.agents.features import CONVOLUTIONS, NavigationExtractor, channels_first
+from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
+
+FORMS = ("conv", "recurrent")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,63 +27,62 @@ class PPOConfig:
     """Settings of PPO (Schulman et al., arXiv 1707.06347) and its network.
 
     Attributes:
+        form: ``"conv"`` or ``"recurrent"``.
         learning_rate: of Adam.
+        learning_rate_decay: let it fall linearly to zero at the run's end.
         rollout_steps: environment steps a slot between updates.
-        batch_size: transitions a gradient step.
+        batch_size: transitions a gradient step; None for a quarter of a rollout, which grows
+            with the number of environments.
         epochs: passes over a rollout.
         gamma: discount; rewards are dense, so a short horizon learns faster.
         gae_lambda: of generalised advantage estimation.
         clip_range: how far an update may move an action's probability.
         entropy_coefficient: reward for staying random.
+        target_kl: an update ends once the policy has moved this far; None for no limit.
         log_std: the logarithm of the actions' spread at the start.
+        convolution: ``"light"`` or ``"strong"``.
         image_features: what the convolution hands on.
         hidden: widths of the policy's and the value's layers.
+        recurrent_size: width of the LSTM of the recurrent form.
     """
 
+    form: str = "conv"
     learning_rate: float = 1e-3
+    learning_rate_decay: bool = False
     rollout_steps: int = 32
-    batch_size: int = 128
+    batch_size: int | None = 128
     epochs: int = 8
     gamma: float = 0.95
     gae_lambda: float = 0.9
     clip_range: float = 0.2
     entropy_coefficient: float = 0.0
+    target_kl: float | None = None
     log_std: float = 0.0
+    convolution: str = "light"
     image_features: int = 32
     hidden: tuple[int, ...] = (64, 64)
+    recurrent_size: int = 64
 
     def network(self) -> dict[str, Any]:
-        """Keyword arguments of the policy's network, plain values only."""
-        return {
+        """What the policy's network is made of, plain values only."""
+        network = {
+            "form": self.form,
+            "convolution": self.convolution,
             "image_features": self.image_features,
             "hidden": list(self.hidden),
             "log_std": self.log_std,
         }
+        return network | ({"recurrent_size": self.recurrent_size} if self.recurrent else {})
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether the policy remembers what it saw."""
+        return self.form == "recurrent"
 
-class NavigationExtractor(BaseFeaturesExtractor):
-    """Features (B, F) of one image or of a dictionary of images and vectors.
-
-    Args:
-        observation_space: images channel-first, as SB3 hands them on; vectors 1-D.
-        image_features: features an image.
-    """
-
-    def __init__(self, observation_space: spaces.Space, image_features: int = 32) -> None:
-        parts = _parts(observation_space)
-        self.images = [name for name in parts if is_image_space(parts[name])]
-        self.vectors = [name for name in parts if name not in self.images]
-        width = sum(_width(name, parts[name]) for name in self.vectors)
-        super().__init__(observation_space, width + image_features * len(self.images))
-        if self.images:
-            self.look = _light_convolution(_shape(parts[self.images[0]]), image_features)
-
-    def forward(self, observations: Tensor | dict[str, Tensor]) -> Tensor:
-        """Images float (B, 3, H, W) in [0, 1] and vectors (B, V) to features (B, F)."""
-        parts = {"pixels": observations} if isinstance(observations, Tensor) else observations
-        features = [_encode(name, parts[name]) for name in self.vectors]
-        features += [self.look(parts[name]) for name in self.images]
-        return torch.cat(features, -1)
+    def schedule(self) -> float | Callable[[float], float]:
+        """The learning rate, or what it is when a share of the run is left."""
+        rate = self.learning_rate
+        return (lambda left: rate * left) if self.learning_rate_decay else rate
 
 
 def build_policy(
@@ -95,36 +94,39 @@ def build_policy(
         observation_space: as the environment gives it, images channel-last.
         action_space: Box, Discrete or MultiDiscrete.
         network: as :meth:`PPOConfig.network` gives it.
+
+    Raises:
+        MissingExtraError: the recurrent form without sb3-contrib.
     """
-    space = _channels_first(observation_space)
-    return ActorCriticPolicy(space, action_space, lambda _: 0.0, **policy_kwargs(network))
+    space, form = channels_first(observation_space), network.get("form", "conv")
+    return _policy_class(form)(space, action_space, lambda _: 0.0, **policy_kwargs(network))
 
 
 def build_ppo(envs: VecEnv, config: PPOConfig, seed: int = 0, device: str = "cpu") -> PPO:
-    """PPO on SB3's view of a vector environment.
+    """PPO on SB3's view of a vector environment; of the recurrent form, RecurrentPPO.
 
     Raises:
+        UnknownNameError: there is no form or convolution of that name.
+        MissingExtraError: the recurrent form without sb3-contrib.
         InvalidOptionError: the batch does not fit the rollout, or the action space is a dictionary.
     """
-    rollout = config.rollout_steps * envs.num_envs
-    if not 1 < config.batch_size <= rollout:
-        raise InvalidOptionError(
-            f"Expected 1 < ppo.batch_size <= {rollout} (ppo.rollout_steps x num_envs); "
-            f"got {config.batch_size}."
-        )
+    check_network(config)
+    batch_size = _batch_size(config, envs.num_envs)
     if isinstance(envs.action_space, spaces.Dict):
         raise InvalidOptionError("PPO needs one Box or Discrete action space; got a dictionary.")
-    return PPO(
-        ActorCriticPolicy,
+    algorithm: Any = _recurrent_ppo() if config.recurrent else PPO
+    return algorithm(
+        _policy_class(config.form),
         envs,
-        learning_rate=config.learning_rate,
+        learning_rate=config.schedule(),
         n_steps=config.rollout_steps,
-        batch_size=config.batch_size,
+        batch_size=batch_size,
         n_epochs=config.epochs,
         gamma=config.gamma,
         gae_lambda=config.gae_lambda,
         clip_range=config.clip_range,
         ent_coef=config.entropy_coefficient,
+        target_kl=config.target_kl,
         policy_kwargs=policy_kwargs(config.network()),
         seed=seed,
         device=device,
@@ -133,58 +135,58 @@ def build_ppo(envs: VecEnv, config: PPOConfig, seed: int = 0, device: str = "cpu
 
 def policy_kwargs(network: dict[str, Any]) -> dict[str, Any]:
     """SB3's ``policy_kwargs`` for a network's plain values."""
-    return {
+    kwargs = {
         "features_extractor_class": NavigationExtractor,
-        "features_extractor_kwargs": {"image_features": network["image_features"]},
+        "features_extractor_kwargs": {
+            "image_features": network["image_features"],
+            "convolution": network.get("convolution", "light"),
+        },
         "net_arch": list(network["hidden"]),
         "activation_fn": nn.Tanh,
         "log_std_init": network["log_std"],
     }
+    if network.get("form") == "recurrent":
+        kwargs["lstm_hidden_size"] = network["recurrent_size"]
+    return kwargs
 
 
-def _light_convolution(shape: tuple[int, ...], features: int) -> nn.Sequential:
-    """About 25 thousand weights; halves the image first, which a navigator does not miss."""
-    convolution = nn.Sequential(
-        nn.AvgPool2d(2),
-        nn.Conv2d(shape[0], 16, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 32, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(3),
-        nn.Flatten(),
-    )
-    return nn.Sequential(convolution, nn.Linear(32 * 3 * 3, features), nn.LayerNorm(features))
+def check_network(config: PPOConfig) -> None:
+    """Prove that there is a network of that make.
+
+    Raises:
+        UnknownNameError: there is no form or convolution of that name.
+        MissingExtraError: the recurrent form without sb3-contrib.
+    """
+    _policy_class(config.form)
+    if config.convolution not in CONVOLUTIONS:
+        raise UnknownNameError("convolution", config.convolution, CONVOLUTIONS)
 
 
-def _encode(name: str, vector: Tensor) -> Tensor:
-    """Metres and radians (B, V) into numbers of order one (B, W)."""
-    if name == "goal":  # distance [m], bearing [rad]
-        distance, bearing = vector.unbind(-1)
-        encoded = [torch.log1p(distance), (-distance).exp(), bearing.sin(), bearing.cos()]
-        return torch.stack(encoded, -1)  # (B, 4)
-    if name == "agent_pos":  # x, y [m], sine, cosine
-        return torch.cat([torch.tanh(vector[..., :2] / 5.0), vector[..., 2:]], -1)  # (B, 4)
-    return vector
+def _batch_size(config: PPOConfig, num_envs: int) -> int:
+    rollout = config.rollout_steps * num_envs
+    batch_size = rollout // 4 if config.batch_size is None else config.batch_size
+    if not 1 < batch_size <= rollout:
+        raise InvalidOptionError(
+            f"Expected 1 < ppo.batch_size <= {rollout} (ppo.rollout_steps x num_envs); "
+            f"got {batch_size}."
+        )
+    return batch_size
 
 
-def _width(name: str, space: spaces.Space) -> int:
-    return _encode(name, torch.zeros(1, *_shape(space))).shape[-1]
+def _policy_class(form: str) -> type[ActorCriticPolicy]:
+    if form not in FORMS:
+        raise UnknownNameError("form", form, FORMS)
+    if form == "conv":
+        return ActorCriticCnnPolicy
+    _recurrent_ppo()
+    from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+
+    return RecurrentActorCriticPolicy
 
 
-def _shape(space: spaces.Space) -> tuple[int, ...]:
-    assert space.shape is not None, space
-    return space.shape
-
-
-def _parts(space: spaces.Space) -> dict[str, spaces.Space]:
-    return space.spaces if isinstance(space, spaces.Dict) else {"pixels": space}
-
-
-def _channels_first(space: spaces.Space) -> spaces.Space:
-    if isinstance(space, spaces.Dict):
-        return spaces.Dict({name: _channels_first(part) for name, part in space.spaces.items()})
-    if isinstance(space, spaces.Box) and is_image_space(space):
-        return VecTransposeImage.transpose_space(space)
-    return space
+def _recurrent_ppo() -> Any:
+    try:
+        from sb3_contrib import RecurrentPPO
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("train", "recurrent policies") from error
+    return RecurrentPPO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,20 +11,30 @@ from typing import Any
 
 import gymnasium as gym
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
-from stable_baselines3.common.vec_env import VecMonitor
 
-from mgenv.agents.callbacks import CheckpointCallback, ProgressCallback, VideoCallback
+from mgenv.agents.callbacks import (
+    CheckpointCallback,
+    EpisodesCallback,
+    ProgressCallback,
+    VideoCallback,
+)
 from mgenv.agents.learned import LearnedPolicy, copy_weights, read_weights
 from mgenv.agents.policy import PolicyCard, describe_space
-from mgenv.agents.sb3 import PPOConfig, build_ppo
+from mgenv.agents.resume import RunState, load_run, restore_run, save_run
+from mgenv.agents.sb3 import PPOConfig, build_ppo, check_network
 from mgenv.envs.registration import IDS
 from mgenv.errors import InvalidOptionError, UnknownNameError
 from mgenv.output import prepare_folder, write_text
+from mgenv.wrappers.blank_pixels import VectorBlankPixels
 from mgenv.wrappers.sb3 import SB3VecEnv
 
 TASKS = {task: env_id for env_id, task in IDS.items()}
 """Gymnasium ids by the tasks' short names."""
+
+OWN = {"difficulty": None, "goal_sensor": "exact", "odometry": "exact", "stop": False}
+"""What the environment takes where it is not told."""
 
 Report = Callable[[int, float, float], None]
 """Told steps done, success rate and mean return."""
@@ -36,6 +47,8 @@ class EnvConfig:
     Attributes:
         world_ids: the worlds of the episodes, or None for the first ``num_worlds``.
         memory: ``"scan"``, ``"fresh"`` or a memory file.
+        difficulty: of the goals' episodes; None for the task's own.
+        blank_pixels: pictures and depth are black: what is learned without looking.
     """
 
     task: str = "pointnav"
@@ -49,8 +62,13 @@ class EnvConfig:
     memory_slots: int = 6
     sampling_steps: int = 2
     scan_frames: int = 128
+    difficulty: str | None = None
+    goal_sensor: str = "exact"
+    odometry: str = "exact"
+    stop: bool = False
     image_size: int | None = None
     obs_type: str = "pixels_agent_pos"
+    blank_pixels: bool = False
     max_episode_steps: int = 200
     device: str = "cpu"
 
@@ -60,10 +78,11 @@ class TrainConfig:
     """One training run.
 
     Attributes:
-        total_steps: environment steps, over all slots.
+        total_steps: environment steps, over all slots; with ``resume`` those made before count.
         seed: of environments, network and minibatches.
         output_dir: where the policy, the config and TensorBoard's files go.
-        start_from: a policy file to go on from, or None.
+        start_from: a policy file to begin with, or None.
+        resume: go on with the run in ``output_dir``: its policy, optimiser, steps and curves.
         save_every: environment steps between checkpoints; 0 for only the last.
         video_every: environment steps between videos in TensorBoard; 0 for none.
     """
@@ -74,6 +93,7 @@ class TrainConfig:
     seed: int = 0
     output_dir: str = "runs/train"
     start_from: str | None = None
+    resume: bool = False
     save_every: int = 10_000
     video_every: int = 10_000
 
@@ -101,15 +121,23 @@ def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
     """
     kwargs = {field.name: getattr(config, field.name) for field in fields(config)} | overrides
     name = task_id(kwargs.pop("task"))
-    world_ids = kwargs.pop("world_ids")
+    world_ids, black = kwargs.pop("world_ids"), kwargs.pop("blank_pixels")
     if world_ids is not None:
         kwargs["world_ids"] = list(world_ids)
         del kwargs["num_worlds"]
-    return gym.make_vec(name, autoreset_mode="same_step", **kwargs)
+    for option, default in OWN.items():
+        if kwargs[option] == default:
+            del kwargs[option]
+    envs = gym.make_vec(name, autoreset_mode="same_step", **kwargs)
+    return VectorBlankPixels(envs) if black else envs
 
 
 def train_policy(config: TrainConfig, report: Report | None = None) -> tuple[LearnedPolicy, Path]:
-    """Train PPO and write ``policy.safetensors``, ``config.json`` and TensorBoard's events.
+    """Train PPO: ``policy.safetensors``, one beside it a checkpoint, config and curves.
+
+    Writes into ``output_dir``: ``policy.safetensors``, the last; ``policy_000010240.safetensors``
+    and so on, one a checkpoint; ``training.safetensors``, from which the run can be resumed;
+    ``config.json``; TensorBoard's events.
 
     Args:
         config: the run.
@@ -120,14 +148,19 @@ def train_policy(config: TrainConfig, report: Report | None = None) -> tuple[Lea
 
     Raises:
         OutputError: ``output_dir`` cannot be written; found before any work.
+        CheckpointError: there is no run to resume.
         MgenvError: a setting is wrong.
     """
     _check(config)
+    state = load_run(Path(config.output_dir).expanduser()) if config.resume else None
+    if state is not None:
+        state.check(asdict(config))
     folder = prepare_folder(config.output_dir)
-    start = None if config.start_from is None else LearnedPolicy.load(config.start_from)
+    fresh = config.start_from is None or config.resume
+    start = None if fresh else LearnedPolicy.load(str(config.start_from))
     envs = make_envs(config.env)
     try:
-        return _train(config, envs, folder, start, report)
+        return _Run(config, envs, folder).train(start, state, report)
     finally:
         envs.close()
 
@@ -138,33 +171,59 @@ def untrained_policy(config: TrainConfig, envs: gym.vector.VectorEnv) -> Learned
     return LearnedPolicy(model.policy, _card(config, envs, 0), "untrained", seed=config.seed)
 
 
-def _train(
-    config: TrainConfig,
-    envs: gym.vector.VectorEnv,
-    folder: Path,
-    start: LearnedPolicy | None,
-    report: Report | None,
-) -> tuple[LearnedPolicy, Path]:
-    model = build_ppo(VecMonitor(SB3VecEnv(envs)), config.ppo, config.seed, config.env.device)
-    if start is not None:
-        start.check(envs)
-        _copy_weights(start, model)
-    model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
-    write_text(folder / "config.json", json.dumps(asdict(config), indent=2) + "\n")
-    file = folder / "policy.safetensors"
+class _Run:
+    """One training run: its model and what it writes."""
 
-    def policy(steps: int) -> LearnedPolicy:
-        return LearnedPolicy(model.policy, _card(config, envs, steps), seed=config.seed)
+    def __init__(self, config: TrainConfig, envs: gym.vector.VectorEnv, folder: Path) -> None:
+        self.config, self.envs, self.folder = config, envs, folder
+        self.model = build_ppo(
+            SB3VecEnv(envs, info_keys=()), config.ppo, config.seed, config.env.device
+        )
+        self._begin, self._before = time.monotonic(), 0.0
 
-    def save(steps: int) -> None:
-        policy(steps).save(file)
+    def train(
+        self, start: LearnedPolicy | None, state: RunState | None, report: Report | None
+    ) -> tuple[LearnedPolicy, Path]:
+        """From scratch, from a policy, or from where a run was left."""
+        if start is not None:
+            start.check(self.envs)
+            _copy_weights(start, self.model)
+        if state is not None:
+            self._restore(state)
+        self.model.set_logger(configure(str(self.folder / "tensorboard"), ["tensorboard"]))
+        settings = json.dumps(asdict(self.config), indent=2) + "\n"
+        write_text(self.folder / "config.json", settings)
+        left = self.config.total_steps - self.model.num_timesteps
+        self.model.learn(left, self._callbacks(report), reset_num_timesteps=state is None)
+        return self._save(), self.folder / "policy.safetensors"
 
-    callbacks = [CheckpointCallback(save, config.save_every), VideoCallback(config.video_every)]
-    callbacks += [] if report is None else [ProgressCallback(report)]
-    model.learn(config.total_steps, callbacks)
-    trained = policy(model.num_timesteps)
-    trained.save(file)
-    return trained, file
+    def _callbacks(self, report: Report | None) -> list[BaseCallback]:
+        episodes = EpisodesCallback()
+        callbacks = [episodes, CheckpointCallback(self._checkpoint, self.config.save_every)]
+        callbacks += [VideoCallback(self.config.video_every)]
+        return callbacks + ([] if report is None else [ProgressCallback(report, episodes)])
+
+    def _restore(self, state: RunState) -> None:
+        restore_run(self.model, state)
+        self._before = state.seconds
+        env: Any = self.model.get_env()
+        env.seed(self.config.seed + state.steps)  # other episodes than those at the run's start
+
+    def _checkpoint(self, steps: int) -> None:
+        self._save().save(self.folder / f"policy_{steps:09d}.safetensors")
+
+    def _save(self) -> LearnedPolicy:
+        policy = self._policy()
+        policy.save(self.folder / "policy.safetensors")
+        save_run(self.folder, self.model, asdict(self.config), policy.card.seconds)
+        return policy
+
+    def _policy(self) -> LearnedPolicy:
+        card = _card(self.config, self.envs, self.model.num_timesteps, self._seconds())
+        return LearnedPolicy(self.model.policy, card, seed=self.config.seed)
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._begin
 
 
 def _copy_weights(start: LearnedPolicy, model: PPO) -> None:
@@ -172,12 +231,19 @@ def _copy_weights(start: LearnedPolicy, model: PPO) -> None:
         copy_weights(read_weights(start.network), model.policy)
     except ValueError as error:
         raise InvalidOptionError(
-            f"Expected ppo.image_features and ppo.hidden as in the policy to start from, "
+            f"Expected ppo.form, ppo.convolution, ppo.image_features, ppo.hidden and "
+            f"ppo.recurrent_size as in the policy to start from, "
             f"{start.card.network}; got others."
         ) from error
 
 
-def _card(config: TrainConfig, envs: gym.vector.VectorEnv, steps: int) -> PolicyCard:
+def _card(
+    config: TrainConfig, envs: gym.vector.VectorEnv, steps: int, seconds: float = 0.0
+) -> PolicyCard:
+    named = ("task", "robot", "world", "device")
+    environment = {f.name: getattr(config.env, f.name) for f in fields(EnvConfig)}
+    if config.env.world_ids is not None:
+        environment["world_ids"] = list(config.env.world_ids)
     return PolicyCard(
         task=config.env.task,
         robot=config.env.robot,
@@ -186,6 +252,9 @@ def _card(config: TrainConfig, envs: gym.vector.VectorEnv, steps: int) -> Policy
         observation_space=describe_space(envs.single_observation_space),
         action_space=describe_space(envs.single_action_space),
         network=config.ppo.network(),
+        environment={name: v for name, v in environment.items() if name not in named},
+        seed=config.seed,
+        seconds=round(seconds, 1),
     )
 
 
@@ -197,3 +266,4 @@ def _check(config: TrainConfig) -> None:
         if value < 0:
             raise InvalidOptionError(f"Expected {name} of at least 0; got {value}.")
     task_id(config.env.task)
+    check_network(config.ppo)

@@ -23,15 +23,20 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 
 from mgenv.errors import InvalidOptionError, NotResetError
 
+FINAL = ("final_obs", "final_info")
+"""Infos that SB3 is told of in its own words."""
+
 
 class SB3VecEnv(VecEnv):
     """A Gymnasium vector environment as a Stable-Baselines3 ``VecEnv``.
 
     Args:
         envs: a vector environment in ``autoreset_mode="same_step"``, the only one SB3 knows.
+        info_keys: the infos to hand on at every step, all where None. At an episode's end all
+            are, whatever is said here.
 
     Raises:
-        InvalidOptionError: ``envs`` resets in another way.
+        InvalidOptionError: ``envs`` is no vector environment or resets in another way.
 
     Example:
         >>> import gymnasium as gym, mgenv
@@ -42,9 +47,10 @@ class SB3VecEnv(VecEnv):
         >>> vec_env.close()
     """
 
-    def __init__(self, envs: gym.vector.VectorEnv) -> None:
+    def __init__(self, envs: gym.vector.VectorEnv, info_keys: Sequence[str] | None = None) -> None:
         _check_autoreset(envs)
         self.envs: Any = envs
+        self._info_keys = info_keys
         self._actions: NDArray[Any] | None = None
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
@@ -52,7 +58,7 @@ class SB3VecEnv(VecEnv):
         """Start an episode in every slot; the infos lie in ``reset_infos``."""
         seeds = None if None in self._seeds else list(self._seeds)
         observations, infos = self.envs.reset(seed=seeds, options=_one_for_all(self._options))
-        self.reset_infos = [slot_info(infos, slot) for slot in range(self.num_envs)]
+        self.reset_infos = slot_infos(infos, self.num_envs)
         self._reset_seeds()
         self._reset_options()
         self._actions = None
@@ -77,9 +83,9 @@ class SB3VecEnv(VecEnv):
         actions, self._actions = self._actions, None
         observations, rewards, terminations, truncations, infos = self.envs.step(actions)
         dones = np.logical_or(terminations, truncations)  # (N,)
-        per_slot = [slot_info(infos, slot) for slot in range(self.num_envs)]
+        per_slot = slot_infos(infos, self.num_envs, self._info_keys)
         for slot in np.flatnonzero(dones).tolist():
-            self.reset_infos[slot] = per_slot[slot]
+            self.reset_infos[slot] = slot_info(infos, slot)
             per_slot[slot] = slot_info(infos["final_info"], slot)
             per_slot[slot]["terminal_observation"] = infos["final_obs"][slot]
             per_slot[slot]["TimeLimit.truncated"] = bool(
@@ -152,10 +158,40 @@ def slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:
         mask = infos.get(f"_{name}")
         if name.startswith("_") or mask is None or not mask[slot]:
             continue
-        if name in ("final_obs", "final_info"):
+        if name in FINAL:
             continue
         own[name] = slot_info(values, slot) if isinstance(values, dict) else _plain(values[slot])
     return own
+
+
+def slot_infos(
+    infos: dict[str, Any], num_envs: int, names: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """What a vector environment's info says of each slot, see :func:`slot_info`.
+
+    Args:
+        infos: arrays of length N by name, each with its mask ``_name``.
+        num_envs: N.
+        names: which to hand on; all where None.
+    """
+    own: list[dict[str, Any]] = [{} for _ in range(num_envs)]
+    for name, values in infos.items():
+        mask = infos.get(f"_{name}")
+        wanted = not name.startswith("_") if names is None else name in names
+        if not wanted or mask is None or name in FINAL:
+            continue
+        slots = np.flatnonzero(mask)
+        for slot, value in zip(slots.tolist(), _column(values, slots), strict=True):
+            own[slot][name] = value
+    return own
+
+
+def _column(values: Any, slots: NDArray[np.int64]) -> Sequence[Any]:
+    """One info of some slots, as plain values where they are scalars."""
+    if isinstance(values, dict):
+        return [slot_info(values, slot) for slot in slots.tolist()]
+    chosen = values[slots]
+    return chosen.tolist() if chosen.ndim == 1 else chosen
 
 
 def _plain(value: Any) -> Any:
@@ -171,6 +207,10 @@ def _one_for_all(options: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _check_autoreset(envs: gym.vector.VectorEnv) -> None:
+    if not isinstance(envs, gym.vector.VectorEnv):
+        raise InvalidOptionError(
+            f"Expected a vector environment, as gymnasium.make_vec makes it; got {envs!r}."
+        )
     mode = envs.metadata.get("autoreset_mode")
     if mode != AutoresetMode.SAME_STEP:
         name = mode.value if isinstance(mode, AutoresetMode) else mode
