@@ -62,10 +62,14 @@ class EpisodesCallback(BaseCallback):
 
     def figures(self) -> tuple[float, float, float]:
         """Mean success, return and length; NaN before the first episodes are counted."""
-        return tuple(np.mean(self.window, 0).tolist()) if self.window else (float("nan"),) * 3
+        if not self.window:
+            return float("nan"), float("nan"), float("nan")
+        success, returns, length = np.mean(self.window, 0).tolist()
+        return success, returns, length
 
     def _on_rollout_end(self) -> None:
-        self.model.ep_success_buffer.clear()  # SB3's own figure favours quick episodes
+        if self.model.ep_success_buffer is not None:
+            self.model.ep_success_buffer.clear()  # SB3's own figure favours quick episodes
         if self.window:
             success, returns, length = self.figures()
             self.logger.record("rollout/success_rate", success)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, is_dataclass, replace
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -17,7 +18,7 @@ from mgenv.agents import (
     train_policy,
 )
 from mgenv.agents.sb3 import build_ppo
-from mgenv.agents.train import untrained_policy
+from mgenv.agents.train import OWN, untrained_policy
 from mgenv.cli.config import load_config
 from mgenv.errors import InvalidOptionError, MgenvError, OutputError, UnknownNameError
 from mgenv.wrappers.sb3 import SB3VecEnv
@@ -70,6 +71,7 @@ def test_every_setting_is_read(config, monkeypatch):
 
         monkeypatch.setattr(kind, "__getattribute__", spy, raising=False)
     monkeypatch.setattr("mgenv.agents.train.asdict", lambda _: {})  # reads all of them
+    config.ppo.form = "recurrent"  # the form that has a setting more
     train_policy(config)
     for kind in (TrainConfig, EnvConfig, PPOConfig):
         missing = {f.name for f in fields(kind)} - {
@@ -83,8 +85,10 @@ def test_every_environment_setting_is_an_argument_of_the_environment(env_config)
 
     from mgenv.envs.vector_env import VectorEnv
 
-    known = set(inspect.signature(VectorEnv.__init__).parameters)
-    assert {field.name for field in fields(EnvConfig)} <= known
+    known = inspect.signature(VectorEnv.__init__).parameters
+    assert {field.name for field in fields(EnvConfig)} - {"blank_pixels", *OWN} <= set(known)
+    for name, default in OWN.items():
+        assert name not in known or default in (None, known[name].default)
 
 
 def test_the_file_of_settings_and_the_defaults_agree():
@@ -177,3 +181,60 @@ def test_pictures_alone_train_too(config):
     config.env.task, config.env.obs_type = "imagenav", "pixels"
     trained, _ = train_policy(config)
     assert set(trained.card.observation_space["dict"]) == {"pixels", "goal_pixels"}
+
+
+def test_a_single_picture_trains_too(config):
+    config.env.task, config.env.obs_type = "explore", "pixels"
+    trained, file = train_policy(config)
+    envs = make_envs(config.env)
+    again = LearnedPolicy.load(file)
+    again.check(envs)
+    assert again.act(envs.reset(seed=0)[0]) in envs.action_space
+    envs.close()
+
+
+def test_the_card_tells_how_to_make_the_environments_again(config):
+    config.env.obs_type, config.env.world_ids = "pixels_depth_agent_pos", (1, 2)
+    trained, file = train_policy(config)
+    card = LearnedPolicy.load(file).card
+    env = EnvConfig(task=card.task, world=card.world, robot=card.robot, **card.environment)
+    assert replace(env, world_ids=(1, 2)) == config.env
+    assert card.seed == config.seed and card.seconds > 0
+
+
+def test_black_pictures_are_told_on_the_card_and_black_wherever_it_acts(config):
+    config.env.blank_pixels, config.env.obs_type = True, "pixels_depth_agent_pos"
+    _, file = train_policy(config)
+    blind = LearnedPolicy.load(file, deterministic=True)
+    assert blind.card.blank_pixels
+    seeing = LearnedPolicy(blind.network, replace(blind.card, environment={}), deterministic=True)
+    envs = make_envs(replace(config.env, blank_pixels=False))
+    bright = envs.reset(seed=0)[0]
+    envs.close()
+    black = bright | {name: np.zeros_like(bright[name]) for name in ("pixels", "depth")}
+    np.testing.assert_array_equal(blind.act(bright), seeing.act(black))
+    assert not np.allclose(seeing.act(bright), seeing.act(black), atol=1e-4)
+
+
+def test_environments_of_black_pictures_show_nothing_else(env_config):
+    envs = make_envs(replace(env_config, blank_pixels=True, task="imagenav"))
+    observation = envs.reset(seed=0)[0]
+    assert not observation["pixels"].any() and not observation["goal_pixels"].any()
+    assert observation["agent_pos"].any()
+    envs.close()
+
+
+def test_the_learning_rate_may_fall_to_zero(config):
+    config.ppo.learning_rate_decay, config.total_steps = True, 256
+    _, file = train_policy(config)
+    events = EventAccumulator(str(file.parent / "tensorboard")).Reload()
+    rates = [event.value for event in events.Scalars("train/learning_rate")]
+    np.testing.assert_allclose(rates, 1e-3 * np.array([0.75, 0.5, 0.25]), rtol=1e-5)
+
+
+def test_a_batch_may_grow_with_the_environments(config):
+    config.ppo.batch_size = None
+    for num_envs in (4, 8):
+        envs = make_envs(replace(config.env, num_envs=num_envs))
+        assert build_ppo(SB3VecEnv(envs), config.ppo).batch_size == 4 * num_envs
+        envs.close()

@@ -41,6 +41,15 @@ def test_gymnasium_accepts_single_environments(env_id, world):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("obs_type", ["pixels", "pixels_depth"])
+def test_gymnasium_accepts_pixels_alone_and_depth(obs_type, world):
+    env = gym.make("mgenv/Explore-v0", world=world, obs_type=obs_type, **SMALL)
+    check_env(env.unwrapped, skip_render_check=True)
+    env.close()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("world", WORLDS)
 def test_stable_baselines_accepts_single_environments(world):
     env = gym.make("mgenv/ImageNav-v0", world=world, **SMALL)
     check_env_for_sb3(env)

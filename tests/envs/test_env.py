@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
@@ -20,6 +21,31 @@ def single(task: str = "pointnav", **kwargs) -> Env:
 @pytest.mark.parametrize("task", TASKS)
 def test_gymnasium_accepts_it(tiny_scan, task):
     check_env(single(task), skip_render_check=True)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("obs_type", ["pixels", "pixels_depth", "pixels_depth_agent_pos"])
+def test_gymnasium_accepts_every_kind_of_observation(tiny_scan, task, obs_type):
+    env = single(task, obs_type=obs_type)
+    check_env(env, skip_render_check=True)
+    alone = task == "explore" and obs_type == "pixels"
+    assert isinstance(env.observation_space, spaces.Box if alone else spaces.Dict)
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+@pytest.mark.parametrize("obs_type", ["pixels", "pixels_depth"])
+def test_other_observations_of_a_vector_equal_single_ones(make_tiny, obs_type, mode):
+    options = {"obs_type": obs_type}
+    vector = make_tiny(2, task="explore", max_episode_steps=3, autoreset_mode=mode, **options)
+    singles = SyncVectorEnv(
+        [lambda: TimeLimit(single("explore", **options), 3)] * 2, autoreset_mode=mode
+    )
+    assert vector.observation_space == singles.observation_space
+    assert_same(vector.reset(seed=11), singles.reset(seed=11))
+    for _ in range(5):
+        actions = np.full((2, 2), 0.4, np.float32)
+        assert_same(vector.step(actions), singles.step(actions))
 
 
 @pytest.mark.parametrize("task", TASKS)

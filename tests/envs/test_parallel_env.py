@@ -116,3 +116,13 @@ def test_steps_before_reset_after_the_end_and_after_close_are_refused(tiny_scan)
     env.close()
     with pytest.raises(ClosedError):
         env.reset()
+
+
+@pytest.mark.parametrize("obs_type", ["pixels", "pixels_depth_agent_pos"])
+def test_agents_may_see_pixels_alone_or_depth(tiny_scan, obs_type):
+    env = ParallelEnv("explore", FakeWorld(2, share_memory=True), 2, obs_type=obs_type)
+    parallel_api_test(env, num_cycles=8)
+    observations, _ = env.reset(seed=0)
+    for agent, observation in observations.items():
+        assert observation in env.observation_space(agent)
+        assert isinstance(observation, np.ndarray) == (obs_type == "pixels")

@@ -223,3 +223,33 @@ def test_at_most_one_begin_and_one_step_of_the_world_a_step(make_tiny, monkeypat
         calls.clear()
         envs.step(envs.action_space.sample())
         assert sorted(calls) in (["step"], ["begin", "step"])
+
+
+def test_depth_is_what_the_world_shows_and_is_cut_off(make_tiny, monkeypatch):
+    envs = make_tiny(2, task="explore", obs_type="pixels_depth")
+    look = envs.world._look
+
+    def far(rows, bumped):
+        frame = look(rows, bumped)
+        far.seen = frame.depth.copy()
+        frame.depth[:, :, 0], frame.depth[:, :, 1] = np.inf, np.nan
+        return frame
+
+    monkeypatch.setattr(envs.world, "_look", far)
+    depth = envs.reset(seed=0)[0]["depth"]
+    assert depth.dtype == np.float32 and depth.shape == (2, 16, 16, 1)
+    np.testing.assert_array_equal(depth[:, :, 2:, 0], far.seen[:, :, 2:])
+    assert (depth[:, :, :2] == 20.0).all()
+    assert depth in envs.observation_space["depth"]
+
+
+def test_pixels_alone_are_no_dictionary(make_tiny):
+    envs = make_tiny(2, task="explore", obs_type="pixels", render_mode="rgb_array")
+    observation, _ = envs.reset(seed=0)
+    assert observation.shape == (2, 16, 16, 3) and observation in envs.observation_space
+    np.testing.assert_array_equal(envs.render(), observation)
+    state = envs.get_state()
+    first = envs.step(np.full((2, 2), 0.4))[0]
+    envs.set_state(state)
+    np.testing.assert_array_equal(envs.observation, observation)
+    np.testing.assert_array_equal(envs.step(np.full((2, 2), 0.4))[0], first)

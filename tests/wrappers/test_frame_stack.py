@@ -1,3 +1,4 @@
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -55,6 +56,28 @@ def test_a_masked_reset_starts_only_those_stacks_anew(make_tiny):
     after = stack.reset(options={"reset_mask": np.array([True, False])})[0]["pixels"]
     np.testing.assert_array_equal(after[0], np.tile(after[0, ..., :3], 3))
     np.testing.assert_array_equal(after[1], before[1])
+
+
+@pytest.mark.parametrize("mode", ["next_step", "same_step"])
+def test_pixels_alone_are_stacked_as_among_others(make_tiny, mode):
+    options = {"task": "explore", "max_episode_steps": 3, "autoreset_mode": mode}
+    among = VectorFrameStack(make_tiny(2, **options), 3)
+    alone = VectorFrameStack(make_tiny(2, obs_type="pixels", **options), 3)
+    assert alone.single_observation_space == among.single_observation_space["pixels"]
+    np.testing.assert_array_equal(alone.reset(seed=0)[0], among.reset(seed=0)[0]["pixels"])
+    for _ in range(5):
+        one, other = (envs.step(np.full((2, 2), 0.4)) for envs in (alone, among))
+        assert one[0] in alone.observation_space
+        np.testing.assert_array_equal(one[0], other[0]["pixels"])
+        for slot in np.flatnonzero(one[-1].get("_final_obs", [])):
+            last = other[-1]["final_obs"][slot]["pixels"]
+            np.testing.assert_array_equal(one[-1]["final_obs"][slot], last)
+
+
+def test_other_observations_are_a_named_error():
+    envs = gym.make_vec("CartPole-v1", 2)
+    with pytest.raises(InvalidOptionError, match="observations with pixels"):
+        VectorFrameStack(envs)
 
 
 def test_bad_arguments_are_named_errors(make_tiny):

@@ -80,6 +80,21 @@ def test_observations_are_transformed(make_tiny):
     assert observation.shape == (2, 16 * 16 * 3 + 4 + 2)
 
 
+def test_pixels_alone_go_through_image_wrappers(tiny_scan):
+    env = Env("explore", world=FakeWorld(1), scan_frames=24, obs_type="pixels")
+    env = gym.wrappers.FrameStackObservation(gym.wrappers.GrayscaleObservation(env), 2)
+    assert env.reset(seed=0)[0].shape == (2, 16, 16)
+    assert env.step(ACTIONS[0])[0] in env.observation_space
+
+
+def test_pixels_alone_of_vectors_go_through_image_wrappers(make_tiny):
+    envs = make_tiny(2, task="explore", obs_type="pixels", max_episode_steps=2)
+    envs = wrappers.GrayscaleObservation(envs)
+    envs.reset(seed=0)
+    for _ in range(4):
+        assert envs.step(ACTIONS)[0].shape == (2, 16, 16)
+
+
 def test_rewards_are_normalised(make_tiny):
     envs = wrappers.NormalizeReward(make_tiny(2))
     envs.reset(seed=0)

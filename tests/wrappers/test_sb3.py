@@ -8,10 +8,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
+from mgenv.agents.features import NavigationExtractor
 from mgenv.errors import InvalidOptionError, NotResetError
-from mgenv.wrappers.sb3 import SB3VecEnv, slot_info
+from mgenv.wrappers import VectorBlankPixels, VectorDiscreteActions, VectorFrameStack
+from mgenv.wrappers.sb3 import SB3VecEnv, slot_info, slot_infos
 
 
 class Counter(gym.Env):
@@ -167,6 +170,49 @@ def test_sb3s_monitor_counts_episodes(envs):
         infos = monitored.step(np.zeros((2, 2), np.float32))[3]
         ends += [info["episode"]["l"] for info in infos if "episode" in info]
     assert sorted(ends) == [2, 2, 2, 3, 3]
+
+
+def test_only_asked_infos_are_handed_on_before_an_episode_ends():
+    envs = SB3VecEnv(make(2, 3), info_keys=("count",))
+    envs.reset()
+    assert step(envs)[3] == [{"count": 1}] * 2
+    infos = step(envs)[3]
+    assert infos[0]["is_success"] is True and infos[1] == {"count": 2}
+    assert envs.reset_infos[0]["first"] is True
+    envs.close()
+
+
+def test_infos_of_all_slots_are_those_of_each():
+    envs = gym.wrappers.vector.RecordEpisodeStatistics(make(2, 3, 2))
+    envs.reset()
+    for _ in range(4):
+        infos = envs.step(np.zeros((3, 2), np.float32))[-1]
+        told = slot_infos(infos, 3)
+        assert told == [slot_info(infos, slot) for slot in range(3)]
+        assert all(type(info["count"]) is int for info in told)
+    envs.close()
+
+
+@pytest.mark.parametrize(
+    "wrapper", [lambda e: e, VectorFrameStack, VectorBlankPixels, VectorDiscreteActions]
+)
+def test_a_vector_environment_handed_to_sb3_is_told_what_to_do(make_tiny, wrapper):
+    envs = wrapper(make_tiny(2))
+    with pytest.raises(ValueError, match='wrappers.SB3VecEnv.*autoreset_mode="same_step"'):
+        PPO("MultiInputPolicy", envs)
+    assert repr(type(envs)).endswith("'>"), "only what is printed has the advice"
+
+
+def test_a_single_environment_is_no_vector():
+    with pytest.raises(InvalidOptionError, match="make_vec"):
+        SB3VecEnv(Counter(2))
+
+
+def test_cnn_policy_takes_pixels_alone(make_tiny):
+    envs = make_tiny(2, task="explore", obs_type="pixels", autoreset_mode="same_step")
+    kwargs = {"features_extractor_class": NavigationExtractor}  # SB3's own needs 36 pixels
+    model = PPO("CnnPolicy", SB3VecEnv(envs), n_steps=8, batch_size=8, policy_kwargs=kwargs)
+    assert model.learn(16).num_timesteps == 16
 
 
 def test_slot_info_leaves_out_what_the_mask_hides():
