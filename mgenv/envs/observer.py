@@ -92,7 +92,7 @@ class Observer:
 
 def visible_depth(depth: NDArray[np.float32]) -> NDArray[np.float32]:
     """Depth (n, H, W) [m] as observed, (n, H, W, 1) in [0, 20]; the bound where there is none."""
-    return np.nan_to_num(depth, nan=MAX_DEPTH).clip(0.0, MAX_DEPTH)[..., None]
+    return np.fmax(np.fmin(depth, np.float32(MAX_DEPTH)), np.float32(0.0))[..., None]
 
 
 def odometry(here: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:

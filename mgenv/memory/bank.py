@@ -21,6 +21,7 @@ from mgenv.memory.files import (
     SHARED,
     STORED,
     frame_digest,
+    frame_digests,
     owners,
     read_places,
     write_places,
@@ -94,7 +95,7 @@ class MemoryBank(FramePool):
         frames = [
             {name: value[index] for name, value in values.items()} for index in range(len(rgb))
         ]
-        digests = [frame_digest(frame) if observed else b"" for frame in frames]
+        digests = frame_digests(values) if observed else [b""] * len(frames)
         new = [index for index, digest in enumerate(digests) if digest not in self._digests]
         if new:  # the geometry of a frame that another place holds is known
             for index, points in zip(new, surface_points(depth[new], pose[new]), strict=True):

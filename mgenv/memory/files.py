@@ -115,8 +115,17 @@ def _check_frames(frames: dict[str, Tensor], size: ImageSize) -> None:
 
 def frame_digest(frame: Mapping[str, Tensor]) -> bytes:
     """16 bytes that frames alike in colour, depth and pose share: what two places hold once."""
-    hasher = hashlib.blake2b(digest_size=16)
-    for name in ("rgb", "depth", "pose"):
-        value = frame[name].half() if name == "depth" else frame[name]
-        hasher.update(value.cpu().contiguous().numpy().tobytes())
-    return hasher.digest()
+    return frame_digests({name: frame[name][None] for name in ("rgb", "depth", "pose")})[0]
+
+
+def frame_digests(frames: Mapping[str, Tensor]) -> list[bytes]:
+    """:func:`frame_digest` of each of n frames, which leave a GPU together."""
+    columns = [frames["rgb"], frames["depth"].half(), frames["pose"]]
+    arrays = [column.cpu().contiguous().numpy() for column in columns]  # (n, …) each
+    digests = []
+    for row in zip(*arrays, strict=True):
+        hasher = hashlib.blake2b(digest_size=16)
+        for value in row:
+            hasher.update(value.tobytes())
+        digests.append(hasher.digest())
+    return digests

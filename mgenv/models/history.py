@@ -42,8 +42,8 @@ class History:
         """A layer each."""
         return [(layer[0], layer[1]) for layer in self.cache]
 
-    def view(self, part: slice) -> History:
-        """Some slots, not copied."""
+    def view(self, part: slice | Tensor) -> History:
+        """Some slots, of a range not copied."""
         cache = self.cache[:, :, part]
         return History(cache, self.present[part], self.pose[part], self.time[part])
 

@@ -35,6 +35,13 @@ _FLAT = (
     "height at which it began."
 )
 
+FEW = 64
+"""First frames are made of so many slots at once on a GPU, where resets would else cost as much as
+steps; always of as many, since kernels round by shape."""
+
+Part = slice | Tensor
+"""Some slots: a range of them, or their numbers."""
+
 
 class GeneratedWorld:
     """N slots of a learned world.
@@ -69,7 +76,7 @@ class GeneratedWorld:
         self.intrinsics = Intrinsics.from_fov(90.0)
         self.memory_slots, self._sampling_steps = memory_slots, sampling_steps
         self.retrieval, self.canvas_only = retrieval, canvas_only
-        self._dtype = inference_dtype(self.device)
+        self._dtype, self._threads = inference_dtype(self.device), self.device.type == "cpu"
         self.model = for_inference(model, self.device, self._dtype, noise_levels(sampling_steps))
         self.memory = MemoryBank(
             num_envs, self.image_size, memory_frames, share_memory, device, self.intrinsics
@@ -113,14 +120,19 @@ class GeneratedWorld:
             )
         return self._look(rows, target, bumped)
 
-    def _look(self, rows: list[int], pose: Tensor, bumped: Tensor) -> Frame:
+    def _look(
+        self, rows: list[int], pose: Tensor, bumped: Tensor, few: list[int] | None = None
+    ) -> Frame:
         """From memory to a frame, for all slots at once; only ``rows`` are changed.
 
         Parts are always whole, so that a slot's pixels do not depend on which others move.
+
+        Args:
+            few: on a GPU, work for these slots only.
         """
         noise = self._noise(rows)  # (steps, N, C, h, w)
-        frame, coverage = self._by_parts(lambda part: self._see(part, rows, pose, noise))
-        self._record(rows, frame, coverage, pose)
+        frame, coverage = self._by_parts(lambda part: self._see(part, rows, pose, noise), few)
+        self._record(rows, frame, coverage, pose, few)
         return self._frame(rows, bumped, coverage)
 
     def _bump(self, motion: Tensor, part: slice) -> tuple[Tensor, Tensor]:
@@ -130,7 +142,7 @@ class GeneratedWorld:
         return allowed_motion(self.memory, slots, self._pose[part], motion[part], newest)
 
     def _see(
-        self, part: slice, rows: list[int], pose: Tensor, noise: Tensor
+        self, part: Part, rows: list[int], pose: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Colour and log depth (n, 4, H, W), and how much of them memory explains (n,)."""
         if not self._within(part, rows):
@@ -139,9 +151,9 @@ class GeneratedWorld:
         canvas = reproject(self._retrieve(part, view), view, self.intrinsics)
         return self._imagine(canvas, view, history, noise[:, part]), canvas.coverage
 
-    def _retrieve(self, part: slice, pose: Tensor) -> Sources:
+    def _retrieve(self, part: Part, pose: Tensor) -> Sources:
         """Remembered frames that explain the views, and the last frame for the rest."""
-        slots = range(self.num_envs)[part]
+        slots = self._slots(part)
         found = retrieve(self.memory, slots, pose, self.memory_slots, self.retrieval).indices
         rgb, depth, source_pose, observed = self.memory.gather(found)
         weights = source_weights(observed, found >= 0, self.memory.age(found))
@@ -162,22 +174,31 @@ class GeneratedWorld:
             latents = self.model.imagine(canvas, pose, history, lambda: next(draws), len(noise))
             return self.model.finish(latents, canvas).float().clamp(-1, 1)
 
-    def _record(self, rows: list[int], frame: Tensor, coverage: Tensor, pose: Tensor) -> None:
+    def _record(
+        self,
+        rows: list[int],
+        frame: Tensor,
+        coverage: Tensor,
+        pose: Tensor,
+        few: list[int] | None,
+    ) -> None:
         """The frame becomes history, and memory where memory did not know its view."""
         explained = coverage.cpu().numpy()
         new = [row for row in rows if explained[row] < KEYFRAME_COVERAGE]
         rgb, depth = to_uint8(frame[new, :3]), channel_to_depth(frame[new, 3])
         self.memory.add(new, rgb, depth, pose[new], observed=False)
-        self._append(rows, frame, pose)
+        self._append(rows, frame, pose, few)
 
-    def _append(self, rows: list[int], frame: Tensor, pose: Tensor) -> None:
+    def _append(
+        self, rows: list[int], frame: Tensor, pose: Tensor, few: list[int] | None = None
+    ) -> None:
         """Take (N, 4, H, W) frames as what slots ``rows`` saw last, at ``pose`` (N, 4, 4)."""
         if not self.canvas_only:
-            self._by_parts(lambda part: self._read(part, rows, frame, pose))
+            self._by_parts(lambda part: self._read(part, rows, frame, pose), few)
         self._last[rows], self._pose[rows] = frame[rows], pose[rows]
         self._has_last[rows] = True
 
-    def _read(self, part: slice, rows: list[int], frame: Tensor, pose: Tensor) -> tuple[()]:
+    def _read(self, part: Part, rows: list[int], frame: Tensor, pose: Tensor) -> tuple[()]:
         """Put frames into the history of those of ``rows`` that are in ``part``."""
         own, history = self._within(part, rows), self._history.view(part)
         if own:
@@ -185,7 +206,9 @@ class GeneratedWorld:
                 depth = channel_to_depth(frame[part, 3:])
                 latents = self.model.vae.encode(frame[part, :3], depth)
                 grown = history.append(self.model.network, latents, pose[part])
-            if len(own) == len(grown.pose):
+            if isinstance(part, Tensor):
+                self._history.assign(part[own], grown.select(torch.tensor(own, device=part.device)))
+            elif len(own) == len(grown.pose):
                 history.copy_(grown)
             else:
                 index = torch.tensor(own, device=self.device)
@@ -242,7 +265,7 @@ class GeneratedWorld:
         coverage = torch.zeros(self.num_envs, device=self.device)
         bumped = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         if known:
-            self._look(known, target, bumped)
+            self._look(known, target, bumped, few=known)
             coverage[known] = self._coverage[known]
         return self._frame(rows, bumped, coverage)
 
@@ -342,16 +365,42 @@ class GeneratedWorld:
 
     # -- helpers ---------------------------------------------------------------------------------
 
-    def _by_parts(self, work: Callable[[slice], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        """What ``work`` makes of the slots, by a part of them in each thread of a CPU."""
-        if self.device.type != "cpu":
+    def _by_parts(
+        self, work: Callable[[Any], tuple[Tensor, ...]], few: list[int] | None = None
+    ) -> tuple[Tensor, ...]:
+        """What ``work`` makes of the slots, by a part of them in each thread of a CPU.
+
+        Args:
+            few: on a GPU, work for these only; what comes back for others is zero.
+        """
+        if not self._threads and few is not None and self.num_envs > FEW:
+            return self._of_few(work, few)
+        if not self._threads:
             return work(slice(0, self.num_envs))
         parts = in_equal_parts(work, self.num_envs)
         return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
 
-    def _within(self, part: slice, rows: list[int]) -> list[int]:
+    def _of_few(
+        self, work: Callable[[Tensor], tuple[Tensor, ...]], rows: list[int]
+    ) -> tuple[Tensor, ...]:
+        """What ``work`` makes of ``rows``, among as many others as make the parts whole."""
+        whole: tuple[Tensor, ...] = ()
+        for first in range(0, len(rows), FEW):
+            own = rows[first : first + FEW]
+            others = sorted(set(range(self.num_envs)).difference(own))[: FEW - len(own)]
+            made = work(torch.tensor(own + others, device=self.device))
+            whole = whole or tuple(t.new_zeros(self.num_envs, *t.shape[1:]) for t in made)
+            for target, value in zip(whole, made, strict=True):
+                target[own] = value[: len(own)]
+        return whole
+
+    def _slots(self, part: Part) -> list[int]:
+        return part.tolist() if isinstance(part, Tensor) else list(range(self.num_envs)[part])
+
+    def _within(self, part: Part, rows: list[int]) -> list[int]:
         """Where in ``part`` there are any of ``rows``."""
-        return [at for at, slot in enumerate(range(self.num_envs)[part]) if slot in rows]
+        known = frozenset(rows)
+        return [at for at, slot in enumerate(self._slots(part)) if slot in known]
 
     def _frame(self, rows: list[int], bumped: Tensor, coverage: Tensor) -> Frame:
         self._coverage = coverage

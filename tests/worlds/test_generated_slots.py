@@ -144,3 +144,29 @@ def test_the_model_that_a_world_is_made_of_stays_as_it_was(model, make):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     make(1).begin([0], IDS[:1])
     assert_same(dict(model.state_dict()), before)
+
+
+def begin_some_again(world: GeneratedWorld) -> list[dict]:
+    """Slots 3, 0 and 4 of five begin again amid a rollout."""
+    world.begin(range(5), [*IDS, 7, 8, 9])
+    seen = steps(world, TURN, 2)
+    seen.append(world.begin([3, 0, 4], [8, IDS[0], 9]))
+    return [vars(frame) for frame in (*seen, *steps(world, FORWARD, 2))]
+
+
+def test_resets_of_few_slots_in_groups_make_the_same_frames(make, monkeypatch):
+    """As on a GPU, where a reset works for those slots and not for all."""
+    expected = begin_some_again(make(5))
+    monkeypatch.setattr("mgenv.worlds.generated.FEW", 2)
+    grouped = make(5)
+    grouped._threads = False
+    sizes, see = [], grouped._see
+    monkeypatch.setattr(
+        grouped, "_see", lambda part, *rest: sizes.append(grouped._slots(part)) or see(part, *rest)
+    )
+    for one, other in zip(begin_some_again(grouped), expected, strict=True):
+        assert np.abs(one["rgb"].astype(int) - other["rgb"]).mean() < 0.5
+        for name in ("depth", "pose", "coverage"):
+            np.testing.assert_allclose(one[name], other[name], rtol=0.02, atol=0.02)
+    assert [len(slots) for slots in sizes] == [5, 5, 2, 2, 5, 5]
+    assert [slots[:2] for slots in sizes[2:4]] == [[3, 0], [4, 0]]
