@@ -58,6 +58,7 @@ class EnvConfig:
     num_worlds: int = 16
     world_ids: tuple[int, ...] | None = None
     memory: str = "scan"
+    share_memory: bool = False
     memory_frames: int = 512
     memory_slots: int = 6
     sampling_steps: int = 2

@@ -59,6 +59,16 @@ def test_the_random_policy_can_be_judged_alone(capsys):
     assert "imagenav, 4 episodes" in capsys.readouterr().out
 
 
+def test_the_same_line_goes_on(tmp_path, capsys):
+    train(tmp_path)
+    assert train(tmp_path, "resume=true") == 2
+    assert "total_steps above the 32" in capsys.readouterr().err
+    assert train(tmp_path, "resume=true", "total_steps=64") == 0
+    assert LearnedPolicy.load(tmp_path / "policy.safetensors").card.steps == 64
+    assert train(tmp_path, "resume=true", "total_steps=96", "ppo.gamma=0.5") == 2
+    assert "ppo.gamma=0.95 (got 0.5)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -72,6 +82,9 @@ def test_the_random_policy_can_be_judged_alone(capsys):
         ("total_steps=0", "at least 1"),
         ("output_dir=/proc/mgenv", "folder to write to"),
         ("start_from=/nowhere.safetensors", "policy file"),
+        ("resume=true", "Expected a run to resume"),
+        ("ppo.form=recurent", "Did you mean 'recurrent'?"),
+        ("env.obs_type=pixels_dept", "Did you mean 'pixels_depth'?"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_leaves_nothing(
