@@ -33,8 +33,8 @@ from mgenv.wrappers.sb3 import SB3VecEnv
 TASKS = {task: env_id for env_id, task in IDS.items()}
 """Gymnasium ids by the tasks' short names."""
 
-OWN = {"difficulty": None, "goal_sensor": "exact", "odometry": "exact", "stop": False}
-"""What the environment takes where it is not told."""
+OWN = {"difficulty": None}
+"""What is not passed on, so that the environment takes its own."""
 
 Report = Callable[[int, float, float], None]
 """Told steps done, success rate and mean return."""
@@ -67,6 +67,7 @@ class EnvConfig:
     goal_sensor: str = "exact"
     odometry: str = "exact"
     stop: bool = False
+    recall_memory: bool = True
     image_size: int | None = None
     obs_type: str = "pixels_agent_pos"
     blank_pixels: bool = False

@@ -18,7 +18,7 @@ from mgenv.agents import (
     train_policy,
 )
 from mgenv.agents.sb3 import build_ppo
-from mgenv.agents.train import OWN, untrained_policy
+from mgenv.agents.train import untrained_policy
 from mgenv.cli.config import load_config
 from mgenv.errors import InvalidOptionError, MgenvError, OutputError, UnknownNameError
 from mgenv.wrappers.sb3 import SB3VecEnv
@@ -86,9 +86,9 @@ def test_every_environment_setting_is_an_argument_of_the_environment(env_config)
     from mgenv.envs.vector_env import VectorEnv
 
     known = inspect.signature(VectorEnv.__init__).parameters
-    assert {field.name for field in fields(EnvConfig)} - {"blank_pixels", *OWN} <= set(known)
-    for name, default in OWN.items():
-        assert name not in known or default in (None, known[name].default)
+    assert {field.name for field in fields(EnvConfig)} - {"blank_pixels"} <= set(known)
+    for name in ("goal_sensor", "odometry", "stop", "recall_memory"):
+        assert getattr(EnvConfig(), name) == known[name].default
 
 
 def test_the_file_of_settings_and_the_defaults_agree():
@@ -170,7 +170,7 @@ def test_a_batch_larger_than_a_rollout_is_refused(config):
         train_policy(config)
 
 
-@pytest.mark.parametrize("task", ["imagenav", "explore"])
+@pytest.mark.parametrize("task", ["imagenav", "explore", "recall"])
 def test_other_tasks_train_too(config, task):
     config.env.task = task
     trained, _ = train_policy(config)
