@@ -79,6 +79,11 @@ _SHAPES = {
 }
 
 
+def _signed(tensor: torch.Tensor) -> torch.Tensor:
+    """The same memory in a type that torch can index on a GPU, which uint16 is not."""
+    return tensor.view(torch.int16) if tensor.dtype == torch.uint16 else tensor
+
+
 class SceneBatch:
     """Worlds stacked along a leading axis S, with copies on other devices made once.
 
@@ -112,7 +117,7 @@ class SceneBatch:
         batch, changed = SceneBatch(self.arrays, self.world_ids), np.asarray(rows, np.int64)
         for device, copies in self._copies.items():
             for name, whole in self.arrays._asdict().items():
-                copies[name][changed] = torch.from_numpy(whole[changed]).to(device)
+                _signed(copies[name])[changed] = _signed(torch.from_numpy(whole[changed])).to(device)
             batch._copies[device] = copies
         return batch
 
