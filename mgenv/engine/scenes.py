@@ -117,7 +117,8 @@ class SceneBatch:
         batch, changed = SceneBatch(self.arrays, self.world_ids), np.asarray(rows, np.int64)
         for device, copies in self._copies.items():
             for name, whole in self.arrays._asdict().items():
-                _signed(copies[name])[changed] = _signed(torch.from_numpy(whole[changed])).to(device)
+                new = _signed(torch.from_numpy(whole[changed]))
+                _signed(copies[name])[changed] = new.to(device)
             batch._copies[device] = copies
         return batch
 
