@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,19 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
+from mgenv.agents.noise import SlotGenerators
 from mgenv.agents.policy import PolicyCard, build_space, describe_space, load_policy, save_policy
 from mgenv.agents.sb3 import build_policy
 from mgenv.errors import CheckpointError, InvalidOptionError
 from mgenv.wrappers.blank_pixels import blank
+
+ROWS = 32
+"""Observations in one run of the network."""
 
 
 class LearnedPolicy:
@@ -45,7 +50,7 @@ class LearnedPolicy:
         self.card = card
         self.name = name
         self.deterministic = deterministic
-        self._generator = torch.Generator().manual_seed(seed)
+        self._noise = SlotGenerators(seed)
         self._memory: tuple[Tensor, Tensor] | None = None
         self._begins: NDArray[np.bool_] | None = None
 
@@ -82,6 +87,10 @@ class LearnedPolicy:
         _expect("observation", self.card.observation_space, envs.single_observation_space)
         _expect("action", self.card.action_space, envs.single_action_space)
 
+    def seed(self, slots: ArrayLike, seeds: ArrayLike) -> None:
+        """Episodes with ``seeds`` int (N,) start in ``slots`` bool (N,); they decide the draws."""
+        self._noise.seed(slots, seeds)
+
     @property
     def recurrent(self) -> bool:
         """Whether it remembers what it saw."""
@@ -98,52 +107,71 @@ class LearnedPolicy:
 
     @torch.inference_mode()
     def act(self, observations: Any) -> NDArray[Any]:
-        """Actions (N, …) for observations with a leading axis of N slots."""
-        seen = blank(observations) if self.card.blank_pixels else observations
-        tensors, _ = self.network.obs_to_tensor(seen)
-        distribution = self._decide(tensors)
-        if self.deterministic:
-            actions = distribution.mode()
-        elif isinstance(distribution, DiagGaussianDistribution):
-            actions = self._draw(distribution.distribution.mean, distribution.distribution.stddev)
-        else:
-            actions = self._draw_discrete(distribution)
-        return self._clip(actions.cpu().numpy())
+        """Actions (N, …) for observations with a leading axis of N slots.
 
-    def _decide(self, tensors: Any) -> Distribution:
+        A slot's action is the same to the bit whatever the others see and how many they are: the
+        network is run on ``ROWS`` rows at a time, since products are rounded by their size.
+        """
+        seen = blank(observations) if self.card.blank_pixels else observations
+        count = _count(seen)
+        if self.recurrent:
+            self._recall(count)
+        parts = [
+            self._act(seen, range(first, min(first + ROWS, count)))
+            for first in range(0, count, ROWS)
+        ]
+        return self._clip(np.concatenate(parts))
+
+    def _act(self, observations: Any, slots: range) -> NDArray[Any]:
+        """Actions (n, …) of ``slots`` (n,), at most ROWS of them."""
+        rows = np.arange(slots.start, slots.start + ROWS).clip(max=slots.stop - 1)  # last repeated
+        tensors, _ = self.network.obs_to_tensor(_rows(observations, rows))
+        distribution = self._decide(tensors, rows, len(slots))
+        if self.deterministic:
+            return distribution.mode().cpu().numpy()[: len(slots)]
+        if isinstance(distribution, DiagGaussianDistribution):
+            normal = distribution.distribution
+            return self._draw(normal.mean.cpu().numpy(), normal.stddev.cpu().numpy(), slots)
+        return self._draw_discrete(distribution, slots)
+
+    def _decide(self, tensors: Any, rows: NDArray[np.int64], count: int) -> Distribution:
+        """What to do in slots ``rows`` (ROWS,); the first ``count`` remember it."""
         if not self.recurrent:
             return self.network.get_distribution(tensors)
+        assert self._memory is not None
         network: Any = self.network
-        parts = tensors.values() if isinstance(tensors, dict) else [tensors]
-        memory, begins = self._recall(len(next(iter(parts))))
-        distribution, self._memory = network.get_distribution(tensors, memory, begins)
+        before = tuple(part[:, rows] for part in self._memory)
+        begins = torch.zeros(len(rows), device=network.device)
+        distribution, after = network.get_distribution(tensors, before, begins)
+        for part, new in zip(self._memory, after, strict=True):
+            part[:, rows[:count]] = new[:, :count]
         return distribution
 
-    def _recall(self, count: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Hidden and cell state (1, N, C) and where episodes begin, float (N,)."""
+    def _recall(self, count: int) -> None:
+        """Hidden and cell state (1, N, C), blank where episodes begin."""
         network: Any = self.network
-        memory, begins = self._memory, self._begins
-        if memory is None or memory[0].shape[1] != count:
+        if self._memory is None or self._memory[0].shape[1] != count:
             layers, _, width = network.lstm_hidden_state_shape
-            blank_state = torch.zeros(layers, count, width, device=network.device)
-            memory = (blank_state, blank_state)
-        if begins is None or len(begins) != count:
-            begins = np.zeros(count, bool)
+            nothing = torch.zeros(layers, count, width, device=network.device)
+            self._memory = (nothing, nothing.clone())
+        if self._begins is not None and len(self._begins) == count:
+            for part in self._memory:
+                part[:, self._begins] = 0.0
         self._begins = np.zeros(count, bool)
-        return memory, torch.as_tensor(begins, dtype=torch.float32, device=network.device)
 
-    def _draw(self, mean: Tensor, deviation: Tensor) -> Tensor:
-        noise = torch.randn(mean.shape, generator=self._generator)
-        return mean + deviation * noise.to(mean.device)
+    def _draw(
+        self, mean: NDArray[Any], deviation: NDArray[Any], slots: Sequence[int]
+    ) -> NDArray[Any]:
+        noise = [self._noise[slot].standard_normal(mean.shape[1], np.float32) for slot in slots]
+        return mean[: len(slots)] + deviation[: len(slots)] * np.stack(noise)  # (n, A)
 
-    def _draw_discrete(self, distribution: Any) -> Tensor:
+    def _draw_discrete(self, distribution: Any, slots: Sequence[int]) -> NDArray[np.int64]:
         inner = distribution.distribution
         parts = inner if isinstance(inner, list) else [inner]
-        draws = [
-            torch.multinomial(part.probs.cpu(), 1, generator=self._generator) for part in parts
-        ]
-        actions = torch.cat(draws, -1)  # (N, parts)
-        return actions if isinstance(inner, list) else actions[:, 0]
+        draws = np.stack([self._noise[slot].random(len(parts)) for slot in slots])  # (n, parts)
+        bounds = [part.probs.cpu().numpy()[: len(slots)].cumsum(-1)[:, :-1] for part in parts]
+        actions = [(one <= draws[:, [k]]).sum(-1) for k, one in enumerate(bounds)]  # (n,) each
+        return np.stack(actions, -1) if isinstance(inner, list) else actions[0]
 
     def _clip(self, actions: NDArray[Any]) -> NDArray[Any]:
         space = self.network.action_space
@@ -172,6 +200,19 @@ def copy_weights(weights: dict[str, Tensor], network: nn.Module) -> None:
         raise ValueError(f"weights differ in name or shape: {differing}")
     for name, tensor in own.items():
         tensor.copy_(weights[name])
+
+
+def _count(observations: Any) -> int:
+    """How many slots observe."""
+    one = next(iter(observations.values())) if isinstance(observations, dict) else observations
+    return len(one)
+
+
+def _rows(observations: Any, rows: NDArray[np.int64]) -> Any:
+    """Observations of slots ``rows``."""
+    if isinstance(observations, dict):
+        return {name: _rows(value, rows) for name, value in observations.items()}
+    return np.asarray(observations)[rows]
 
 
 def _expect(what: str, description: dict[str, Any], space: gym.Space) -> None:

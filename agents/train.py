@@ -116,12 +116,13 @@ def task_id(task: str) -> str:
 
 
 def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
-    """The environments of a config, in same-step autoreset.
+    """The environments of a config, in same-step autoreset unless told otherwise.
 
     Raises:
         UnknownNameError, InvalidOptionError, CheckpointError: a setting is wrong.
     """
-    kwargs = {field.name: getattr(config, field.name) for field in fields(config)} | overrides
+    kwargs = {field.name: getattr(config, field.name) for field in fields(config)}
+    kwargs |= {"autoreset_mode": "same_step"} | overrides
     name = task_id(kwargs.pop("task"))
     world_ids, black = kwargs.pop("world_ids"), kwargs.pop("blank_pixels")
     if world_ids is not None:
@@ -130,7 +131,7 @@ def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
     for option, default in OWN.items():
         if kwargs[option] == default:
             del kwargs[option]
-    envs = gym.make_vec(name, autoreset_mode="same_step", **kwargs)
+    envs = gym.make_vec(name, **kwargs)
     return VectorBlankPixels(envs) if black else envs
 
 

@@ -50,6 +50,31 @@ def test_actions_are_drawn_by_seed_and_lie_in_the_space(policy, envs):
     assert all(action in envs.single_action_space for action in one)
 
 
+def test_an_action_depends_on_the_episode_alone(policy, envs):
+    seen = {name: value[np.arange(40) % 4] for name, value in observe(envs).items()}  # (40, …)
+    seen["goal"] = np.random.default_rng(0).uniform(-1, 1, (40, 2)).astype(np.float32)
+    order = np.random.default_rng(1).permutation(40)
+    many, few = (LearnedPolicy(policy.network, policy.card, seed=5) for _ in range(2))
+    many.seed(np.ones(40, bool), np.arange(100, 140))
+    few.seed(np.ones(3, bool), 100 + order[:3])
+    for _ in range(2):
+        beside_many = many.act(seen)
+        alone = few.act({name: value[order[:3]] for name, value in seen.items()})
+        np.testing.assert_array_equal(alone, beside_many[order[:3]])
+
+
+def test_discrete_actions_follow_their_probabilities(policy):
+    from types import SimpleNamespace
+
+    import torch
+
+    probabilities = torch.tensor([[0.1, 0.6, 0.3]]).expand(2000, 3)
+    inner = SimpleNamespace(distribution=SimpleNamespace(probs=probabilities))
+    drawn = policy._draw_discrete(inner, range(2000))
+    shares = np.bincount(drawn, minlength=3) / 2000
+    np.testing.assert_allclose(shares, [0.1, 0.6, 0.3], atol=0.04)
+
+
 def test_discrete_actions_are_drawn_too(config, envs):
     from mgenv.agents.policy import PolicyCard
     from mgenv.agents.sb3 import build_policy
