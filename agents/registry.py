@@ -1,0 +1,76 @@
+"""Policies by name, and from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from mgenv.agents.planner import PlannerPolicy
+from mgenv.agents.policy import Policy
+from mgenv.agents.random import RandomPolicy
+from mgenv.agents.scripted import BlindOdometryPolicy, BlindPolicy, SpinPolicy, StraightPolicy
+from mgenv.errors import UnknownNameError
+
+Maker = Callable[[gym.vector.VectorEnv, int], Policy]
+"""A policy for some environments, from a seed."""
+
+
+def _random(envs: gym.vector.VectorEnv, seed: int) -> Policy:
+    return RandomPolicy(envs.single_action_space, envs.num_envs, seed)
+
+
+POLICIES: dict[str, Maker] = {
+    "random": _random,
+    "spin": SpinPolicy,
+    "straight": StraightPolicy,
+    "blind": BlindPolicy,
+    "blind+odometry": BlindOdometryPolicy,
+    "planner": PlannerPolicy,
+}
+"""What needs no file: policies that never look, and one that knows the true map."""
+
+
+def is_file(name: str) -> bool:
+    """Whether a policy's name is a file's.
+
+    Raises:
+        UnknownNameError: neither a file nor like one nor a known name.
+    """
+    if name in POLICIES:
+        return False
+    path = Path(name)
+    if path.name == name and not path.suffix and not path.is_file():
+        raise UnknownNameError("policy", name, [*POLICIES, "<a policy file>"])
+    return True
+
+
+def make_policy(
+    name: str, envs: gym.vector.VectorEnv, seed: int = 0, deterministic: bool = False
+) -> Policy:
+    """The policy called ``name``, or read from that file, whose stem is its name then.
+
+    Args:
+        name: a key of ``POLICIES``, or a policy file.
+        envs: where it is to act.
+        seed: of its draws.
+        deterministic: a learned policy takes the likeliest action.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        CheckpointError: the file is missing, damaged or not a policy.
+        InvalidOptionError: the policy does not fit the environments.
+    """
+    if not is_file(name):
+        return POLICIES[name](envs, seed)
+    policy: Any = _learned().load(name, deterministic, seed)
+    policy.check(envs)
+    return policy
+
+
+def _learned() -> Any:
+    from mgenv.agents.learned import LearnedPolicy  # needs Stable-Baselines3
+
+    return LearnedPolicy
