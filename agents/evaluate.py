@@ -1,178 +1,236 @@
-"""How good a policy is: success, return, SPL and steps, with bootstrap intervals.
+"""How good a policy is: success, return, SPL and more, episode by episode, with intervals.
 
-Every slot plays the same number of episodes and the seeds decide which, so two policies that are
-judged with the same seed meet the same starts and goals, and quick failures are not counted twice.
+Every episode starts over: its slot forgets what it saw, the world's and the policy's draws begin
+with the episode's own seed. So what an episode comes to does not depend on the slot that plays it,
+on how many slots there are, or on what was played before; and two policies meet the same episodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mgenv.agents.policy import Policy
+from mgenv.agents.statistics import Interval, bootstrap, paired_difference
 from mgenv.errors import InvalidOptionError
 
+if TYPE_CHECKING:
+    from mgenv.tasks.episode import Episode
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean and its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+INFOS = {
+    "success": "is_success",
+    "spl": "spl",
+    "soft_spl": "soft_spl",
+    "distance_to_goal": "distance_to_goal",
+    "collisions": "collisions",
+    "explored_area": "explored_area",
+    "explored_share": "explored_share",
+    "path_length": "path_length",
+    "explored_share_per_metre": "explored_share_per_metre",
+}
+"""Measures that are infos of an episode's last step, in those tasks that have them."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What some episodes of one policy came to, each array of length E.
+    """What E episodes of one policy came to.
 
     Attributes:
         policy: its name.
-        success: bool, whether the goal was reached.
-        returns: undiscounted sums of rewards.
-        spl: success weighted by path length (Anderson et al., arXiv 1807.06757).
-        steps: episode lengths.
-        world_ids: where each episode took place.
+        measures: float64 (E,) each: ``success``, ``return`` (the undiscounted sum of rewards),
+            ``steps``, and what the task tells at the end: ``spl`` (success weighted by path
+            length, Anderson et al., arXiv 1807.06757), ``soft_spl``, ``collisions``,
+            ``distance_to_goal`` [m], ``explored_share`` and others of ``INFOS``.
+        seeds: int64 (E,), of each episode.
+        world_ids: int64 (E,), where each took place.
+        episodes: which they were, where they were given.
     """
 
     policy: str
-    success: NDArray[np.bool_]
-    returns: NDArray[np.float64]
-    spl: NDArray[np.float64]
-    steps: NDArray[np.int64]
+    measures: dict[str, NDArray[np.float64]]
+    seeds: NDArray[np.int64]
     world_ids: NDArray[np.int64]
+    episodes: tuple[Episode, ...] | None = None
+
+    @property
+    def success(self) -> NDArray[np.bool_]:
+        """Whether each goal was reached: (E,)."""
+        return self.measures["success"].astype(bool)
 
     def summary(self) -> dict[str, Interval]:
         """Means over the episodes; ``steps_to_success`` only over those that reached the goal."""
-        measures = {
-            "success": bootstrap(self.success),
-            "return": bootstrap(self.returns),
-            "spl": bootstrap(self.spl),
-            "steps": bootstrap(self.steps),
-        }
+        intervals = {name: bootstrap(values) for name, values in self.measures.items()}
         if self.success.any():
-            measures["steps_to_success"] = bootstrap(self.steps[self.success])
-        return measures
+            intervals["steps_to_success"] = bootstrap(self.measures["steps"][self.success])
+        return intervals
+
+    def minus(self, other: Evaluation) -> dict[str, Interval]:
+        """Paired differences from another policy, or another world, on the same episodes.
+
+        Raises:
+            InvalidOptionError: the episodes are others.
+        """
+        ours, theirs = (np.stack([one.seeds, one.world_ids]) for one in (self, other))
+        if not np.array_equal(ours, theirs) or self.episodes != other.episodes:
+            raise InvalidOptionError(
+                f"Expected two evaluations of the same episodes; got {len(self)} of {self.policy} "
+                f"and {len(other)} others of {other.policy}."
+            )
+        return {
+            name: paired_difference(values, other.measures[name])
+            for name, values in self.measures.items()
+            if name in other.measures
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """An episode a row, plain values only."""
+        rows = []
+        for number in range(len(self)):
+            row: dict[str, Any] = {"episode": number, "seed": int(self.seeds[number])}
+            row["world_id"] = int(self.world_ids[number])
+            row |= {} if self.episodes is None else self.episodes[number].as_dict()
+            rows.append(row | {name: float(v[number]) for name, v in self.measures.items()})
+        return rows
 
     def __len__(self) -> int:
-        return len(self.success)
-
-
-def bootstrap(values: ArrayLike, resamples: int = 2000, seed: int = 0) -> Interval:
-    """The mean and its 95 % percentile bootstrap interval (Efron, 1979).
-
-    Args:
-        values: (E,) one an episode.
-
-    Raises:
-        ValueError: there are none.
-
-    Example:
-        >>> bootstrap([1.0, 1.0, 1.0])
-        Interval(mean=1.0, low=1.0, high=1.0)
-    """
-    sample = np.asarray(values, np.float64)
-    if sample.ndim != 1 or not len(sample):
-        raise ValueError(f"Expected at least one value in one row; got shape {sample.shape}.")
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(len(sample), size=(resamples, len(sample)))
-    low, high = np.quantile(sample[picks].mean(-1), [0.025, 0.975])
-    return Interval(float(sample.mean()), float(low), float(high))
+        return len(self.seeds)
 
 
 def evaluate_policy(
     policy: Policy,
     envs: gym.vector.VectorEnv,
-    episodes: int = 64,
+    episodes: int | Sequence[Episode] = 64,
     seed: int = 0,
     on_episode: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Play whole episodes.
+    """Play whole episodes, each once, dealt out to the slots in order.
+
+    Beside ``act`` a policy may have ``seed(slots, seeds)`` and ``reset(slots)``, with bool (N,)
+    and int (N,): episodes with these seeds start in these slots; and ``see(infos)``, which is
+    shown the infos of every reset and step (only for policies that may know the truth).
 
     Args:
         policy: what acts.
-        envs: in ``autoreset_mode="same_step"``; reset here, not closed.
-        episodes: at least this many: rounded up so that each slot plays as many as the next.
-        seed: slot i is seeded with ``seed + i``.
+        envs: in ``autoreset_mode`` ``"disabled"`` or ``"same_step"`` (which starts episodes that
+            are then not played); reset here, not closed. Slots that share memory see what others
+            did, so that their episodes depend on each other.
+        episodes: which; or how many, drawn by the environments with ``seed``, ``seed`` + 1, ….
+        seed: of the first episode, where they are drawn.
         on_episode: told how many episodes are over, whenever one is.
 
     Raises:
-        InvalidOptionError: ``episodes`` is below 1 or the environments reset in another way.
+        InvalidOptionError: there are no episodes, or the environments reset in another way.
     """
     _check(envs, episodes)
-    quota = -(-episodes // envs.num_envs)
-    tally = _Tally(envs.num_envs, quota)
-    observations, _ = envs.reset(seed=seed)
-    while not tally.complete:
-        observations, rewards, terminations, truncations, infos = envs.step(
-            policy.act(observations)
-        )
-        over = np.logical_or(terminations, truncations)  # (N,)
-        tally.add(rewards, over, infos.get("final_info", {}))
-        if on_episode is not None and over.any():
-            on_episode(tally.count)
-    return tally.result(policy.name)
+    table = _Table(episodes, seed)
+    play = _Play(policy, envs, table)
+    while play.goes_on:
+        over = play.step()
+        if over and on_episode is not None:
+            on_episode(table.count)
+    return table.result(policy.name)
 
 
-class _Tally:
-    """Collects each slot's first ``quota`` episodes."""
+class _Table:
+    """Which episodes there are, and what they came to."""
 
-    def __init__(self, num_envs: int, quota: int) -> None:
-        self.quota = quota
-        self.episodes: list[list[tuple[float, ...]]] = [[] for _ in range(num_envs)]
-        self.returns = np.zeros(num_envs)
-        self.steps = np.zeros(num_envs, np.int64)
+    def __init__(self, episodes: int | Sequence[Episode], seed: int) -> None:
+        self.episodes = None if isinstance(episodes, int) else tuple(episodes)
+        if self.episodes is None:
+            self.seeds = seed + np.arange(episodes, dtype=np.int64)  # type: ignore[call-overload]
+        else:
+            self.seeds = np.array([episode.seed for episode in self.episodes], np.int64)
+        self._rows: dict[int, dict[str, float]] = {}
 
     @property
     def count(self) -> int:
-        return sum(len(rows) for rows in self.episodes)
+        """How many are over."""
+        return len(self._rows)
+
+    def add(self, number: int, row: dict[str, float]) -> None:
+        """Episode ``number`` is over."""
+        self._rows[number] = row
+
+    def result(self, policy: str) -> Evaluation:
+        """All of them, in order."""
+        rows = [self._rows[number] for number in range(len(self.seeds))]
+        columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        world_ids = columns.pop("world_id").astype(np.int64)
+        return Evaluation(policy, columns, self.seeds, world_ids, self.episodes)
+
+
+class _Play:
+    """Slots that play the episodes of a table; one that has none left plays its last one again."""
+
+    def __init__(self, policy: Any, envs: gym.vector.VectorEnv, table: _Table) -> None:
+        self._policy, self._envs, self._table = policy, envs, table
+        self._left = list(range(len(table.seeds)))[::-1]
+        self._number = np.arange(envs.num_envs) % len(table.seeds)  # (N,) what each slot plays
+        self._counts = np.zeros(envs.num_envs, bool)  # whether for the table
+        self._returns = np.zeros(envs.num_envs)
+        self._steps = np.zeros(envs.num_envs, np.int64)
+        self._start(np.ones(envs.num_envs, bool))
 
     @property
-    def complete(self) -> bool:
-        return all(len(rows) >= self.quota for rows in self.episodes)
+    def goes_on(self) -> bool:
+        return bool(self._counts.any())
 
-    def add(self, rewards: Any, over: NDArray[np.bool_], final: dict[str, Any]) -> None:
-        self.returns += rewards
-        self.steps += 1
-        for slot in np.flatnonzero(over).tolist():
-            if len(self.episodes[slot]) < self.quota:
-                measures = [float(_value(final, name, slot)) for name in ("is_success", "spl")]
-                place = float(_value(final, "world_id", slot))
-                row = (*measures, self.returns[slot], float(self.steps[slot]), place)
-                self.episodes[slot].append(row)
-            self.returns[slot], self.steps[slot] = 0.0, 0
+    def step(self) -> bool:
+        """Move all robots; whether an episode of the table is over."""
+        actions = self._policy.act(self._observations)
+        step = self._envs.step(actions)
+        self._observations, rewards, terminations, truncations, infos = step
+        self._show(infos)
+        self._returns += rewards
+        self._steps += 1
+        over = np.logical_or(terminations, truncations)  # (N,)
+        counted = over & self._counts
+        for slot in np.flatnonzero(counted).tolist():
+            self._table.add(int(self._number[slot]), self._row(infos, slot))
+        self._counts &= ~over
+        if over.any() and (self._left or self.goes_on):
+            self._start(over)
+        return bool(counted.any())
 
-    def result(self, name: str) -> Evaluation:
-        table = np.array([row for rows in self.episodes for row in rows])  # (E, 5)
-        success, spl, returns, steps, places = table.T
-        return Evaluation(
-            policy=name,
-            success=success.astype(bool),
-            returns=returns,
-            spl=spl,
-            steps=steps.astype(np.int64),
-            world_ids=places.astype(np.int64),
-        )
+    def _start(self, slots: NDArray[np.bool_]) -> None:
+        """Deal the next episodes out to ``slots`` bool (N,), and start them."""
+        for slot in np.flatnonzero(slots).tolist():
+            self._counts[slot] = bool(self._left)
+            self._number[slot] = self._left.pop() if self._left else self._number[slot]
+        seeds, episodes = self._table.seeds[self._number], self._table.episodes
+        options: dict[str, Any] = {"reset_mask": slots}
+        if episodes is not None:
+            options["episodes"] = [episodes[number] for number in self._number]
+        self._observations, infos = self._envs.reset(seed=seeds.tolist(), options=options)
+        self._returns[slots], self._steps[slots] = 0.0, 0
+        self._show(infos)
+        for name, arguments in (("seed", (slots, seeds)), ("reset", (slots,))):
+            if hasattr(self._policy, name):
+                getattr(self._policy, name)(*arguments)
+
+    def _show(self, infos: dict[str, Any]) -> None:
+        if hasattr(self._policy, "see"):
+            self._policy.see(infos)
+
+    def _row(self, infos: dict[str, Any], slot: int) -> dict[str, float]:
+        """What a slot's episode came to."""
+        last = infos.get("final_info", infos)
+        row = {"return": float(self._returns[slot]), "steps": float(self._steps[slot])}
+        told = {measure: name for measure, name in INFOS.items() if name in last}
+        measures = {measure: float(last[name][slot]) for measure, name in told.items()}
+        return measures | row | {"world_id": float(last["world_id"][slot])}
 
 
-def _value(final: dict[str, Any], name: str, slot: int) -> Any:
-    """A slot's last info, 0 where the task has no such measure (exploring has no success)."""
-    known = name in final and final[f"_{name}"][slot]
-    return final[name][slot] if known else 0.0
-
-
-def _check(envs: gym.vector.VectorEnv, episodes: int) -> None:
-    if episodes < 1:
-        raise InvalidOptionError(f"Expected at least one episode; got {episodes}.")
+def _check(envs: gym.vector.VectorEnv, episodes: int | Sequence[Episode]) -> None:
+    count = episodes if isinstance(episodes, int) else len(episodes)
+    if count < 1:
+        raise InvalidOptionError(f"Expected at least one episode; got {count}.")
     mode = envs.metadata.get("autoreset_mode")
-    if mode != AutoresetMode.SAME_STEP:
-        raise InvalidOptionError(f"Expected autoreset_mode='same_step'; got {mode!r}.")
+    if mode not in (AutoresetMode.DISABLED, AutoresetMode.SAME_STEP):
+        raise InvalidOptionError(f"Expected autoreset_mode 'disabled' or 'same_step'; got {mode}.")

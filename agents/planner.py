@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mgenv.agents.drive import Drive, towards
 from mgenv.camera import planar, planar_from
 from mgenv.engine import paths
-from mgenv.engine.layout import CELL, GRID
+from mgenv.engine.layout import GRID
 from mgenv.engine.scenes import Scene, cached_scene
 
 ARRIVED = 0.25
@@ -126,9 +126,10 @@ class _Frontier(_Route):
 
     def waypoint(self, robot: NDArray[np.float64], ahead: int) -> NDArray[np.float64]:
         x, y, yaw = robot
+        here = paths.nearest_free(self.scene.free, x, y)
         paths.mark_seen(self.scene.cells, x, y, yaw, SIGHT, self._seen)
+        self._seen[here] = 1
         if self._target < 0 or self._seen[self._target]:
-            here = paths.nearest_free(self.scene.free, x, y)
             cells = self._queue[: self._aim(here)]
             unseen = cells[self._seen[cells] == 0]
             self._target = int(unseen[0] if len(unseen) else cells[-1])
