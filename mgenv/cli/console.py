@@ -58,3 +58,19 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
     return value
+
+
+def numbers(text: str) -> list[int]:
+    """Whole numbers: ``7``, or ``1000000-1000063`` for all from one to another.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+
+    Example:
+        >>> numbers("7"), numbers("3-5")
+        ([7], [3, 4, 5])
+    """
+    first, dash, last = text.partition("-")
+    if not first.isdigit() or (dash and not last.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected a number or two as 3-5, got {text!r}")
+    return list(range(int(first), int(last or first) + 1))

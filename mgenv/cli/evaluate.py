@@ -1,137 +1,168 @@
-"""``mgenv evaluate POLICY``: how good a policy is, in one world or several."""
+"""``mgenv evaluate POLICY …``: how good policies are, on the same episodes in several worlds."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from mgenv.agents.evaluate import Evaluation, evaluate_policy
-from mgenv.agents.learned import LearnedPolicy
-from mgenv.agents.policy import Policy
-from mgenv.agents.random import RandomPolicy
-from mgenv.agents.train import EnvConfig, make_envs, task_id
+from mgenv.agents.evaluate import INFOS
+from mgenv.agents.registry import POLICIES, is_file
+from mgenv.agents.train import EnvConfig, task_id
+from mgenv.benchmark.judging import (
+    Judged,
+    Setting,
+    as_json,
+    differences,
+    display_names,
+    document,
+    read_card,
+)
 from mgenv.cli.console import make_table, positive, progress_bar
+from mgenv.cli.episode_options import add_episode_options, env_options, task_options, world_ids
+from mgenv.envs.episode_list import EpisodeList
+from mgenv.errors import InvalidOptionError
 from mgenv.output import prepare_file, write_text
 
-MEASURES = ("success", "return", "spl", "steps")
+__all__ = ["as_json", "main"]
+
+SHOWN = ("success", "return", "spl", "steps", "explored_share")
+"""Measures in the table, where the task has them; the JSON holds all."""
+DIFFERENCES = ("success", "spl", "explored_share")
+"""Measures whose differences the second table shows."""
 
 
 def main(argv: list[str]) -> int:
-    """Print a table of success, return, SPL and steps with 95 % intervals."""
+    """Print means with 95 % intervals, and paired differences between policies."""
     options = _parse(argv)
     if options.json is not None:
         prepare_file(options.json)
-    learned = None if options.policy == "random" else _load(options)
-    for world in options.world:
-        _check(_env_config(world, learned, options), learned)
-    rows = [row for world in options.world for row in _judge(world, learned, options)]
-    header = ("world", "policy", *MEASURES)
-    cells = [(world, e.policy, *(e.summary()[name] for name in MEASURES)) for world, e in rows]
-    title = f"{_task(options, learned)}, {len(rows[0][1])} episodes"
-    Console().print(make_table(title, header, cells))
+    policies = display_names(list(dict.fromkeys(options.policies)))
+    setting, worlds = make_setting(options), list(dict.fromkeys(options.world))
+    for world in worlds:
+        for policy in policies:
+            setting.check(world, policy)
+    judged = [
+        (world, _play(setting, world, policy, short))
+        for world in worlds
+        for policy, short in policies.items()
+    ]
+    _print(setting, judged, options.measures)
     if options.json is not None:
-        write_text(options.json, json.dumps([as_json(*row) for row in rows], indent=2) + "\n")
+        found = document(setting, policies, judged)
+        write_text(options.json, json.dumps(found, indent=1) + "\n")
     return 0
 
 
-def as_json(world: str, evaluation: Evaluation) -> dict[str, Any]:
-    """One row of the table as plain values."""
-    summary = {name: asdict(interval) for name, interval in evaluation.summary().items()}
-    return {
-        "world": world,
-        "policy": evaluation.policy,
-        "episodes": len(evaluation),
-        "world_ids": sorted(set(evaluation.world_ids.tolist())),
-        **summary,
-    }
+def make_setting(options: argparse.Namespace) -> Setting:
+    """What the arguments ask for; an episode file and policy files say what they do not.
+
+    Raises:
+        InvalidOptionError: policies were trained on different tasks or robots.
+        EpisodeFileError: the episodes are of something else than was asked for.
+    """
+    cards = [read_card(name) for name in options.policies if is_file(name)]
+    task = options.task or _common("task", [card.task for card in cards])
+    robot = options.robot or _common("robot", [card.robot for card in cards]) or "differential"
+    env: dict[str, Any] = {"robot": robot, "num_envs": options.num_envs, "device": options.device}
+    fixed: dict[str, Any] = {}
+    episodes = options.episodes
+    if not isinstance(episodes, int):
+        episodes = EpisodeList.load(episodes)
+        episodes.check(task, options.difficulty, world_ids(options), options.memory)
+        task = episodes.task
+        fixed, origin = dict(episodes.options), episodes.origin
+        env |= {"world_ids": tuple(episodes.world_ids), "memory": origin["memory"]}
+        env |= {"scan_frames": origin["scan_frames"]}
+    env |= {"task": task or "pointnav"} | env_options(options)
+    if options.max_episode_steps is not None:
+        fixed["max_episode_steps"] = options.max_episode_steps
+    task_id(env["task"])
+    return Setting(
+        env=EnvConfig(**env),
+        options=fixed | task_options(options),
+        episodes=episodes,
+        seed=options.seed,
+        deterministic=options.deterministic,
+    )
 
 
-def _judge(
-    world: str, learned: LearnedPolicy | None, options: argparse.Namespace
-) -> list[tuple[str, Evaluation]]:
-    """The random policy and the learned one, on the same episodes of one world."""
-    config = _env_config(world, learned, options)
-    policies = [None] if learned is None else [None, learned]
-    return [(world, _play(config, policy, options)) for policy in policies]
+def _common(what: str, values: Sequence[str]) -> str | None:
+    """What all policies were trained on, None where there are none."""
+    if len(set(values)) > 1:
+        raise InvalidOptionError(f"Expected policies of one {what}; got {sorted(set(values))}.")
+    return values[0] if values else None
 
 
-def _check(config: EnvConfig, learned: LearnedPolicy | None) -> None:
-    """Prove that a policy can be judged there, before any is."""
-    envs = make_envs(config)
-    try:
-        if learned is not None:
-            learned.check(envs)
-    finally:
-        envs.close()
-
-
-def _play(
-    config: EnvConfig, learned: LearnedPolicy | None, options: argparse.Namespace
-) -> Evaluation:
-    """In environments of its own, so that no policy walks in what another left in memory."""
-    envs = make_envs(config)
-    try:
-        policy = learned or RandomPolicy(envs.single_action_space, envs.num_envs, options.seed)
-        return _play_in(envs, config.world, policy, options)
-    finally:
-        envs.close()
-
-
-def _play_in(envs: Any, world: str, policy: Policy, options: argparse.Namespace) -> Evaluation:
+def _play(setting: Setting, world: str, policy: str, short: str) -> Any:
     with progress_bar(Console(stderr=True)) as bar:
-        task = bar.add_task(f"{policy.name} in {world}", total=options.episodes, note="")
+        task = bar.add_task(f"{short} in {world}", total=setting.count, note="")
 
         def on_episode(count: int) -> None:
             bar.update(task, completed=count)
 
-        return evaluate_policy(policy, envs, options.episodes, options.seed, on_episode)
+        return setting.judge(world, policy, short, on_episode)
 
 
-def _load(options: argparse.Namespace) -> LearnedPolicy:
-    return LearnedPolicy.load(options.policy, options.deterministic, options.seed)
+def _print(setting: Setting, judged: Sequence[Judged], measures: Sequence[str] | None) -> None:
+    """A table of means, and one of paired differences where there are any."""
+    console, known = Console(), judged[0][1].measures
+    shown = [name for name in measures or SHOWN if name in known]
+    rows = [(world, one.policy, *(one.summary()[name] for name in shown)) for world, one in judged]
+    title = f"{setting.env.task}, {setting.count} episodes"
+    console.print(make_table(title, ("world", "policy", *shown), rows))
+    shown = [name for name in measures or DIFFERENCES if name in known]
+    found = differences(judged)
+    cells = [(*_pair(row), *(_interval(row[name]) for name in shown)) for row in found]
+    if cells:
+        title = "differences, paired by episode"
+        console.print(make_table(title, ("where or who", "difference", *shown), cells))
 
 
-def _task(options: argparse.Namespace, learned: LearnedPolicy | None) -> str:
-    return options.task or ("pointnav" if learned is None else learned.card.task)
+def _pair(row: dict[str, Any]) -> tuple[str, str]:
+    """What both have in common, and what is subtracted from what."""
+    if row["world"] == row["minus_world"]:
+        return row["world"], f"{row['policy']} - {row['minus_policy']}"
+    return row["policy"], f"{row['world']} - {row['minus_world']}"
 
 
-def _env_config(
-    world: str, learned: LearnedPolicy | None, options: argparse.Namespace
-) -> EnvConfig:
-    task = _task(options, learned)
-    task_id(task)
-    robot = options.robot or ("differential" if learned is None else learned.card.robot)
-    return EnvConfig(
-        task=task,
-        robot=robot,
-        world=world,
-        num_envs=min(options.num_envs, options.episodes),
-        num_worlds=options.num_worlds,
-        world_ids=None if options.world_ids is None else tuple(options.world_ids),
-        memory=options.memory,
-        max_episode_steps=options.max_episode_steps,
-        device=options.device,
-    )
+def _interval(values: dict[str, float]) -> str:
+    return f"{values['mean']:+.2f} [{values['low']:+.2f}, {values['high']:+.2f}]"
+
+
+def _count_or_file(text: str) -> int | str:
+    """How many episodes, or the file that holds them.
+
+    Raises:
+        argparse.ArgumentTypeError: neither a number of at least 1 nor a file.
+    """
+    if text.lstrip("-").isdigit():
+        return positive(text)
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"expected a number or an episode file, got {text!r}")
+    return text
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("mgenv evaluate", description=__doc__)
-    parser.add_argument("policy", help="a policy file, or 'random'")
-    parser.add_argument("--world", nargs="+", default=["nano", "engine"], help="where to judge it")
-    parser.add_argument("--task", help="by default the one it was trained on")
-    parser.add_argument("--robot", help="by default the one it was trained on")
-    parser.add_argument("--episodes", type=positive, default=64)
+    names = ", ".join(POLICIES)
+    parser.add_argument("policies", nargs="+", metavar="POLICY", help=f"a file, or one of {names}")
+    parser.add_argument("--world", nargs="+", default=["nano", "engine"], help="where to judge")
+    parser.add_argument("--task", help="by default the one they were trained on, else pointnav")
+    parser.add_argument("--robot", help="by default the one they were trained on")
+    parser.add_argument(
+        "--episodes", type=_count_or_file, default=64, metavar="N|FILE",
+        help="how many, or a file of mgenv episodes make",
+    )  # fmt: skip
+    add_episode_options(parser)
     parser.add_argument("--num-envs", type=positive, default=16)
-    parser.add_argument("--num-worlds", type=positive, default=16)
-    parser.add_argument("--world-ids", type=int, nargs="+", help="instead of --num-worlds")
-    parser.add_argument("--memory", default="scan", help="scan, fresh or a memory file")
-    parser.add_argument("--max-episode-steps", type=positive, default=200)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of episodes and actions")
     parser.add_argument("--deterministic", action="store_true", help="the likeliest action")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    parser.add_argument("--measures", nargs="+", choices=(*INFOS, "return", "steps"))
+    parser.add_argument("--json", metavar="FILE", help="write all, an episode a row, there too")
     return parser.parse_args(argv)

@@ -12,7 +12,8 @@ from mgenv.errors import MgenvError, UnknownNameError
 COMMANDS = {
     "demo": "walk and train in a generated world",
     "train": "train a policy with PPO (settings as key=value)",
-    "evaluate": "judge a policy in a generated world and in the engine",
+    "evaluate": "judge policies in a generated world and in the engine",
+    "episodes": "draw fixed episodes into a file, or show one",
     "bench": "measure speed, memory, drift, rendering, data, exploration or public weights",
     "fit": "train a world model",
     "collect": "record a dataset from worlds, games or footage (settings as key=value)",

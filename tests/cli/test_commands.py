@@ -6,6 +6,7 @@ import pytest
 
 from mgenv.agents import LearnedPolicy
 from mgenv.cli.main import main
+from mgenv.envs.episode_list import sha256
 
 SMALL = [
     "env.world=tiny",
@@ -38,12 +39,42 @@ def test_train_then_evaluate(tmp_path, capsys):
     assert evaluate(file, "--world", "tiny", "engine", "--json", results) == 0
     out = capsys.readouterr().out
     assert "success" in out and "spl" in out and "pointnav, 4 episodes" in out
-    rows = json.loads(results.read_text())
+    found = json.loads(results.read_text())
+    rows = found["rows"]
     assert [(row["world"], row["policy"]) for row in rows] == [
-        ("tiny", "random"), ("tiny", "policy"), ("engine", "random"), ("engine", "policy"),
+        ("tiny", "policy"), ("engine", "policy"),
     ]  # fmt: skip
     assert rows[0]["episodes"] == 4
     assert set(rows[0]["success"]) == {"mean", "low", "high"}
+    assert found["policies"]["policy"]["sha256"] == sha256(file)
+    assert found["task"] == "pointnav" and found["seed"] == 0
+    assert found["commit"] and found["mgenv"]
+
+
+def test_policies_are_judged_on_the_same_episodes_whatever_their_order(tmp_path, capsys):
+    def judged(name, policies, worlds):
+        assert evaluate(*policies, "--world", *worlds, "--json", tmp_path / name) == 0
+        return json.loads((tmp_path / name).read_text())
+
+    train(tmp_path / "run")
+    file = str(tmp_path / "run" / "policy.safetensors")
+    one = judged("one.json", [file, "blind", "random"], ["tiny", "engine"])
+    other = judged("other.json", ["random", file, "blind"], ["engine", "tiny"])
+
+    def by_policy(rows):
+        return sorted(map(str, rows))
+
+    assert by_policy(one["rows"]) == by_policy(other["rows"])
+    assert by_policy(one["episodes"]) == by_policy(other["episodes"])
+    assert len(one["episodes"]) == 2 * 3 * 4
+    pairs = {(d["world"], d["policy"], d["minus_policy"]) for d in one["differences"]}
+    assert ("tiny", "policy", "blind") in pairs
+    assert "policy - blind" in capsys.readouterr().out
+
+
+def test_a_policy_that_does_not_exist_is_told_with_the_nearest(capsys):
+    assert evaluate("blnd", "--world", "tiny") == 2
+    assert "Did you mean 'blind'?" in capsys.readouterr().err
 
 
 def test_overrides_reach_the_run(tmp_path):
@@ -111,7 +142,7 @@ def test_every_world_is_looked_up_before_any_episode(monkeypatch, capsys):
         raise AssertionError("an episode was played")
 
     monkeypatch.setattr("mgenv.envs.vector_env.load_world", load_world)
-    monkeypatch.setattr("mgenv.cli.evaluate.evaluate_policy", never)
+    monkeypatch.setattr("mgenv.benchmark.judging.evaluate_policy", never)
     assert evaluate("random", "--world", "engine", "nanoo") == 2
     assert "Unknown world 'nanoo'" in capsys.readouterr().err
 
@@ -120,7 +151,7 @@ def test_results_that_cannot_be_written_are_told_before_judging(tmp_path, capsys
     def never(*_args, **_kwargs):
         raise AssertionError("environments were made")
 
-    monkeypatch.setattr("mgenv.cli.evaluate.make_envs", never)
+    monkeypatch.setattr("mgenv.benchmark.judging.make_envs", never)
     assert evaluate("random", "--json", "/proc/mgenv/results.json") == 2
     assert "mgenv evaluate: Expected a folder to write to" in capsys.readouterr().err
 
