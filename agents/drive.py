@@ -71,10 +71,14 @@ def towards(
 
 
 def _mix(ahead: Any, left: Any, forward: NDArray[Any], turn: NDArray[Any]) -> Any:
-    """``forward`` of one action and ``turn`` of another; whole numbers (keys) are 0 or 1."""
+    """``forward`` of one action and ``turn`` of another; whole numbers (keys) are 0 or 1.
+
+    What both have in common (that they do not stop) is no speed and stays as it is.
+    """
     if isinstance(ahead, Mapping):
         return {name: _mix(ahead[name], left[name], forward, turn) for name in ahead}
     parts = np.multiply.outer(forward, ahead) + np.multiply.outer(turn, left)  # (N, …)
+    parts = np.where(ahead == left, ahead, parts)
     return (np.rint(np.abs(parts)) if ahead.dtype.kind in "iu" else parts).astype(ahead.dtype)
 
 

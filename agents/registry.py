@@ -11,7 +11,13 @@ import gymnasium as gym
 from mgenv.agents.planner import PlannerPolicy
 from mgenv.agents.policy import Policy
 from mgenv.agents.random import RandomPolicy
-from mgenv.agents.scripted import BlindOdometryPolicy, BlindPolicy, SpinPolicy, StraightPolicy
+from mgenv.agents.scripted import (
+    BlindOdometryPolicy,
+    BlindPolicy,
+    RecallPolicy,
+    SpinPolicy,
+    StraightPolicy,
+)
 from mgenv.errors import UnknownNameError
 
 Maker = Callable[[gym.vector.VectorEnv, int], Policy]
@@ -28,9 +34,10 @@ POLICIES: dict[str, Maker] = {
     "straight": StraightPolicy,
     "blind": BlindPolicy,
     "blind+odometry": BlindOdometryPolicy,
+    "recall": RecallPolicy,
     "planner": PlannerPolicy,
 }
-"""What needs no file: policies that never look, and one that knows the true map."""
+"""What needs no file: policies that never look, one that asks memory, one that knows the map."""
 
 
 def is_file(name: str) -> bool:

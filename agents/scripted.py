@@ -1,6 +1,7 @@
 """Policies that see nothing: what a task is worth to a robot with closed eyes.
 
-A policy that learned to use its pixels is better than all of these.
+A policy that learned to use its pixels is better than all of these, but for the one that lets the
+world's memory see for it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ TURN_AWAY = (np.pi / 4, 3 * np.pi / 4)
 
 STEPS_AWAY = (4, 12)
 """How many steps it goes ahead then, before it minds its goal again."""
+
+UNKNOWN = (1.0, 0.0)
+"""Where a goal is looked for of which nothing is known: [m] ahead."""
 
 
 class SpinPolicy:
@@ -85,7 +89,7 @@ class BlindPolicy:
 
     def act(self, observations: Any) -> Any:
         """Actions (N, …)."""
-        goal = observations.get("goal") if isinstance(observations, dict) else None
+        goal = self._goal(observations)
         self._change_course(observations, goal is not None)
         near = np.zeros(len(self._turn), bool)
         forward, turn = np.ones(len(near)), np.zeros(len(near))
@@ -94,6 +98,10 @@ class BlindPolicy:
             near = distance <= SUCCESS_RADIUS
             forward, turn = towards(distance, bearing)
         return self._drive(*self._detour(forward, turn), near)
+
+    def _goal(self, observations: Any) -> NDArray[Any] | None:
+        """Distance [m] and bearing [rad] of the goals (N, 2), if they are told."""
+        return observations.get("goal") if isinstance(observations, dict) else None
 
     def _change_course(self, observations: Any, has_goal: bool) -> None:
         """Turn at random where there is no goal to turn to."""
@@ -130,11 +138,7 @@ class BlindOdometryPolicy(BlindPolicy):
 
     def __init__(self, envs: gym.vector.VectorEnv, seed: int = 0) -> None:
         super().__init__(envs, seed)
-        if "agent_pos" not in (getattr(envs.single_observation_space, "spaces", None) or {}):
-            raise InvalidOptionError(
-                f"blind+odometry: expected observations with agent_pos, "
-                f"got {envs.single_observation_space}"
-            )
+        _expect_part(self.name, "agent_pos", envs)
         self._asked = np.zeros(envs.num_envs)  # [m] ahead, in the last step
         self._place = np.zeros((envs.num_envs, 2))
 
@@ -158,3 +162,31 @@ class BlindOdometryPolicy(BlindPolicy):
         forward, turn = super()._detour(forward, turn)
         self._asked = forward * STEP_LENGTH
         return forward, turn
+
+
+class RecallPolicy(BlindOdometryPolicy):
+    """Goes where the world's memory says that it saw the goal picture; looks at nothing itself.
+
+    What memory does not know it looks for straight ahead. Only in the task Recall.
+
+    Raises:
+        InvalidOptionError: the observation holds no ``recalled`` or no ``agent_pos``.
+    """
+
+    name = "recall"
+
+    def __init__(self, envs: gym.vector.VectorEnv, seed: int = 0) -> None:
+        super().__init__(envs, seed)
+        _expect_part(self.name, "recalled", envs)
+
+    def _goal(self, observations: Any) -> NDArray[Any]:
+        told = observations["recalled"]  # (N, 3): distance, bearing of the way, match
+        return np.where(told[:, 2:] > 0, told[:, :2], UNKNOWN)
+
+
+def _expect_part(policy: str, part: str, envs: gym.vector.VectorEnv) -> None:
+    parts = getattr(envs.single_observation_space, "spaces", None) or {}
+    if part not in parts:
+        raise InvalidOptionError(
+            f"{policy}: expected observations with {part}, got {envs.single_observation_space}"
+        )

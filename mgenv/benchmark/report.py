@@ -37,6 +37,7 @@ class Report:
         seeds: that decided what was measured.
         failed: what did not work, one sentence each; empty where all did.
         notes: anything else a reader must know.
+        details: plain values that only the JSON holds.
         command: that was run.
     """
 
@@ -46,6 +47,7 @@ class Report:
     seeds: Sequence[int]
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
     command: str = field(default_factory=lambda: command_line())
     hardware: dict[str, str] = field(default_factory=lambda: hardware())
     commit: str = field(default_factory=lambda: commit())

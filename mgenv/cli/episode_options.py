@@ -7,7 +7,7 @@ from typing import Any
 
 from mgenv.cli.console import numbers, positive
 
-TASK_OPTIONS = ("difficulty", "goal_sensor", "stop", "odometry")
+TASK_OPTIONS = ("difficulty", "goal_sensor", "stop", "odometry", "recall_memory")
 """Keyword arguments of the environments that belong to the task."""
 
 
@@ -17,6 +17,10 @@ def add_episode_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--goal-sensor", help="exact, noisy, start or none; exact by default")
     parser.add_argument("--odometry", help="exact or noisy; exact by default")
     parser.add_argument("--stop", action="store_true", default=None, help="stopping is an action")
+    parser.add_argument(
+        "--no-recall-memory", dest="recall_memory", action="store_false", default=None,
+        help="Recall: memory tells nothing of the goal",
+    )  # fmt: skip
     parser.add_argument("--num-worlds", type=positive, help="worlds 0 … N - 1; 16 by default")
     parser.add_argument(
         "--world-ids", type=numbers, nargs="+", metavar="ID", help="instead: 7, or 1000000-1000063"

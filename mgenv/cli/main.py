@@ -14,7 +14,7 @@ COMMANDS = {
     "train": "train a policy with PPO (settings as key=value)",
     "evaluate": "judge policies in a generated world and in the engine",
     "episodes": "draw fixed episodes into a file, or show one",
-    "bench": "measure speed, memory, drift, rendering, data, exploration or public weights",
+    "bench": "measure speed, memory, drift, tasks, rendering, data, exploration or public weights",
     "fit": "train a world model",
     "collect": "record a dataset from worlds, games or footage (settings as key=value)",
     "data": "what a dataset holds, in words or in pictures",
@@ -24,7 +24,7 @@ COMMANDS = {
 
 BENCHMARKS = (
     "speed", "memory", "drift", "render", "data", "exploration", "video", "parallel", "accuracy",
-    "kernels",
+    "kernels", "tasks",
 )  # fmt: skip
 SUBCOMMANDS = {"bench": {name: f"bench_{name}" for name in BENCHMARKS}}
 """Second words that have a file of their own."""

@@ -1,0 +1,47 @@
+"""``mgenv bench tasks``: what each task is worth to policies that do not look."""
+
+from __future__ import annotations
+
+import argparse
+
+from mgenv.agents.registry import POLICIES
+from mgenv.benchmark import tasks
+from mgenv.benchmark.report import check_outputs
+from mgenv.cli.bench_common import finish, held_out_id
+from mgenv.cli.console import positive
+from mgenv.engine.world_ids import HELD_OUT
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser("mgenv bench tasks", description=__doc__)
+    parser.add_argument("policies", nargs="*", metavar="POLICY", help="names or files, beside …")
+    parser.add_argument("--baselines", nargs="*", default=list(POLICIES), choices=list(POLICIES))
+    parser.add_argument("--tasks", nargs="+", default=list(tasks.CASES), metavar="TASK")
+    parser.add_argument("--world", nargs="+", default=["nano", "engine"])
+    parser.add_argument("--episodes", type=positive, default=256, help="of each task")
+    parser.add_argument("--worlds", type=positive, default=64, help="held-out worlds")
+    parser.add_argument("--first-world", type=held_out_id, default=HELD_OUT, help="first of them")
+    parser.add_argument("--lists", metavar="DIR", help="episode lists, written where not there")
+    parser.add_argument("--max-episode-steps", type=positive, default=200)
+    parser.add_argument("--num-envs", type=positive, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", metavar="FILE", help="write all as JSON")
+    parser.add_argument("--markdown", metavar="FILE", help="write a results file")
+    options = parser.parse_args(argv)
+    check_outputs(options.json, options.markdown)
+    config = tasks.TasksConfig(
+        policies=[*options.baselines, *options.policies],
+        cases=options.tasks,
+        worlds=options.world,
+        episodes=options.episodes,
+        world_count=options.worlds,
+        first_world=options.first_world,
+        seed=options.seed,
+        num_envs=options.num_envs,
+        max_episode_steps=options.max_episode_steps,
+        lists=options.lists,
+        device=options.device,
+    )
+    return finish(tasks.run(config, print), options)
