@@ -71,7 +71,7 @@ def towards(
 
 
 def _mix(ahead: Any, left: Any, forward: NDArray[Any], turn: NDArray[Any]) -> Any:
-    """``forward`` of one action and ``turn`` of another; whole numbers (keys) are 0 or 1.
+    """``forward`` of one action and ``turn`` of another; keys are pressed from a quarter on.
 
     What both have in common (that they do not stop) is no speed and stays as it is.
     """
@@ -79,7 +79,7 @@ def _mix(ahead: Any, left: Any, forward: NDArray[Any], turn: NDArray[Any]) -> An
         return {name: _mix(ahead[name], left[name], forward, turn) for name in ahead}
     parts = np.multiply.outer(forward, ahead) + np.multiply.outer(turn, left)  # (N, …)
     parts = np.where(ahead == left, ahead, parts)
-    return (np.rint(np.abs(parts)) if ahead.dtype.kind in "iu" else parts).astype(ahead.dtype)
+    return (np.abs(parts) >= 0.25 if ahead.dtype.kind in "iu" else parts).astype(ahead.dtype)
 
 
 def _put(actions: Any, move: Any, where: NDArray[np.bool_]) -> Any:

@@ -55,6 +55,8 @@ class DataError(MgenvError, ValueError):
 
 class NoFloorError(MgenvError, ValueError):
     """A place whose frames show no floor on which a robot could stand."""
+
+
 class EpisodeFileError(MgenvError, ValueError):
     """A file of episodes that is missing, damaged, of another version or of other worlds."""
 
