@@ -11,13 +11,8 @@ import gymnasium as gym
 from mgenv.agents.planner import PlannerPolicy
 from mgenv.agents.policy import Policy
 from mgenv.agents.random import RandomPolicy
-from mgenv.agents.scripted import (
-    BlindOdometryPolicy,
-    BlindPolicy,
-    RecallPolicy,
-    SpinPolicy,
-    StraightPolicy,
-)
+from mgenv.agents.recall import RecallPolicy
+from mgenv.agents.scripted import BlindOdometryPolicy, BlindPolicy, SpinPolicy, StraightPolicy
 from mgenv.errors import UnknownNameError
 
 Maker = Callable[[gym.vector.VectorEnv, int], Policy]

@@ -1,7 +1,6 @@
 """Policies that see nothing: what a task is worth to a robot with closed eyes.
 
-A policy that learned to use its pixels is better than all of these, but for the one that lets the
-world's memory see for it.
+A policy that learned to use its pixels is better than all of these.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ TURN_AWAY = (np.pi / 4, 3 * np.pi / 4)
 
 STEPS_AWAY = (4, 12)
 """How many steps it goes ahead then, before it minds its goal again."""
-
-UNKNOWN = (1.0, 0.0)
-"""Where a goal is looked for of which nothing is known: [m] ahead."""
 
 
 class SpinPolicy:
@@ -138,7 +134,7 @@ class BlindOdometryPolicy(BlindPolicy):
 
     def __init__(self, envs: gym.vector.VectorEnv, seed: int = 0) -> None:
         super().__init__(envs, seed)
-        _expect_part(self.name, "agent_pos", envs)
+        expect_part(self.name, "agent_pos", envs)
         self._asked = np.zeros(envs.num_envs)  # [m] ahead, in the last step
         self._place = np.zeros((envs.num_envs, 2))
 
@@ -164,27 +160,12 @@ class BlindOdometryPolicy(BlindPolicy):
         return forward, turn
 
 
-class RecallPolicy(BlindOdometryPolicy):
-    """Goes where the world's memory says that it saw the goal picture; looks at nothing itself.
-
-    What memory does not know it looks for straight ahead. Only in the task Recall.
+def expect_part(policy: str, part: str, envs: gym.vector.VectorEnv) -> None:
+    """Prove that the environments show what a policy needs.
 
     Raises:
-        InvalidOptionError: the observation holds no ``recalled`` or no ``agent_pos``.
+        InvalidOptionError: they do not.
     """
-
-    name = "recall"
-
-    def __init__(self, envs: gym.vector.VectorEnv, seed: int = 0) -> None:
-        super().__init__(envs, seed)
-        _expect_part(self.name, "recalled", envs)
-
-    def _goal(self, observations: Any) -> NDArray[Any]:
-        told = observations["recalled"]  # (N, 3): distance, bearing of the way, match
-        return np.where(told[:, 2:] > 0, told[:, :2], UNKNOWN)
-
-
-def _expect_part(policy: str, part: str, envs: gym.vector.VectorEnv) -> None:
     parts = getattr(envs.single_observation_space, "spaces", None) or {}
     if part not in parts:
         raise InvalidOptionError(

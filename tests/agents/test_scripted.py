@@ -9,7 +9,7 @@ import pytest
 
 from mgenv.agents import POLICIES, evaluate_policy, make_envs, make_policy
 from mgenv.agents.drive import Drive
-from mgenv.agents.scripted import RecallPolicy
+from mgenv.agents.recall import RecallPolicy
 from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError
 from mgenv.robots import ROBOTS
 
@@ -99,7 +99,7 @@ def test_without_a_goal_a_blind_robot_goes_ahead_and_turns_now_and_then():
 def test_what_memory_says_is_where_the_recalling_robot_goes():
     policy = RecallPolicy(Slots(parts=("agent_pos", "recalled")))  # type: ignore[arg-type]
     seen = goals((0, 0), (0, 0), (0, 0))
-    seen["recalled"] = np.array([[4, 1.5, 0.9], [4, 0, 0.9], [0, 0, 0]], np.float32)
+    seen["recalled"] = np.array([[4, 1.5, 0.9], [4, 0, 0.9], [4, 1.5, 0.1]], np.float32)
     actions = policy.act(seen)
     np.testing.assert_allclose(actions, [[0, 1], [1, 0], [1, 0]])
 

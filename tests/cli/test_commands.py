@@ -170,3 +170,32 @@ def _load_checked(name, num_envs, **options):
     from tests.fake_world import FakeWorld
 
     return FakeWorld(num_envs)
+
+
+def make_list(file, *more: str) -> int:
+    worlds = ("--world-ids", "3-5", "--count", "4", "--scan-frames", "24")
+    return main(["episodes", "make", "--out", str(file), *worlds, *more])
+
+
+def test_episodes_are_made_shown_and_played(tmp_path, capsys):
+    file, results = tmp_path / "list.json", tmp_path / "results.json"
+    assert make_list(file, "--seed", "3", "--max-episode-steps", "10") == 0
+    assert "4 episodes of pointnav" in capsys.readouterr().out
+    assert main(["episodes", "show", str(file), "--rows", "2"]) == 0
+    assert "and 2 more" in capsys.readouterr().out
+    arguments = ["--world", "tiny", "--episodes", str(file), "--json", str(results)]
+    assert main(["evaluate", "spin", "blind", *arguments]) == 0
+    drawn = json.loads(file.read_text())["episodes"]
+    played = json.loads(results.read_text())["episodes"]
+    for number, row in enumerate(played):
+        one = drawn[number % 4]
+        assert {name: row[name] for name in one} == one
+        assert row["steps"] <= 10
+    assert [row["policy"] for row in played] == ["spin"] * 4 + ["blind"] * 4
+
+
+def test_a_list_of_other_worlds_is_one_line(tmp_path, capsys):
+    make_list(tmp_path / "list.json")
+    arguments = ["--episodes", str(tmp_path / "list.json"), "--world-ids", "9"]
+    assert main(["evaluate", "spin", "--world", "tiny", *arguments]) == 2
+    assert "expected world ids [9]" in capsys.readouterr().err
