@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from mgenv.agents.drive import Drive, towards
 from mgenv.camera import planar, planar_from
 from mgenv.engine import paths
-from mgenv.engine.layout import GRID
+from mgenv.engine.layout import CELL, GRID, WALL
 from mgenv.engine.scenes import Scene, cached_scene
 
-ARRIVED = 0.25
+ARRIVED = 0.1
 """A goal nearer than this needs no further step [m]."""
 
 AHEAD = 6
@@ -26,6 +26,9 @@ AHEAD = 6
 
 CAREFUL = 6
 """Steps that a robot which something stopped goes from cell to cell, before it cuts corners."""
+
+NEAREST = 32
+"""Free cells that may be the goal's, and points of a line that must not lie in walls."""
 
 SIGHT = 5.0
 """How far a robot that explores sees the floor [m]."""
@@ -101,7 +104,7 @@ class _Route:
         self.scene, self.goal = scene, goal
         self._distance = np.empty(GRID * GRID, np.int64)
         self._queue = np.empty(GRID * GRID, np.int64)
-        self._aim(paths.nearest_free(scene.free, goal[0], goal[1]))
+        self._aim(_nearest_free(scene, goal[:2]))
 
     def _aim(self, cell: int) -> int:
         """Distances to ``cell``; how many cells lead there."""
@@ -113,6 +116,19 @@ class _Route:
         if self._distance[paths.nearest_free(free, x, y)] <= 1:
             return self.goal[:2]
         return np.array(paths.waypoint(free, self._distance, x, y, ahead))
+
+
+def _nearest_free(scene: Scene, point: NDArray[np.float64]) -> int:
+    """The number of the free cell nearest to ``point`` (2,) that no wall parts from it."""
+    rows = np.argwhere(scene.free)  # (F, 2) row, column
+    middles = (rows[:, ::-1] + 0.5) * CELL
+    far = np.hypot(*(middles - point).T)
+    for k in np.argsort(far)[:NEAREST]:
+        line = point + np.linspace(0.0, 1.0, NEAREST)[:, None] * (middles[k] - point)
+        column, row = (line // CELL).astype(np.int64).T
+        if (scene.cells[row, column] != WALL).all():
+            return int(rows[k, 0] * GRID + rows[k, 1])
+    return paths.nearest_free(scene.free, *point)
 
 
 class _Frontier(_Route):
