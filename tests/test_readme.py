@@ -27,6 +27,7 @@ SMALL = {
     " --max-episode-steps 5",
     "train": "total_steps=32 env.num_envs=2 ppo.rollout_steps=16 ppo.batch_size=16",
     "evaluate": "--episodes 2 --num-envs 2 --max-episode-steps 5",
+    "episodes": "--count 2 --num-envs 2",
     "bench render": "--worlds 1",
     "bench speed": "--sampling-steps 1 --steps 2 --warmup 0",
     "bench memory": "--worlds 2 --known-frames 8 --path-frames 4 --returns 2",
@@ -80,6 +81,9 @@ def test_every_command_runs(line, tiny, untrained, capsys):
     if name == "evaluate" and words[1] != "random":
         train = next(c for c in commands() if c.startswith("mgenv train"))
         assert main([*shlex.split(train)[1:], *SMALL["train"].split()]) == 0
+    if "--episodes" in words:
+        make = next(c for c in commands() if c.startswith("mgenv episodes make"))
+        assert main([*shlex.split(make)[1:], *SMALL["episodes"].split()]) == 0
     if name in ("data", "weights"):
         place = words[-1]
         collect = next(c for c in commands() if place in c and c.startswith("mgenv collect"))
@@ -87,7 +91,8 @@ def test_every_command_runs(line, tiny, untrained, capsys):
     if name == "weights":
         Path("DIR").mkdir()
         shutil.copy(ROOT / "tests/fixtures/matrix_game3/vae_00.safetensors", words[2])
-    assert main([*words, *SMALL[name].split()]) == 0, capsys.readouterr().err
+    small = SMALL[name] if "--episodes" not in words else "--num-envs 2 --max-episode-steps 5"
+    assert main([*words, *small.split()]) == 0, capsys.readouterr().err
 
 
 def test_every_command_that_is_named_exists():

@@ -112,12 +112,13 @@ def _print(setting: Setting, judged: Sequence[Judged], measures: Sequence[str] |
     """A table of means, and one of paired differences where there are any."""
     console, known = Console(), judged[0][1].measures
     shown = [name for name in measures or SHOWN if name in known]
-    rows = [(world, one.policy, *(one.summary()[name] for name in shown)) for world, one in judged]
+    found = [(world, one.policy, one.summary()) for world, one in judged]
+    rows = [(*head, *(summary[name] for name in shown)) for *head, summary in found]
     title = f"{setting.env.task}, {setting.count} episodes"
     console.print(make_table(title, ("world", "policy", *shown), rows))
     shown = [name for name in measures or DIFFERENCES if name in known]
-    found = differences(judged)
-    cells = [(*_pair(row), *(_interval(row[name]) for name in shown)) for row in found]
+    pairs = differences(judged)
+    cells = [(*_pair(row), *(_interval(row[name]) for name in shown)) for row in pairs]
     if cells:
         title = "differences, paired by episode"
         console.print(make_table(title, ("where or who", "difference", *shown), cells))
