@@ -105,13 +105,23 @@ class TasksConfig:
         )
 
 
-def run(config: TasksConfig, report: Callable[[str], None] = lambda text: None) -> Report:
-    """Judge all policies in all tasks and worlds."""
+def run(
+    config: TasksConfig,
+    report: Callable[[str], None] = lambda text: None,
+    save: Callable[[Report], None] = lambda result: None,
+) -> Report:
+    """Judge all policies in all tasks and worlds.
+
+    Args:
+        report: told of every row.
+        save: given what there is after every task, so that a run which is cut off is not lost.
+    """
     config.check()
     names = display_names(list(dict.fromkeys(config.policies)))
     result = Report(title="Tasks", protocol=_protocol(config), rows=[], seeds=[config.seed])
     for case in config.cases:
         _run_case(config, case, names, result, report)
+        save(result)
     return result
 
 

@@ -33,11 +33,16 @@ def load_model(world: str, device: str) -> WorldModel:
 def finish(report: Report, options: argparse.Namespace) -> int:
     """Print the table and write the files that were asked for."""
     print(markdown_table(report.rows))
+    write_files(report, options)
+    return 1 if report.failed else 0
+
+
+def write_files(report: Report, options: argparse.Namespace) -> None:
+    """Write the files that were asked for."""
     if options.json is not None:
         report.write_json(options.json)
     if options.markdown is not None:
         report.write_markdown(options.markdown)
-    return 1 if report.failed else 0
 
 
 def held_out_id(text: str) -> int:

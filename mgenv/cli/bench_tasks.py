@@ -7,7 +7,7 @@ import argparse
 from mgenv.agents.registry import POLICIES
 from mgenv.benchmark import tasks
 from mgenv.benchmark.report import check_outputs
-from mgenv.cli.bench_common import finish, held_out_id
+from mgenv.cli.bench_common import finish, held_out_id, write_files
 from mgenv.cli.console import positive
 from mgenv.engine.world_ids import HELD_OUT
 
@@ -44,4 +44,4 @@ def main(argv: list[str]) -> int:
         lists=options.lists,
         device=options.device,
     )
-    return finish(tasks.run(config, print), options)
+    return finish(tasks.run(config, print, lambda result: write_files(result, options)), options)

@@ -74,7 +74,9 @@ def config(**changes):
 
 
 def test_every_policy_plays_every_task_that_it_is_for(tiny_worlds, tmp_path):
-    report = tasks.run(config())
+    saved = []
+    report = tasks.run(config(), save=lambda result: saved.append(len(result.rows)))
+    assert saved == [4, 10], "after each task"
     rows = [(row["task"], row["world"], row["policy"]) for row in report.rows]
     expected = [("pointnav-easy", w, p) for w in ("tiny", "engine") for p in ("spin", "blind")]
     expected += [("recall", w, p) for w in ("tiny", "engine") for p in ("spin", "blind", "recall")]
