@@ -37,6 +37,7 @@ class Setting:
         env: the environments; its world is set for each.
         options: more of their keyword arguments, those of the task.
         episodes: how many, or which.
+        list_file: where these were read from.
         seed: of the first episode where they are drawn, and of the policies' draws.
         deterministic: learned policies take the likeliest action.
     """
@@ -44,6 +45,7 @@ class Setting:
     env: EnvConfig
     options: dict[str, Any] = field(default_factory=dict)
     episodes: int | EpisodeList = 64
+    list_file: str | None = None
     seed: int = 0
     deterministic: bool = False
 
@@ -173,6 +175,7 @@ def provenance(setting: Setting, policies: dict[str, str], worlds: Sequence[str]
     return {
         "task": setting.env.task,
         "env": asdict(setting.env) | setting.options,
+        "episode_list": describe_file(setting.list_file) if setting.list_file else None,
         "seed": setting.seed,
         "deterministic": setting.deterministic,
         "policies": {

@@ -86,6 +86,7 @@ def make_setting(options: argparse.Namespace) -> Setting:
         env=EnvConfig(**env),
         options=fixed | task_options(options),
         episodes=episodes,
+        list_file=None if isinstance(episodes, int) else str(options.episodes),
         seed=options.seed,
         deterministic=options.deterministic,
     )

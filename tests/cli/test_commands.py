@@ -186,7 +186,9 @@ def test_episodes_are_made_shown_and_played(tmp_path, capsys):
     arguments = ["--world", "tiny", "--episodes", str(file), "--json", str(results)]
     assert main(["evaluate", "spin", "blind", *arguments]) == 0
     drawn = json.loads(file.read_text())["episodes"]
-    played = json.loads(results.read_text())["episodes"]
+    found = json.loads(results.read_text())
+    assert found["episode_list"] == {"file": str(file), "sha256": sha256(file)}
+    played = found["episodes"]
     for number, row in enumerate(played):
         one = drawn[number % 4]
         assert {name: row[name] for name in one} == one
