@@ -175,7 +175,7 @@ class ChunkRobot:
         return self.robot.motion(actions, (*batch, self.frames))
 
     def stops(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.bool_]:
-        return self.robot.stops(actions, (*batch, self.frames)).any(-1)
+        return np.asarray(self.robot.stops(actions, (*batch, self.frames)).any(-1))
 
 
 @dataclass(frozen=True)

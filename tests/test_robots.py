@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mgenv.errors import InvalidActionError, UnknownNameError
-from mgenv.robots import ROBOTS, STEP_ANGLE, STEP_LENGTH, make_robot
+from mgenv.robots import (
+    ROBOTS,
+    STEP_ANGLE,
+    STEP_LENGTH,
+    ChunkRobot,
+    StoppingRobot,
+    make_robot,
+)
 
 
 def test_differential_drives_ahead_and_turns_left():
@@ -111,3 +118,41 @@ def test_bad_keyboard_and_mouse_are_named_errors(action):
 def test_an_unknown_robot_names_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'holonomic'"):
         make_robot("holonom")
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_every_robot_can_be_given_a_stop(name):
+    plain, robot = make_robot(name), StoppingRobot(make_robot(name))
+    assert set(robot.moves) == {*plain.moves, "stop"}
+    for move, action in robot.moves.items():
+        assert action in robot.action_space
+        assert robot.stops(action) == (move == "stop")
+        wanted = np.zeros(5) if move == "stop" else plain.motion(plain.moves[move])
+        np.testing.assert_array_equal(robot.motion(action), wanted)
+
+
+def test_a_robot_that_stops_stands_still_and_others_move():
+    actions = np.array([[1.0, 0.0, 0.1], [1.0, 0.0, 0.0], [1.0, 0.0, -1.0]])
+    robot = StoppingRobot(make_robot("differential"))
+    assert robot.stops(actions, (3,)).tolist() == [True, False, False]
+    assert robot.motion(actions, (3,))[:, 0].tolist() == [0.0, 0.25, 0.25]
+
+
+def test_robots_without_a_stop_never_stop():
+    robot = make_robot("differential")
+    assert robot.stops(np.ones((4, 2)), (4,)).tolist() == [False] * 4
+
+
+def test_a_chunk_stops_where_one_of_its_actions_does():
+    robot = ChunkRobot(StoppingRobot(make_robot("keyboard_mouse")), 3)
+    keys = np.zeros((2, 3, 4), np.int8)
+    stop = np.array([[[0], [1], [0]], [[0], [0], [0]]], np.int8)
+    actions = {"keyboard": keys, "mouse": np.zeros((2, 3, 2)), "stop": stop}
+    assert robot.stops(actions, (2,)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("stop", [[2], [np.nan], [0, 1], "yes"])
+def test_a_stop_key_that_is_none_is_refused(stop):
+    robot = StoppingRobot(make_robot("keyboard_mouse"))
+    with pytest.raises(InvalidActionError, match="stop"):
+        robot.motion({"keyboard": np.zeros(4), "mouse": np.zeros(2), "stop": stop})

@@ -48,30 +48,42 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
     The robot's, see :mod:`mgenv.robots`. ``differential``: Box(-1, 1, (2,)) = forward (0.25 m a
     step), yaw (15° a step, left positive). NaN, shapes and values outside are errors. With
     ``action_chunks``, a leading axis of frames: Box(-1, 1, (F, 2)), F the world's
-    ``frames_per_step`` (40), an action a frame as chunking policies give them.
+    ``frames_per_step`` (40), an action a frame as chunking policies give them. With ``stop``, one
+    axis more, which ends the episode where it is above 0 (``keyboard_mouse``: a key ``stop``).
 
     ## Observation Space
     Dict of ``pixels`` uint8 (H, W, 3); with ``"depth"`` in ``obs_type`` also ``depth`` float32
     (H, W, 1) in [0, 20] m; with ``"agent_pos"`` ``agent_pos`` float32 (4,) = x (ahead), y (left)
     [m], sin and cos of the heading in the frame of the episode's start, as odometry gives them.
-    PointNav: ``goal`` float32 (2,) = distance [m], bearing [rad, left +]; ImageNav:
-    ``goal_pixels`` uint8 (H, W, 3). Where there is nothing but pixels, their Box itself instead
-    of a Dict.
+    PointNav: ``goal`` float32 (2,) = distance [m], bearing [rad, left +] of the straight line;
+    ImageNav and Recall: ``goal_pixels`` uint8 (H, W, 3); Recall: ``recalled`` float32 (3,) =
+    distance along the floor [m], bearing of the next waypoint [rad], match in [0, 1]: what the
+    world's memory says of the goal picture, zeros for nothing. Where there is nothing but pixels,
+    their Box itself instead of a Dict.
 
     ## Rewards
     The sum of the task's terms, each of which is an info of its own (``reward_…``), see
     :mod:`mgenv.tasks`.
 
     ## Infos
-    Arrays of length N, each beside a mask ``_name``. Where a step is a clip (world
+    Arrays of length N, each beside a mask ``_name``. Tasks with a goal: ``distance_to_goal`` now,
+    ``geodesic_distance`` and ``straight_distance`` of the start [m], ``is_success``, ``spl``,
+    ``soft_spl``, ``collisions``; distances are along the floor that memory knows. Explore:
+    ``explored_area`` [m²], ``explored_share`` of the floor that can be reached, ``path_length``
+    [m], ``explored_share_per_metre``. Where a step is a clip (world
     ``"matrix-game-3"``), ``frames`` holds all of its frames, uint8 (F, H, W, 3) each.
 
     ## Starting State
     A world id drawn from ``world_ids``; with ``memory="scan"`` or a file a remembered position
-    and any heading, with ``"fresh"`` the first frame of the world's source.
+    and any heading, with ``"fresh"`` the first frame of the world's source. Goals can be reached
+    and lie 1.5–12 m away along the floor: PointNav's anywhere on it, of the wanted ``difficulty``;
+    ImageNav's and Recall's at a remembered frame which the start does not show. Where no floor is
+    known, PointNav's goal lies ahead.
 
     ## Episode End
-    Terminated at the goal (Explore never is), truncated after ``max_episode_steps``.
+    Terminated within 0.5 m of the goal along the floor (ImageNav: and 45° of its heading; Explore
+    never is); with ``stop`` where the robot stops, a success only there. Truncated after
+    ``max_episode_steps``.
 
     ## Seeds and memory
     Memory outlives episodes. A slot that is reset with a seed starts over, as if it were new: the
@@ -83,7 +95,7 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
 
     Args:
         num_envs: slots.
-        task: ``"explore"``, ``"pointnav"`` or ``"imagenav"``.
+        task: ``"explore"``, ``"pointnav"``, ``"imagenav"`` or ``"recall"``.
         world: what :func:`mgenv.load_world` knows, or a world with ``num_envs`` slots (which the
             environment then neither closes nor sizes).
         robot: see :mod:`mgenv.robots`.
@@ -100,6 +112,14 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
         world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
         action_chunks: an action holds one for each frame of a step, where a step is a clip of
             them; the first clip of an episode is longer and holds the last one to its end.
+        difficulty: of PointNav's goals, the way along the floor over the straight line:
+            ``"easy"`` (< 1.1), ``"medium"``, ``"hard"`` (> 1.5) or ``"any"``.
+        goal_sensor: of PointNav: ``"exact"``, ``"noisy"`` (5 %, 5°), ``"start"`` (as it was at
+            the start) or ``"none"`` (no ``goal`` in the observation).
+        odometry: ``"exact"`` or ``"noisy"``: ``agent_pos`` errs more and more (2 % of the way,
+            1° a full turn).
+        stop: robots say when their episodes end.
+        recall_memory: whether Recall says what the world's memory knows.
         obs_type: ``"pixels"``, ``"pixels_agent_pos"``, ``"pixels_depth"`` or
             ``"pixels_depth_agent_pos"``.
         autoreset_mode: ``"next_step"``, ``"same_step"`` or ``"disabled"``.
@@ -256,7 +276,7 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
         """Start episodes: infos, one row each."""
         slots = np.array([start.slot for start in starts])
         pairs = [(start.slot, start.world_id) for start in starts]
-        self._places.enter(*map(list, zip(*pairs, strict=True)), memory)
+        self._places.enter(slots.tolist(), [start.world_id for start in starts], memory)
         frame = self._places.look(pairs, [start.pose for start in starts])
         here = planar(frame.pose)
         settings = [self._places.setting(start, self._task) for start in starts]

@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +62,9 @@ class MemoryBank(FramePool):
 
     stored: tuple[str, ...] = STORED
     """What a file holds of a frame."""
+
+    check_file: Callable[[str | Path], None] | None = None
+    """Called with every file before it is read; raises where its places are not to be loaded."""
 
     # -- frames ---------------------------------------------------------------------------------
 
@@ -214,6 +217,8 @@ class MemoryBank(FramePool):
         Raises:
             CheckpointError: the file is not a memory file, damaged, or of another image size.
         """
+        if self.check_file is not None:
+            self.check_file(path)
         places = read_places(path, self.image_size, self.stored)
         wanted = set(range(self.num_slots) if slots is None else slots) | {SHARED}
         for key, frames in places.items():

@@ -70,9 +70,8 @@ class Recall(PictureTask):
             return np.zeros(3)
         target = state["recalled"][slot]
         plan, field = state["route"][slot]
-        far = np.inf if plan is None else float(plan.lookup(field, robot[:2]))
-        heading = plan.waypoint(field, robot[:2]) if np.isfinite(far) else target
-        if not np.isfinite(far):
-            far = float(np.hypot(*(target - robot[:2])))
+        far, heading = float(np.hypot(*(target - robot[:2]))), target
+        if plan is not None and np.isfinite(along := float(plan.lookup(field, robot[:2]))):
+            far, heading = along, plan.waypoint(field, robot[:2])
         ahead, left = planar_from(robot, heading)
         return np.array([min(far, FARTHEST), np.arctan2(left, ahead), state["match"][slot]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from mgenv.camera import MOTION_SIZE
 from mgenv.errors import InvalidActionError, InvalidOptionError
+from mgenv.memory.retrieval import RULES
 
 
 def checked_motion(motion: ArrayLike, count: int) -> Tensor:
@@ -98,13 +98,21 @@ def checked_pictures(rgb: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.
     return pictures
 
 
-def check_state(state: Any, own: dict[str, Any]) -> None:
-    """Check that a state says ``own`` of the world that it is of.
+def check_sizes(num_envs: int, memory_slots: int, sampling_steps: int, retrieval: str) -> None:
+    """What a generated world is made with.
 
     Raises:
-        InvalidOptionError: it is none, or of another kind or size of world.
+        InvalidOptionError: a number too small or not whole, or no such rule of retrieval.
     """
-    for name, value in own.items():
-        got = state.get(name) if isinstance(state, dict) else type(state).__name__
-        if got != value:
-            raise InvalidOptionError(f"state: expected {name} {value!r}, got {got!r}")
+    for name, value in (
+        ("num_envs", num_envs),
+        ("memory_slots", memory_slots),
+        ("sampling_steps", sampling_steps),
+    ):
+        least = 0 if name == "memory_slots" else 1
+        if int(value) != value or value < least:
+            raise InvalidOptionError(
+                f"{name}: expected a whole number from {least} up, got {value!r}"
+            )
+    if retrieval not in RULES:
+        raise InvalidOptionError(f"retrieval: expected one of {sorted(RULES)}, got {retrieval!r}")

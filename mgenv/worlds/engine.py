@@ -20,8 +20,9 @@ from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.files import frame_digest, read_places
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
-from mgenv.worlds.checks import check_state, checked_motion, checked_pictures, checked_poses
+from mgenv.worlds.checks import checked_motion, checked_pictures, checked_poses
 from mgenv.worlds.sources import engine_view
+from mgenv.worlds.states import check_state, own_state
 
 VIEWS = 4
 """A place is told from another by this many of its frames."""
@@ -64,6 +65,7 @@ class EngineWorld:
         self.num_envs, self.image_size, self.device = num_envs, image_size, torch.device(device)
         self.intrinsics = DEFAULT_INTRINSICS
         self.memory = MemoryBank(num_envs, image_size, memory_frames, share_memory)
+        self.memory.check_file = self.check_memory
         self._scenes = empty_batch(num_envs)
         self._places = np.zeros((num_envs, 5))  # x, y, z, yaw, pitch
         self._poses = np.tile(np.eye(4, dtype=np.float32), (num_envs, 1, 1))
@@ -146,7 +148,6 @@ class EngineWorld:
             )
         scenes = [cached_scene(world_id) for world_id in world_ids]
         if memory not in ("keep", "clear"):
-            self.check_memory(memory)
             self.memory.load(memory, rows.tolist())
         self._scenes = self._scenes.replaced(rows, world_ids, scenes)
         self.memory.enter(rows.tolist(), world_ids)
@@ -257,7 +258,7 @@ class EngineWorld:
 
     def _own(self) -> dict[str, Any]:
         """What a state must be of."""
-        return {"world": "engine", "num_envs": self.num_envs, "image_size": self.image_size}
+        return own_state("engine", self)
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""

@@ -18,7 +18,7 @@ from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.obstacles import allowed_motion
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
-from mgenv.memory.retrieval import RULES, retrieve
+from mgenv.memory.retrieval import retrieve
 from mgenv.memory.threads import in_equal_parts, one_thread_on_cpu
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.history import History
@@ -28,7 +28,8 @@ from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import to_float, to_uint8
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
-from mgenv.worlds.checks import check_state, checked_motion, checked_pictures, checked_poses
+from mgenv.worlds.checks import check_sizes, checked_motion, checked_pictures, checked_poses
+from mgenv.worlds.states import check_state, own_state
 
 _FLAT = (
     f"Worlds from {ESTATES} have floors of several heights; a generated world keeps a robot at the "
@@ -70,7 +71,7 @@ class GeneratedWorld:
         retrieval: str = "visible",
         canvas_only: bool = False,
     ) -> None:
-        _check_sizes(num_envs, memory_slots, sampling_steps, retrieval)
+        check_sizes(num_envs, memory_slots, sampling_steps, retrieval)
         self.num_envs, self.device = num_envs, torch.device(device)
         self.image_size = model.config.image_size
         self.intrinsics = Intrinsics.from_fov(90.0)
@@ -329,11 +330,7 @@ class GeneratedWorld:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Resume exactly.
-
-        Raises:
-            InvalidOptionError: the state is of another kind or size of world.
-        """
+        """Resume exactly; InvalidOptionError where the state is of another world."""
         check_state(state, self._own())
         self.memory.set_state(state["memory"])
         self._pose, self._last = state["pose"].clone(), state["last"].clone()
@@ -344,8 +341,7 @@ class GeneratedWorld:
 
     def _own(self) -> dict[str, Any]:
         """What a state must be of."""
-        size = {"num_envs": self.num_envs, "image_size": self.image_size}
-        return {"world": "generated", "network": repr(self.model.config)} | size
+        return own_state("generated", self) | {"network": repr(self.model.config)}
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""
@@ -438,18 +434,3 @@ class GeneratedWorld:
         whole = torch.zeros(self.num_envs, MOTION_SIZE, device=self.device)
         whole[rows] = checked_motion(motion, len(rows)).to(self.device, torch.float32)
         return whole
-
-
-def _check_sizes(num_envs: int, memory_slots: int, sampling_steps: int, retrieval: str) -> None:
-    for name, value in (
-        ("num_envs", num_envs),
-        ("memory_slots", memory_slots),
-        ("sampling_steps", sampling_steps),
-    ):
-        least = 0 if name == "memory_slots" else 1
-        if int(value) != value or value < least:
-            raise InvalidOptionError(
-                f"{name}: expected a whole number from {least} up, got {value!r}"
-            )
-    if retrieval not in RULES:
-        raise InvalidOptionError(f"retrieval: expected one of {sorted(RULES)}, got {retrieval!r}")

@@ -26,9 +26,10 @@ from mgenv.models.matrix_game3.recall import Recall, nearest_view
 from mgenv.models.matrix_game3.rollout import Rollout, check_picture
 from mgenv.models.matrix_game3.tracks import Clip, Track
 from mgenv.worlds.base import Frame
-from mgenv.worlds.checks import check_state, checked_motions, checked_pictures, checked_poses
+from mgenv.worlds.checks import checked_motions, checked_pictures, checked_poses
 from mgenv.worlds.matrix_game3_slots import Slots
 from mgenv.worlds.sources import engine_view
+from mgenv.worlds.states import check_state, own_state
 
 CANDIDATES = 2048
 """Remembered frames that are scored at most, evenly spread over all: bounds the cost."""
@@ -275,8 +276,7 @@ class MatrixGame3World:
 
     def _own(self) -> dict[str, Any]:
         """What a state must be of."""
-        size = {"num_envs": self.num_envs, "image_size": self.image_size}
-        return {"world": "matrix-game-3"} | size
+        return own_state("matrix-game-3", self)
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""

@@ -6,6 +6,7 @@ import pytest
 from mgenv.envs.vector_env import VectorEnv
 from mgenv.errors import InvalidActionError, InvalidOptionError, UnknownNameError
 from mgenv.tasks.noise import normals
+from mgenv.wrappers.discrete_actions import VectorDiscreteActions
 from tests.fake_world import FakeWorld
 from tests.same import assert_same, differs
 
@@ -119,6 +120,12 @@ def test_arriving_is_no_success_until_the_robot_stops(make_tiny):
         assert not terminations[0]
     *_, infos = envs.step(np.array([[0.0, 0.0, 1.0]]))
     assert infos["is_success"][0] and infos["spl"][0] > 0.5
+
+
+def test_stop_is_a_move_of_discrete_actions(make_tiny):
+    envs = VectorDiscreteActions(make_tiny(1, stop=True), ["forward", "stop"])
+    envs.reset(seed=0)
+    assert not envs.step(np.array([0]))[2][0] and envs.step(np.array([1]))[2][0]
 
 
 def test_bad_actions_of_stopping_robots_are_named(make_tiny):

@@ -33,6 +33,8 @@ def test_the_engine_refuses_the_memory_of_another_place(foreign):
     before = world.get_state()
     with pytest.raises(InvalidOptionError, match="another place as world 0"):
         world.enter([0], [0], foreign)
+    with pytest.raises(InvalidOptionError, match="another place as world 0"):
+        world.memory.load(foreign)
     assert_same(world.get_state(), before)
 
 
