@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -33,7 +34,7 @@ class Report:
     Attributes:
         title: of the file.
         protocol: what was done, in a sentence or two.
-        rows: the table, a dictionary of plain values a row; all have the same keys.
+        rows: a dictionary of plain values a row; where their keys change, a new table begins.
         seeds: that decided what was measured.
         failed: what did not work, one sentence each; empty where all did.
         notes: anything else a reader must know.
@@ -99,7 +100,7 @@ def check_outputs(*paths: str | Path | None) -> None:
 
 
 def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as a Markdown table; numbers with three significant figures.
+    """Rows as a Markdown table, or as one for each run of equal keys; three significant figures.
 
     Example:
         >>> print(markdown_table([{"world": "engine", "steps/s": 1234.5}]))
@@ -109,6 +110,11 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
     """
     if not rows:
         return "No rows."
+    tables = [_table(list(part)) for _, part in itertools.groupby(rows, key=list)]
+    return "\n\n".join(tables)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
     names = list(rows[0])
     numeric = [all(_is_number(row[name]) for row in rows) for name in names]
     rule = ["---:" if right else "---" for right in numeric]

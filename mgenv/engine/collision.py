@@ -106,3 +106,22 @@ def collide_many(cells, ground, objects, counts, index, position, displacement, 
             cells[s], ground[s], objects[s], counts[s, 1], p[0], p[1], p[2], d[0], d[1], d[2]
         )
         reached[n, 0], reached[n, 1], reached[n, 2], bumped[n] = x, y, z, hit
+
+
+@compiled
+def overlap_many(cells, ground, objects, counts, index, position, radius, depth):
+    """How deep N bodies are in something: :func:`mgenv.engine.baking.overlap` of each.
+
+    Args:
+        cells, ground, objects, counts: arrays of a scene batch, leading axis S.
+        index: int64 (N,), the scene of each body.
+        position: float64 (N, 3).
+        radius: of all bodies [m].
+        depth: float64 (N,), filled [m].
+    """
+    push = np.empty(2)
+    for n in range(len(index)):
+        s, p = index[n], position[n]
+        depth[n] = overlap(
+            cells[s], ground[s], objects[s], counts[s, 1], p[0], p[1], p[2], radius, push
+        )

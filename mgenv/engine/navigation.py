@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from mgenv.engine import collision, explorer, viewpoints
+from mgenv.engine.baking import ROBOT_RADIUS
 from mgenv.engine.renderer import compile_first, render
 from mgenv.engine.scenes import Scene, SceneBatch, make_scenes, stack
 from mgenv.errors import UnknownNameError
@@ -103,6 +104,23 @@ def collide(
         a.cells, a.ground, a.objects, a.counts, index, start, wanted, reached, bumped
     )
     return reached, bumped
+
+
+def overlaps(
+    batch: SceneBatch, scene_index: ArrayLike, position: ArrayLike, radius: float = ROBOT_RADIUS
+) -> NDArray[np.float64]:
+    """How deep bodies are inside walls and objects: (N,) [m], 0 where they are free.
+
+    Args:
+        scene_index: (N,) the scene of each body.
+        position: (N, 3) of the camera [m]; a body reaches as far as :func:`collide` says.
+        radius: of the bodies [m].
+    """
+    index = np.ascontiguousarray(scene_index, np.int64)
+    places = np.ascontiguousarray(position, np.float64)
+    depth, a = np.empty(len(index)), batch.arrays
+    collision.overlap_many(a.cells, a.ground, a.objects, a.counts, index, places, radius, depth)
+    return depth
 
 
 def explore_many(
