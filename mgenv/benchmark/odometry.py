@@ -19,18 +19,19 @@ from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, full_precision
 
-FORWARD, LEFT = (-0.2, 0.4, 7), (-0.3, 0.3, 7)
+FORWARD, LEFT = (-0.3, 0.3, 7), (-0.3, 0.3, 7)
 TURN = (-math.radians(22.5), math.radians(22.5), 19)
 """Least, greatest and number of motions of the coarse search."""
 
-STARTS = 3
-"""Motions of the coarse search that are refined."""
+STARTS = (12, 3)
+"""How many motions of the coarse search are refined, and how many of those again, finer."""
 
 COLOUR, DEPTH = 0.08, 0.04
 """Differences of grey (full scale 1) and of log depth that count alike."""
 
-LEAST_SEEN = 0.3
-"""A motion must leave this share of the first frame in view of the second."""
+LEAST_SEEN, LONGEST = 0.15, 0.32
+"""A motion leaves that share of the first frame in view of the second, and is so long at most [m]:
+a robot's step is 0.25 m."""
 
 ITERATIONS = 10
 _STEP = 1e-3
@@ -70,11 +71,15 @@ def recover_motion(rgb: Tensor, depth: Tensor, next_rgb: Tensor, next_depth: Ten
 def _recover(rgb: Tensor, depth: Tensor, next_rgb: Tensor, next_depth: Tensor) -> Tensor:
     first, second = _channels(rgb, depth), _channels(next_rgb, next_depth)  # (P, 2, H, W)
     coarse, middle, fine = (_views(first, second, shrink) for shrink in (4, 2, 1))
-    motion = _search(coarse)  # (P, K, 3)
-    motion = _refine(middle, motion)
-    best = _cost(middle, motion).argmin(1)
-    motion = motion.gather(1, best[:, None, None].expand(-1, 1, 3))
-    return _refine(fine, motion)[:, 0]
+    motion = _refine(coarse, _search(coarse))  # (P, K, 3)
+    motion = _refine(middle, _best(middle, motion, STARTS[1]))
+    return _refine(fine, _best(middle, motion, 1))[:, 0]
+
+
+def _best(views: Views, motion: Tensor, count: int) -> Tensor:
+    """The cheapest of motions (P, K, 3): (P, count, 3)."""
+    chosen = _cost(views, motion).topk(count, 1, largest=False).indices
+    return motion.gather(1, chosen[..., None].expand(-1, -1, 3))
 
 
 def _channels(rgb: Tensor, depth: Tensor) -> Tensor:
@@ -97,12 +102,13 @@ def _shrunk(image: Tensor, shrink: int) -> Tensor:
 
 
 def _search(views: Views) -> Tensor:
-    """The best few motions of a lattice: (P, STARTS, 3)."""
+    """The best few motions of a lattice: (P, K, 3)."""
     axes = [torch.linspace(*span).tolist() for span in (FORWARD, LEFT, TURN)]
-    lattice = torch.tensor(list(itertools.product(*axes)), device=views.points.device)
+    motions = [motion for motion in itertools.product(*axes) if math.hypot(*motion[:2]) < LONGEST]
+    lattice = torch.tensor(motions, device=views.points.device)
     pairs = len(views.points)
     parts = [_cost(views, part.expand(pairs, -1, -1)) for part in lattice.split(128)]
-    return lattice[torch.cat(parts, 1).topk(STARTS, 1, largest=False).indices]
+    return lattice[torch.cat(parts, 1).topk(STARTS[0], 1, largest=False).indices]
 
 
 def _refine(views: Views, motion: Tensor) -> Tensor:
@@ -138,12 +144,13 @@ def _normal_equations(views: Views, motion: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _cost(views: Views, motion: Tensor) -> Tensor:
-    """Mean of Geman and McClure's robust loss: (P, K)."""
+    """Mean of Geman and McClure's robust loss: (P, K); inf where a motion cannot be."""
     residual, weight = _residuals(views, motion)
     square = residual.square()
-    total = weight.sum((-1, -2))
-    loss = (weight * square / (1 + square)).sum((-1, -2)) / total.clamp_min(1e-6)
-    return loss.masked_fill(total < 2 * LEAST_SEEN * views.points.shape[1], math.inf)
+    seen = weight[..., 0].mean(-1)
+    loss = (weight * square / (1 + square)).mean((-1, -2)) / seen.clamp_min(1e-6)
+    far = motion[..., :2].norm(dim=-1) > LONGEST
+    return loss.masked_fill((seen < LEAST_SEEN) | far, math.inf)
 
 
 def _residuals(views: Views, motion: Tensor) -> tuple[Tensor, Tensor]:

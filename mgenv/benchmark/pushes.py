@@ -233,6 +233,6 @@ def _median(values: NDArray[np.float64]) -> float | None:
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
-    if len(a) < 2 or a.std() == 0 or b.std() == 0:
+    if len(a) < 2 or min(a.std(), b.std()) < 1e-6:
         return None
     return float(np.corrcoef(a, b)[0, 1])

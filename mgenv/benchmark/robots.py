@@ -41,13 +41,10 @@ class Robots:
     def chosen(self, rows: Sequence[int] | NDArray[np.int64]) -> Robots:
         """Some of them."""
         return Robots(
-            [self.world_ids[row] for row in rows], self.pose[rows], [self.known[row] for row in rows]
+            [self.world_ids[row] for row in rows],
+            self.pose[rows],
+            [self.known[row] for row in rows],
         )
-
-    def knowing(self, frames: int) -> Robots:
-        """The same robots in places of which only the first ``frames`` frames are known."""
-        known = [Recording(*(part[:frames] for part in frames_)) for frames_ in self.known]
-        return Robots(self.world_ids, self.pose, known)
 
     def scenes(self) -> SceneBatch:
         """The true worlds, one a robot."""

@@ -14,7 +14,22 @@ LABEL = 14
 def save_strips(
     path: str | Path, variants: dict[str, Tensor], every: int, worlds: int = 4, zoom: int = 2
 ) -> Path:
-    """Write a PNG: for each of some worlds, a row of frames a variant.
+    """Write a PNG of :func:`draw_strips`."""
+    return save_picture(path, draw_strips(variants, every, worlds, zoom))
+
+
+def save_picture(path: str | Path, pixels: np.ndarray) -> Path:
+    """Write uint8 (H, W, 3) as a PNG; folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def draw_strips(
+    variants: dict[str, Tensor], every: int, worlds: int = 4, zoom: int = 2
+) -> np.ndarray:
+    """For each of some worlds, a row of frames a variant: uint8 (H, W, 3).
 
     Args:
         variants: name to uint8 (N, T, H, W, 3), all of the same size.
@@ -26,10 +41,7 @@ def save_strips(
         for name, frames in variants.items():
             row = frames[world, ::every].cpu().numpy()  # (T', H, W, 3)
             blocks.append(_row(name, np.concatenate(list(row), 1), zoom))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(blocks, 0)).save(path)
-    return path
+    return np.concatenate(blocks, 0)
 
 
 def _row(name: str, pixels: np.ndarray, zoom: int) -> np.ndarray:

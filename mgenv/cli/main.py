@@ -14,7 +14,7 @@ COMMANDS = {
     "train": "train a policy with PPO (settings as key=value)",
     "evaluate": "judge policies in a generated world and in the engine",
     "episodes": "draw fixed episodes into a file, or show one",
-    "bench": "measure speed, memory, drift, tasks, rendering, data, exploration or public weights",
+    "bench": "measure speed, memory, drift, control, tasks, rendering, data or public weights",
     "fit": "train a world model",
     "collect": "record a dataset from worlds, games or footage (settings as key=value)",
     "data": "what a dataset holds, in words or in pictures",
@@ -23,8 +23,8 @@ COMMANDS = {
 """Commands and what they do; each is ``mgenv/cli/<command>.py``."""
 
 BENCHMARKS = (
-    "speed", "memory", "drift", "render", "data", "exploration", "video", "parallel", "accuracy",
-    "kernels", "tasks",
+    "speed", "memory", "drift", "control", "tasks", "render", "data", "exploration", "video",
+    "parallel", "accuracy", "kernels",
 )  # fmt: skip
 SUBCOMMANDS = {"bench": {name: f"bench_{name}" for name in BENCHMARKS}}
 """Second words that have a file of their own."""

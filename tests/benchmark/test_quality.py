@@ -85,7 +85,7 @@ def test_bad_numbers_are_refused_before_any_work(arguments, capsys):
     assert arguments[1] in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["memory", "drift"])
+@pytest.mark.parametrize("name", ["memory", "drift", "control"])
 def test_files_that_cannot_be_written_are_named_first(name, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["bench", name, *SMALL, "--json", str(tmp_path / "file" / "a.json")]) == 2

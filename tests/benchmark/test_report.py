@@ -44,6 +44,8 @@ def test_numbers_have_three_figures():
 
 def test_no_rows_is_no_table():
     assert markdown_table([]) == "No rows."
+    two = markdown_table([{"a": 1}, {"a": 2}, {"b": 3}])
+    assert two == "| a |\n| ---: |\n| 1 |\n| 2 |\n\n| b |\n| ---: |\n| 3 |"
 
 
 def test_outputs_are_checked(tmp_path):
