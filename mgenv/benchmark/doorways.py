@@ -105,7 +105,7 @@ def passable(robots: Robots, doors: NDArray[np.float64]) -> NDArray[np.bool_]:
     truth = true_ways(scenes, robots.pose, STEPS)
     known = shown_steps(scenes, robots, truth, truth, np.zeros((len(truth), STEPS))) == STEPS
     free = overlaps(scenes, np.arange(len(truth)), truth[:, 0]) <= 0
-    return free & known & behind(truth, doors)
+    return np.logical_and.reduce([free, known, behind(truth, doors)])
 
 
 def _before(door: Doorway, rng: np.random.Generator) -> NDArray[np.float32]:

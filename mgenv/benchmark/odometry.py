@@ -118,13 +118,13 @@ def _refine(views: Views, motion: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         normal, slope = _normal_equations(views, motion)
         diagonal = torch.diag_embed(normal.diagonal(dim1=-2, dim2=-1) + 1e-6)
-        change = torch.linalg.solve(normal + damping * diagonal, -slope)[..., 0]
+        change = torch.linalg.solve_ex(normal + damping * diagonal, -slope)[0][..., 0].nan_to_num()
         tried = motion + change.clamp(-0.1, 0.1)
         tried_cost = _cost(views, tried)
         better = tried_cost < cost
         motion = torch.where(better[..., None], tried, motion)
         cost = torch.where(better, tried_cost, cost)
-        damping = torch.where(better[..., None, None], damping / 3, damping * 4).clamp(1e-6, 1e6)
+        damping = torch.where(better[..., None, None], damping / 3, damping * 4).clamp(1e-4, 1e6)
     return motion
 
 

@@ -85,13 +85,18 @@ def at_known_places(
     ids, poses, known = [], [], []
     for world_id, whole in scans.items():
         rng = np.random.default_rng([seed, world_id])
-        scan = Recording(*(part[:frames] for part in whole))
+        scan = first_frames(whole, frames)
         for _ in range(each):
             index, angle = rng.integers(len(scan.pose)), rng.uniform(-spread, spread)
             ids.append(world_id)
             poses.append(turned(scan.pose[index], float(angle)))
             known.append(scan)
     return Robots(ids, np.stack(poses), known)
+
+
+def first_frames(known: Recording, frames: int | None) -> Recording:
+    """The first frames of a recording; all where None."""
+    return Recording(known.rgb[:frames], known.depth[:frames], known.pose[:frames])
 
 
 def noisy(depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
