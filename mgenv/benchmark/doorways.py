@@ -134,7 +134,7 @@ def behind(position: NDArray[np.float64], doors: NDArray[np.float64]) -> NDArray
     along = offset[..., 0] * cos + offset[..., 1] * sin
     aside = offset[..., 1] * cos - offset[..., 0] * sin
     within = np.abs(aside) < doors[:, 3, None] / 2
-    return ((along >= BEHIND) & within).any(1)
+    return np.asarray(((along >= BEHIND) & within).any(1))
 
 
 def doorway_row(place: str, walls: str, asked: Passages, position: NDArray) -> dict[str, Any]:
