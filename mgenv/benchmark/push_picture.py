@@ -64,6 +64,7 @@ def draw_map(
             outline=colour,
             width=thick // 2,
         )
+    draw.rectangle((0, 0, 124, 18), fill="white")
     draw.text((4, 4), "engine", fill=ENGINE)
     draw.text((60, 4), "generated", fill=GENERATED)
     return np.asarray(image)

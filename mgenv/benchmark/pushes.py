@@ -28,9 +28,13 @@ TOO_DEEP = 0.15
 TOUCH = 0.02
 """A body that is inside something by no more than this stands beside it [m]."""
 
-FREE_WAY, SLOWER, IN_A_ROW = 0.5, 0.5, 3
-"""Where the engine lets a body make this share of what was asked, one that makes less than that
-share of the engine's way is held up; so many times in a row, it was stopped for nothing."""
+SLOWER, IN_A_ROW = 0.5, 3
+"""A body is held up that makes less than this share of the engine's way from the same place; it
+has stopped when it is held up so many times in a row, or in its last step."""
+
+EARLY, FOR_NOTHING = 0.5, 1.0
+"""It stopped early where the engine makes this share of a step from there at once, and for nothing
+where it makes that many steps' way in the next IN_A_ROW steps."""
 
 BETWEEN = 5
 """Places of a step at which a body is compared with what is true."""
@@ -48,12 +52,14 @@ class Judged:
 
     Attributes:
         inside: bool (N, T), a step led deep into something true.
-        held: bool (N, T), a step was much shorter than the engine's from the same place.
+        early, held: bool (N, T), a step was much shorter than the engine's from the same place,
+            which goes on for a moment there, or freely.
         position, truth: (N, T + 1, 3) of this world's robots and of the engine's [m].
         until: int (N,), the last step that is judged.
     """
 
     inside: NDArray[np.bool_]
+    early: NDArray[np.bool_]
     held: NDArray[np.bool_]
     position: NDArray[np.float64]
     truth: NDArray[np.float64]
@@ -95,8 +101,8 @@ def judge(scenes: SceneBatch, robots: Robots, position: NDArray, shown_only: boo
     until = np.full(len(robots), steps)
     if shown_only:
         until = shown_steps(scenes, robots, position, truth, deep)
-    held = held_up(scenes, position, directions(robots.pose))
-    return Judged(deep > TOO_DEEP, held, position, truth, until)
+    early, held = held_up(scenes, position, directions(robots.pose))
+    return Judged(deep > TOO_DEEP, early, held, position, truth, until)
 
 
 def deepest(scenes: SceneBatch, position: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,14 +116,25 @@ def deepest(scenes: SceneBatch, position: NDArray[np.float64]) -> NDArray[np.flo
 
 def held_up(
     scenes: SceneBatch, position: NDArray[np.float64], way: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Steps (N, T) that ended early where the engine, from the same place, lets a body go on."""
-    starts, made = position[:, :-1], np.diff(position, axis=1)
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Steps (N, T) that ended early, and those that ended for nothing.
+
+    The engine is asked where the same motion ``way`` (N, 3) leads from where each step began.
+    """
+    starts = position[:, :-1]
     index = np.repeat(np.arange(len(way)), starts.shape[1])
     asked = np.repeat(way, starts.shape[1], 0)
-    free = collide(scenes, index, starts.reshape(-1, 3), asked)[0].reshape(starts.shape) - starts
-    far, own = np.linalg.norm(free, axis=-1), np.linalg.norm(made, axis=-1)
-    return (far >= FREE_WAY * np.linalg.norm(way, axis=-1)[:, None]) & (own < SLOWER * far)
+    places = [starts.reshape(-1, 3)]
+    for _ in range(IN_A_ROW):
+        places.append(collide(scenes, index, places[-1], asked)[0])
+    once, on = (
+        np.linalg.norm(place - places[0], axis=-1).reshape(starts.shape[:2])
+        for place in (places[1], places[-1])
+    )
+    own = np.linalg.norm(np.diff(position, axis=1), axis=-1)
+    step = np.linalg.norm(way, axis=-1)[:, None]
+    slow = own < SLOWER * once
+    return slow & (once >= EARLY * step), slow & (on >= FOR_NOTHING * step)
 
 
 # -- what known frames show -----------------------------------------------------------------------
@@ -204,6 +221,7 @@ def _figures(judged: Judged, counted: NDArray[np.bool_], last: NDArray[np.int64]
     return {
         "walked through": _share(_so_far(judged.inside[counted], last)),
         "stopped for nothing": _share(stopped(judged.held[counted], last)),
+        "stopped early": _share(stopped(judged.early[counted], last)),
         "r of ways": _correlation(way, true_way),
         "error of ways [m]": _median(np.abs(way - true_way)),
         "error of positions [m]": _median(np.linalg.norm(ends - true_ends, axis=-1)),

@@ -65,7 +65,7 @@ def test_the_engine_agrees_with_itself():
         type(scenes.arrays)(*[a.repeat(3, 0) for a in scenes.arrays]), np.zeros(3)
     )
     found = judge(scenes, robots, true_ways(scenes, robots.pose, 12), False)
-    assert not found.inside.any() and not found.held.any()
+    assert not (found.inside | found.held | found.early).any()
     row = push_rows("room", "engine", found, [12])[0]
     assert row["r of ways"] == pytest.approx(1.0) and row["error of positions [m]"] == 0
     assert row["walked through"] == 0 and row["stopped for nothing"] == 0
@@ -94,12 +94,14 @@ def test_creeping_into_a_wall_is_walking_through_it():
 
 
 def test_standing_before_nothing_is_held_and_before_a_wall_is_not():
-    robots = robots_at(pose_at(3.0, 4.0), pose_at(4.7, 4.0), pose_at(4.8, 4.0))
+    before = (1.8, 0.15, 0.1, 0.0)  # metres that the engine goes on
+    robots = robots_at(*(pose_at(4.8 - free, 4.0) for free in before))
     position = np.repeat(robots.pose[:, None, :3, 3], 6, 1)
-    found = judged(robots, position)  # 0.1 m before a wall is not free to go on
+    found = judged(robots, position)
     assert found.held[0].all() and not found.held[1:].any()
-    rows = push_rows("room", "glue", found, [1, 5])
-    assert [row["stopped for nothing"] for row in rows] == [pytest.approx(1 / 3)] * 2
+    assert found.early[:2].all() and not found.early[2:].any()
+    for row in push_rows("room", "glue", found, [1, 5]):
+        assert (row["stopped for nothing"], row["stopped early"]) == (0.25, 0.5)
 
 
 def test_three_short_steps_in_a_row_are_a_stop_and_so_is_one_at_the_end():
