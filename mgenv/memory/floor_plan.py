@@ -18,7 +18,6 @@ from mgenv.engine.baking import BODY_ABOVE, BODY_BELOW, ROBOT_RADIUS
 from mgenv.engine.compiling import compiled
 from mgenv.errors import NoFloorError
 from mgenv.memory.obstacle_votes import (
-    CELL,
     FLOOR_BINS,
     LAYER,
     floor_below,
@@ -27,8 +26,8 @@ from mgenv.memory.obstacle_votes import (
     vote,
 )
 
-PLAN_CELL = 0.1
-"""Side of a cell of the plan [m]."""
+PLAN_CELL, FINE = 0.1, 2
+"""Side of a cell of the plan [m], and into how many obstacles are told apart along it."""
 
 CLEARANCE = ROBOT_RADIUS + 0.03
 """Nothing stands this near to the middle of a free cell [m]."""
@@ -41,6 +40,9 @@ SNAP = 0.3
 
 CAMERA_ABOVE = BODY_BELOW + 0.1
 """Height of a robot's camera above the floor [m]: its body ends 0.1 m above the floor."""
+
+NEARBY = 0.6
+"""Frames show a surface in a cell if their mean vote on its middle, of -1 to 1, is above -0.6."""
 
 f32 = np.float32
 
@@ -181,18 +183,19 @@ def _extent(depth, pose, lens):
 
 @compiled
 def _seen(depth, pose, lens, x, y, z):
-    """Whether frames that see a point show a surface there more than they see through it."""
-    total = f32(0.0)
+    """Whether frames show a surface near a point rather than see through it."""
+    total, weight = f32(0.0), f32(0.0)
     for m in range(len(pose)):
-        total += vote(depth[m], pose[m], lens, f32(x), f32(y), f32(z))
-    return total > f32(0.0)
+        value, own = vote(depth[m], pose[m], lens, f32(x), f32(y), f32(z))
+        total, weight = total + value, weight + own
+    return weight > f32(0.0) and total > -NEARBY * weight
 
 
 @compiled
 def _find_free(depth, pose, lens, origin, floor, clearance, free):
     """Fill ``free`` (Y, X): floor that is seen, and nothing at a robot's heights near it."""
     rows, columns = free.shape
-    fine = int(round(PLAN_CELL / CELL))
+    fine, side = FINE, PLAN_CELL / FINE
     layers = int(round((BODY_BELOW + BODY_ABOVE) / LAYER))
     bottom = floor + f32(CAMERA_ABOVE - BODY_BELOW)
     shown = np.zeros((rows * fine, columns * fine, layers), np.bool_)
@@ -202,7 +205,7 @@ def _find_free(depth, pose, lens, origin, floor, clearance, free):
                 x, y, z, known = surface_at(depth[m], pose[m], lens, i, j)
                 n = int(math.floor((z - bottom) / LAYER))
                 if known and 0 <= n < layers:
-                    a, b = int((x - origin[0]) / CELL), int((y - origin[1]) / CELL)
+                    a, b = int((x - origin[0]) / side), int((y - origin[1]) / side)
                     if 0 <= a < columns * fine and 0 <= b < rows * fine:
                         shown[b, a, n] = True
     for row in range(rows):
@@ -214,7 +217,7 @@ def _find_free(depth, pose, lens, origin, floor, clearance, free):
     reach = int(math.ceil(clearance / PLAN_CELL)) + 1
     for b in range(rows * fine):
         for a in range(columns * fine):
-            x, y = origin[0] + (a + 0.5) * CELL, origin[1] + (b + 0.5) * CELL
+            x, y = origin[0] + (a + 0.5) * side, origin[1] + (b + 0.5) * side
             for n in range(layers):
                 if shown[b, a, n] and _seen(depth, pose, lens, x, y, bottom + (n + 0.5) * LAYER):
                     _block(free, x - origin[0], y - origin[1], clearance, reach)

@@ -1,10 +1,10 @@
 """Whether something stands at a point: what remembered frames say of it, as scalar functions.
 
 A frame votes on a point by comparing the point's depth with what the frame shows in its direction:
-it *agrees* where it shows a surface there, *sees through* where it shows one clearly behind, and
-says nothing where the point is hidden. Near frames resolve more and count more. Loops and CUDA
-kernels call these functions, so both judge alike. After projective fusion of depth maps (Curless
-and Levoy, 1996), with votes in place of distances.
+the point lies before, on or behind a surface, is seen through, or is hidden, of which the frame
+says nothing. Near frames resolve more and count more. Loops and CUDA kernels call these functions,
+so both judge alike. After the fusion of depth maps by truncated signed distances (Curless and
+Levoy, 1996), at single points.
 
 A frame's lens is (fx, fy, cx, cy), normalised; its pose float32 (4, 4), camera-to-world.
 """
@@ -16,14 +16,14 @@ import math
 import numpy as np
 
 from mgenv.camera import CAMERA_HEIGHT
-from mgenv.engine.baking import BODY_ABOVE, BODY_BELOW
+from mgenv.engine.baking import BODY_ABOVE, BODY_BELOW, ROBOT_RADIUS
 from mgenv.engine.collision import HIGHEST, LOWEST
 from mgenv.engine.compiling import pixel_function
 
 f32 = np.float32
 ZERO, ONE, HALF = f32(0.0), f32(1.0), f32(0.5)
 
-CELL, LAYER = f32(0.05), f32(0.1)
+CELL, LAYER = f32(0.025), f32(0.1)
 """Side and height of a voxel [m]."""
 
 NEAREST, FARTHEST = f32(0.05), f32(6.0)
@@ -31,6 +31,9 @@ NEAREST, FARTHEST = f32(0.05), f32(6.0)
 
 TOLERANCE, SLOPE = f32(0.05), f32(0.04)
 """A surface agrees with a point to this depth [m], and so much more a metre away."""
+
+DOUBT = f32(0.25)
+"""Something is at a point of which the mean vote, of -1 to 1, is above minus this."""
 
 FLOOR_BINS, FLOOR_BIN = 64, f32(0.05)
 """Of the histogram of heights that finds the floor, and their size [m]."""
@@ -63,30 +66,37 @@ def surface_at(depth, pose, lens, i, j):
 
 @pixel_function
 def vote(depth, pose, lens, x, y, z):
-    """What a frame says of a point: above 0 that something is there, below 0 that nothing is.
+    """What a frame says of a point: above 0 that it is in or behind a surface, below 0 that not.
 
-    The nearest of the 3 × 3 pixels around decides what is seen through, so that a thin object
-    beside a background counts as long as any of its pixels is left.
+    A truncated signed distance along the view: 0 on the surface that the frame shows, so that many
+    frames with noise in their depth agree on where it is. Of the 3 × 3 pixels around, the one that
+    fits best counts, and only what all of them see through is empty: a thin object beside a
+    background stands as long as any pixel shows it.
+
+    Returns:
+        The vote and its weight; both 0 where the frame does not tell.
     """
     u, v, far = into_frame(pose, lens, x, y, z)
     height, width = depth.shape
     if not (u >= ZERO and u < ONE and v >= ZERO and v < ONE and far < FARTHEST):
-        return ZERO
+        return ZERO, ZERO
     i, j = int(v * f32(height)), int(u * f32(width))
-    near = TOLERANCE + SLOPE * far
-    least, agrees = f32(1e4), False
+    near, weight = TOLERANCE + SLOPE * far, ONE / (HALF + far)
+    least, off = f32(1e4), depth[i, j] - far
+    if not (depth[i, j] > NEAREST and abs(off) < near):
+        off = near
     for row in range(max(i - 1, 0), min(i + 2, height)):
         for column in range(max(j - 1, 0), min(j + 2, width)):
-            shown = f32(depth[row, column])
+            shown = depth[row, column]
             if shown > NEAREST:
                 least = min(least, shown)
-                agrees = agrees or abs(shown - far) < near
-    weight = ONE / (HALF + far)
-    if agrees:
-        return weight
+                if off == near and abs(shown - far) < near:
+                    off = shown - far
+    if off < near:
+        return -weight * off / near, weight
     if least < f32(1e4) and least > far + near:
-        return -weight
-    return ZERO
+        return -weight, weight
+    return ZERO, ZERO
 
 
 @pixel_function
@@ -125,7 +135,7 @@ SOURCES = 10
 STRIDE = 0.25
 """Longest motion that is swept at once [m]."""
 
-SIDE = 22
+SIDE = 42
 """Columns of voxels along a side of the map around a robot: its radius and a stride, both ways."""
 
 LAYERS = 13
@@ -134,7 +144,10 @@ LAYERS = 13
 PARTS = f32(128.0)
 """Of a voxel's side, in which surfaces are told apart."""
 
-MAX_OBSTACLES = 512
+REACH = f32(ROBOT_RADIUS + STRIDE + 0.02)
+"""What is farther away does not matter to one stride [m]."""
+
+MAX_OBSTACLES = 1536
 OBSTACLE_SIZE = 8
 """Columns of an obstacle that :func:`mgenv.engine.collision.sweep` reads."""
 
@@ -234,12 +247,14 @@ def occupied_layers(keys, cell, depth, pose, worth, lens, left, front, bottom):
     bits = 0
     for n in range(LAYERS):
         if keys[n] > 0:
-            total = ZERO
+            total, weight = ZERO, ZERO
             x, y, z = surface_of(keys[n], cell, n, left, front, bottom)
             for k in range(len(worth)):
                 if worth[k] > ZERO:
-                    total += worth[k] * vote(depth[k], pose[k], lens, x, y, z)
-            if total > ZERO:
+                    value, own = vote(depth[k], pose[k], lens, x, y, z)
+                    total += worth[k] * value
+                    weight += worth[k] * own
+            if total > -DOUBT * weight:
                 bits |= 1 << n
     return bits
 
@@ -287,6 +302,10 @@ def list_obstacles(columns, keys, x, y, z, left, front, bottom, above, obstacles
     count = 0
     for cell in range(SIDE * SIDE):
         bits, n = columns[cell], 0
+        across = (f32(left + cell % SIDE) + HALF) * CELL - x
+        along = (f32(front + cell // SIDE) + HALF) * CELL - y
+        if across * across + along * along > REACH * REACH:
+            continue
         while bits >> n and count < MAX_OBSTACLES:
             while not (bits >> n) & 1:
                 n += 1

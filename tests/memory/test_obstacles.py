@@ -213,8 +213,8 @@ obstacles = np.zeros((n, kernels.MAX_OBSTACLES, kernels.OBSTACLE_SIZE), np.float
 reached, bumped = np.empty((n, 3)), np.empty(n, np.bool_)
 cells, ground = np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.float32)
 kernels.find_bands[1, n](points, rows, pose, way, bands)
-kernels.flag[-(-depth.size // 512), 512](depth, source_pose, worth, pose, bands, lens, keys)
-kernels.judge[n * 4, 121](keys, depth, source_pose, worth, pose, bands, lens, columns)
+kernels.flag[-(-depth.size // 64), 64](depth, source_pose, worth, pose, bands, lens, keys)
+kernels.judge[-(-columns.size // 64), 64](keys, depth, source_pose, worth, pose, bands, lens, columns)
 kernels.sweep_ways[1, n](cells, ground, columns, keys, pose, bands, way, obstacles, reached, bumped)
 np.savez(sys.argv[2], scores=scores, reached=reached, bumped=bumped)
 """
@@ -229,8 +229,8 @@ def test_the_kernels_sweep_as_the_loops_do(tmp_path: Path):
     way, lens = torch.tensor([[0.2, 0.1, 0.0]], dtype=torch.float64), torch.full((4,), 0.5)
     points, _, observed = bank.geometry()
     table = bank.table([0])[:, ::8]
-    rows, _ = loops.choose(points, bank.poses(), observed, table, pose, lens, 3)
-    depth, source_pose = bank.depths(rows)[:, :, ::2, ::2].contiguous(), bank.poses()[rows]
+    rows, _ = loops.choose(points, bank.poses(), observed, table, pose, lens, 2)
+    depth, source_pose = bank.depths(rows)[:, :, ::4, ::4].contiguous(), bank.poses()[rows]
     worth = torch.ones(rows.shape)
     job = (points, rows, depth, source_pose, worth, pose, way, lens)
     reached, bumped = loops.sweep_slots(*job)
