@@ -36,6 +36,9 @@ TASKS = {task: env_id for env_id, task in IDS.items()}
 OWN = {"difficulty": None}
 """What is not passed on, so that the environment takes its own."""
 
+LOOK = "features_extractor."
+"""What the weights are called that look at pictures, in every form."""
+
 Report = Callable[[int, float, float], None]
 """Told steps done, success rate and mean return."""
 
@@ -230,13 +233,17 @@ class _Run:
 
 
 def _copy_weights(start: LearnedPolicy, model: PPO) -> None:
+    """All weights, or the look at pictures alone where a recurrent policy starts from a conv one."""
+    own, grown = read_weights(start.network), hasattr(model.policy, "lstm_actor")
+    if grown and not start.recurrent:
+        own = read_weights(model.policy) | {n: w for n, w in own.items() if n.startswith(LOOK)}
     try:
-        copy_weights(read_weights(start.network), model.policy)
+        copy_weights(own, model.policy)
     except ValueError as error:
         raise InvalidOptionError(
-            f"Expected ppo.form, ppo.convolution, ppo.image_features, ppo.hidden and "
-            f"ppo.recurrent_size as in the policy to start from, "
-            f"{start.card.network}; got others."
+            f"Expected ppo.convolution, ppo.image_features, ppo.hidden and ppo.recurrent_size as in "
+            f"the policy to start from, {start.card.network}, and its ppo.form, or recurrent where "
+            f"that is conv; got others."
         ) from error
 
 

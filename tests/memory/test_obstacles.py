@@ -214,7 +214,9 @@ reached, bumped = np.empty((n, 3)), np.empty(n, np.bool_)
 cells, ground = np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.float32)
 kernels.find_bands[1, n](points, rows, pose, way, bands)
 kernels.flag[-(-depth.size // 64), 64](depth, source_pose, worth, pose, bands, lens, keys)
-kernels.judge[-(-columns.size // 64), 64](keys, depth, source_pose, worth, pose, bands, lens, columns)
+kernels.judge[-(-columns.size // 64), 64](
+    keys, depth, source_pose, worth, pose, bands, lens, columns
+)
 kernels.sweep_ways[1, n](cells, ground, columns, keys, pose, bands, way, obstacles, reached, bumped)
 np.savez(sys.argv[2], scores=scores, reached=reached, bumped=bumped)
 """
