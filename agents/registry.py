@@ -14,6 +14,7 @@ from mgenv.agents.random import RandomPolicy
 from mgenv.agents.recall import RecallPolicy
 from mgenv.agents.scripted import BlindOdometryPolicy, BlindPolicy, SpinPolicy, StraightPolicy
 from mgenv.errors import UnknownNameError
+from mgenv.worlds import WEIGHTS
 
 Maker = Callable[[gym.vector.VectorEnv, int], Policy]
 """A policy for some environments, from a seed."""
@@ -35,18 +36,31 @@ POLICIES: dict[str, Maker] = {
 """What needs no file: policies that never look, one that asks memory, one that knows the map."""
 
 
-def is_file(name: str) -> bool:
-    """Whether a policy's name is a file's.
+def shipped() -> dict[str, Path]:
+    """Trained policies that come with the package, by name.
+
+    Example:
+        >>> "pointnav-nano" in shipped()
+        True
+    """
+    files = sorted((WEIGHTS / "policies").glob("*.safetensors"))
+    return {file.stem.replace("_", "-"): file for file in files}
+
+
+def policy_file(name: str) -> Path | None:
+    """The file of a trained policy, given by its path or the name of a shipped one; else None.
 
     Raises:
         UnknownNameError: neither a file nor like one nor a known name.
     """
     if name in POLICIES:
-        return False
-    path = Path(name)
+        return None
+    known, path = shipped(), Path(name)
+    if name in known:
+        return known[name]
     if path.name == name and not path.suffix and not path.is_file():
-        raise UnknownNameError("policy", name, [*POLICIES, "<a policy file>"])
-    return True
+        raise UnknownNameError("policy", name, [*POLICIES, *known, "<a policy file>"])
+    return path
 
 
 def make_policy(
@@ -55,7 +69,7 @@ def make_policy(
     """The policy called ``name``, or read from that file, whose stem is its name then.
 
     Args:
-        name: a key of ``POLICIES``, or a policy file.
+        name: a key of ``POLICIES`` or of :func:`shipped`, or a policy file.
         envs: where it is to act.
         seed: of its draws.
         deterministic: a learned policy takes the likeliest action.
@@ -65,9 +79,10 @@ def make_policy(
         CheckpointError: the file is missing, damaged or not a policy.
         InvalidOptionError: the policy does not fit the environments.
     """
-    if not is_file(name):
+    file = policy_file(name)
+    if file is None:
         return POLICIES[name](envs, seed)
-    policy: Any = _learned().load(name, deterministic, seed)
+    policy: Any = _learned().load(file, deterministic, seed)
     policy.check(envs)
     return policy
 

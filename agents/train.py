@@ -233,7 +233,7 @@ class _Run:
 
 
 def _copy_weights(start: LearnedPolicy, model: PPO) -> None:
-    """All weights, or the look at pictures alone where a recurrent policy starts from a conv one."""
+    """All weights; of a conv policy from which a recurrent one starts, the look at pictures."""
     own, grown = read_weights(start.network), hasattr(model.policy, "lstm_actor")
     if grown and not start.recurrent:
         own = read_weights(model.policy) | {n: w for n, w in own.items() if n.startswith(LOOK)}
@@ -241,9 +241,9 @@ def _copy_weights(start: LearnedPolicy, model: PPO) -> None:
         copy_weights(own, model.policy)
     except ValueError as error:
         raise InvalidOptionError(
-            f"Expected ppo.convolution, ppo.image_features, ppo.hidden and ppo.recurrent_size as in "
-            f"the policy to start from, {start.card.network}, and its ppo.form, or recurrent where "
-            f"that is conv; got others."
+            f"Expected ppo.convolution, ppo.image_features, ppo.hidden and ppo.recurrent_size as "
+            f"in the policy to start from, {start.card.network}, and ppo.form too (or recurrent from "
+            f"conv); got others."
         ) from error
 
 

@@ -17,7 +17,7 @@ import gymnasium as gym
 from mgenv._version import __version__
 from mgenv.agents.evaluate import Evaluation, evaluate_policy
 from mgenv.agents.policy import PolicyCard, load_policy
-from mgenv.agents.registry import is_file, make_policy
+from mgenv.agents.registry import POLICIES, make_policy, policy_file, shipped
 from mgenv.agents.train import EnvConfig, make_envs
 from mgenv.benchmark.report import command_line, commit, hardware, versions
 from mgenv.envs.episode_list import EpisodeList, sha256
@@ -57,7 +57,8 @@ class Setting:
     def make_envs(self, world: str, policy: str) -> gym.vector.VectorEnv:
         """Environments of a world that show what a policy looks at, reset by hand."""
         env = replace(self.env, world=world, num_envs=min(self.env.num_envs, self.count))
-        seen = {} if not is_file(policy) else {"obs_type": obs_type_of(read_card(policy))}
+        looks = policy_file(policy) is not None
+        seen = {"obs_type": obs_type_of(read_card(policy))} if looks else {}
         return make_envs(env, autoreset_mode="disabled", **self.options, **seen)
 
     def check(self, world: str, policy: str) -> None:
@@ -91,12 +92,14 @@ class Setting:
 
 
 def read_card(policy: str) -> PolicyCard:
-    """What a policy file was trained on.
+    """What a trained policy, named or in a file, was trained on.
 
     Raises:
         CheckpointError: the file is missing, damaged or not a policy.
     """
-    return load_policy(Path(policy))[0]
+    file = policy_file(policy)
+    assert file is not None, policy
+    return load_policy(file)[0]
 
 
 def obs_type_of(card: PolicyCard) -> str:
@@ -119,7 +122,8 @@ def display_names(policies: Sequence[str]) -> dict[str, str]:
         >>> display_names(["blind", "a/policy.safetensors", "b/policy.safetensors"])
         {'blind': 'blind', 'a/policy.safetensors': 'a/policy', 'b/policy.safetensors': 'b/policy'}
     """
-    stems = [Path(name).stem if is_file(name) else name for name in policies]
+    named = {*POLICIES, *shipped()}
+    stems = [name if name in named else Path(name).stem for name in policies]
     alone = [stems.count(stem) == 1 for stem in stems]
     return {
         name: stem if short else str(Path(name).with_suffix(""))
@@ -179,7 +183,7 @@ def provenance(setting: Setting, policies: dict[str, str], worlds: Sequence[str]
         "seed": setting.seed,
         "deterministic": setting.deterministic,
         "policies": {
-            short: describe_file(name) if is_file(name) else None
+            short: None if (file := policy_file(name)) is None else describe_file(file)
             for name, short in policies.items()
         },
         "worlds": {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mgenv.agents.evaluate import Evaluation
-from mgenv.agents.registry import POLICIES, is_file
+from mgenv.agents.registry import POLICIES, policy_file
 from mgenv.agents.train import EnvConfig, make_envs
 from mgenv.benchmark.judging import Setting, differences, display_names, provenance, read_card
 from mgenv.benchmark.report import Report
@@ -89,7 +89,7 @@ class TasksConfig:
             if case not in CASES:
                 raise UnknownNameError("task", case, CASES)
         for policy in self.policies:
-            if is_file(policy):
+            if policy_file(policy) is not None:
                 read_card(policy)
         if self.lists is not None:
             prepare_folder(self.lists)
@@ -187,7 +187,7 @@ def episodes_of(config: TasksConfig, case: str) -> EpisodeList:
 
 def fits(policy: str, task: str) -> bool:
     """Whether a policy is for a task."""
-    if is_file(policy):
+    if policy_file(policy) is not None:
         return read_card(policy).task == task
     return policy != "recall" or task == "recall"
 

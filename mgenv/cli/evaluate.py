@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from mgenv.agents.evaluate import INFOS
-from mgenv.agents.registry import POLICIES, is_file
+from mgenv.agents.registry import POLICIES, policy_file, shipped
 from mgenv.agents.train import EnvConfig, task_id
 from mgenv.benchmark.judging import (
     Judged,
@@ -65,7 +65,8 @@ def make_setting(options: argparse.Namespace) -> Setting:
         InvalidOptionError: policies were trained on different tasks or robots.
         EpisodeFileError: the episodes are of something else than was asked for.
     """
-    cards = [read_card(name) for name in options.policies if is_file(name)]
+    learned = [name for name in options.policies if policy_file(name) is not None]
+    cards = [read_card(name) for name in learned]
     task = options.task or _common("task", [card.task for card in cards])
     robot = options.robot or _common("robot", [card.robot for card in cards]) or "differential"
     env: dict[str, Any] = {"robot": robot, "num_envs": options.num_envs, "device": options.device}
@@ -151,7 +152,7 @@ def _count_or_file(text: str) -> int | str:
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("mgenv evaluate", description=__doc__)
-    names = ", ".join(POLICIES)
+    names = ", ".join([*POLICIES, *shipped()])
     parser.add_argument("policies", nargs="+", metavar="POLICY", help=f"a file, or one of {names}")
     parser.add_argument("--world", nargs="+", default=["nano", "engine"], help="where to judge")
     parser.add_argument("--task", help="by default the one they were trained on, else pointnav")

@@ -112,6 +112,18 @@ def test_training_goes_on_from_a_policy(config, tmp_path):
         assert weights.allclose(went_on.network.get_parameter(name), atol=1e-6), name
 
 
+def test_a_recurrent_policy_starts_from_what_a_convolutional_one_sees(config, tmp_path):
+    _, file = train_policy(config)
+    ppo = replace(config.ppo, form="recurrent", recurrent_size=16, learning_rate=1e-12)
+    again = replace(
+        config, ppo=ppo, start_from=str(file), total_steps=1, output_dir=str(tmp_path / "b")
+    )
+    grown, _ = train_policy(again)
+    looked = LearnedPolicy.load(file).network.features_extractor.state_dict()
+    for name, weights in grown.network.features_extractor.state_dict().items():
+        assert weights.allclose(looked[name], atol=1e-6), name
+
+
 def test_a_policy_of_another_size_cannot_be_gone_on_from(config):
     _, file = train_policy(config)
     other = replace(config, start_from=str(file), ppo=replace(config.ppo, hidden=(8,)))
