@@ -242,8 +242,8 @@ def _copy_weights(start: LearnedPolicy, model: PPO) -> None:
     except ValueError as error:
         raise InvalidOptionError(
             f"Expected ppo.convolution, ppo.image_features, ppo.hidden and ppo.recurrent_size as "
-            f"in the policy to start from, {start.card.network}, and ppo.form too (or recurrent from "
-            f"conv); got others."
+            f"in the policy to start from, {start.card.network}, and ppo.form too (or "
+            f"recurrent from conv); got others."
         ) from error
 
 
