@@ -156,7 +156,7 @@ class LearnedPolicy:
             self._memory = (nothing, nothing.clone())
         if self._begins is not None and len(self._begins) == count:
             for part in self._memory:
-                part[:, self._begins] = 0.0
+                part[:, torch.from_numpy(self._begins)] = 0.0
         self._begins = np.zeros(count, bool)
 
     def _draw(

@@ -133,7 +133,7 @@ def draw_episodes(envs: gym.vector.VectorEnv, count: int, seed: int) -> tuple[Ep
     drawn: list[Episode] = []
     base: Any = envs.unwrapped
     for first in range(seed, seed + count, envs.num_envs):
-        envs.reset(seed=[first + slot for slot in range(envs.num_envs)])
+        base.reset(seed=first)
         drawn += base.episodes()
     return tuple(drawn[:count])
 

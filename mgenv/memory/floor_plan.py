@@ -101,9 +101,9 @@ class FloorPlan:
     def is_free(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Whether points (..., 2) [m] lie in free cells."""
         index = self._index(points)
-        inside = ((index >= 0) & (index < self.free.shape[::-1])).all(-1)
+        inside = np.asarray(((index >= 0) & (index < self.free.shape[::-1])).all(-1))
         column, row = np.moveaxis(np.where(inside[..., None], index, 0), -1, 0)
-        return inside & self.free[row, column]
+        return np.logical_and(inside, self.free[row, column])
 
     def distances(self, goal: ArrayLike) -> NDArray[np.float32]:
         """Length [m] of the shortest way along the floor from each cell to ``goal`` (2,).

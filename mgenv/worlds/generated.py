@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mgenv.memory.bank import MemoryBank
 from mgenv.memory.obstacles import allowed_motion
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
 from mgenv.memory.retrieval import retrieve
-from mgenv.memory.threads import in_equal_parts, one_thread_on_cpu
+from mgenv.memory.threads import one_thread_on_cpu
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.history import History
 from mgenv.models.inference import for_inference, inference_dtype, precision
@@ -29,20 +29,13 @@ from mgenv.models.world_model import WorldModel
 from mgenv.training.data import to_float, to_uint8
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
 from mgenv.worlds.checks import check_sizes, checked_motion, checked_pictures, checked_poses
+from mgenv.worlds.slot_parts import Part, SlotParts
 from mgenv.worlds.states import check_state, own_state
 
 _FLAT = (
     f"Worlds from {ESTATES} have floors of several heights; a generated world keeps a robot at the "
     "height at which it began."
 )
-
-FEW = 64
-"""First frames are made of so many slots at once on a GPU, where resets would else cost as much as
-steps; always of as many, since kernels round by shape."""
-
-Part = slice | Tensor
-"""Some slots: a range of them, or their numbers."""
-
 
 class GeneratedWorld:
     """N slots of a learned world.
@@ -77,7 +70,8 @@ class GeneratedWorld:
         self.intrinsics = Intrinsics.from_fov(90.0)
         self.memory_slots, self._sampling_steps = memory_slots, sampling_steps
         self.retrieval, self.canvas_only = retrieval, canvas_only
-        self._dtype, self._threads = inference_dtype(self.device), self.device.type == "cpu"
+        self._dtype = inference_dtype(self.device)
+        self._parts = SlotParts(num_envs, self.device)
         self.model = for_inference(model, self.device, self._dtype, noise_levels(sampling_steps))
         self.memory = MemoryBank(
             num_envs, self.image_size, memory_frames, share_memory, device, self.intrinsics
@@ -111,14 +105,13 @@ class GeneratedWorld:
         """Move and look; see :class:`mgenv.worlds.base.World`."""
         rows = self._rows(slots, begun=True)
         asked = self._motion(motion, rows)
-        moved, bumped = self._by_parts(lambda part: self._bump(asked, part))
         target = self._pose.clone()
-        target[rows] = Pose(self._pose[rows]).move(moved[rows]).matrix
-        if pose is not None:
-            target[rows], bumped = (
-                checked_poses(pose, len(rows)).to(self.device),
-                torch.zeros_like(bumped),
-            )
+        if pose is None:
+            moved, bumped = self._parts.run(lambda part: self._bump(asked, part))
+            target[rows] = Pose(self._pose[rows]).move(moved[rows]).matrix
+        else:
+            target[rows] = checked_poses(pose, len(rows)).to(self.device)
+            bumped = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         return self._look(rows, target, bumped)
 
     def _look(
@@ -132,7 +125,7 @@ class GeneratedWorld:
             few: on a GPU, work for these slots only.
         """
         noise = self._noise(rows)  # (steps, N, C, h, w)
-        frame, coverage = self._by_parts(lambda part: self._see(part, rows, pose, noise), few)
+        frame, coverage = self._parts.run(lambda part: self._see(part, rows, pose, noise), few)
         self._record(rows, frame, coverage, pose, few)
         return self._frame(rows, bumped, coverage)
 
@@ -146,7 +139,7 @@ class GeneratedWorld:
         self, part: Part, rows: list[int], pose: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Colour and log depth (n, 4, H, W), and how much of them memory explains (n,)."""
-        if not self._within(part, rows):
+        if not self._parts.within(part, rows):
             return self._last[part], torch.ones(len(self._last[part]), device=self.device)
         view, history = pose[part], self._history.view(part)
         canvas = reproject(self._retrieve(part, view), view, self.intrinsics)
@@ -154,7 +147,7 @@ class GeneratedWorld:
 
     def _retrieve(self, part: Part, pose: Tensor) -> Sources:
         """Remembered frames that explain the views, and the last frame for the rest."""
-        slots = self._slots(part)
+        slots = self._parts.slots(part)
         found = retrieve(self.memory, slots, pose, self.memory_slots, self.retrieval).indices
         rgb, depth, source_pose, observed = self.memory.gather(found)
         weights = source_weights(observed, found >= 0, self.memory.age(found))
@@ -195,13 +188,13 @@ class GeneratedWorld:
     ) -> None:
         """Take (N, 4, H, W) frames as what slots ``rows`` saw last, at ``pose`` (N, 4, 4)."""
         if not self.canvas_only:
-            self._by_parts(lambda part: self._read(part, rows, frame, pose), few)
+            self._parts.run(lambda part: self._read(part, rows, frame, pose), few)
         self._last[rows], self._pose[rows] = frame[rows], pose[rows]
         self._has_last[rows] = True
 
     def _read(self, part: Part, rows: list[int], frame: Tensor, pose: Tensor) -> tuple[()]:
         """Put frames into the history of those of ``rows`` that are in ``part``."""
-        own, history = self._within(part, rows), self._history.view(part)
+        own, history = self._parts.within(part, rows), self._history.view(part)
         if own:
             with precision(self.model, self._dtype):
                 depth = channel_to_depth(frame[part, 3:])
@@ -360,43 +353,6 @@ class GeneratedWorld:
         self._closed = True
 
     # -- helpers ---------------------------------------------------------------------------------
-
-    def _by_parts(
-        self, work: Callable[[Any], tuple[Tensor, ...]], few: list[int] | None = None
-    ) -> tuple[Tensor, ...]:
-        """What ``work`` makes of the slots, by a part of them in each thread of a CPU.
-
-        Args:
-            few: on a GPU, work for these only; what comes back for others is zero.
-        """
-        if not self._threads and few is not None and self.num_envs > FEW:
-            return self._of_few(work, few)
-        if not self._threads:
-            return work(slice(0, self.num_envs))
-        parts = in_equal_parts(work, self.num_envs)
-        return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
-
-    def _of_few(
-        self, work: Callable[[Tensor], tuple[Tensor, ...]], rows: list[int]
-    ) -> tuple[Tensor, ...]:
-        """What ``work`` makes of ``rows``, among as many others as make the parts whole."""
-        whole: tuple[Tensor, ...] = ()
-        for first in range(0, len(rows), FEW):
-            own = rows[first : first + FEW]
-            others = sorted(set(range(self.num_envs)).difference(own))[: FEW - len(own)]
-            made = work(torch.tensor(own + others, device=self.device))
-            whole = whole or tuple(t.new_zeros(self.num_envs, *t.shape[1:]) for t in made)
-            for target, value in zip(whole, made, strict=True):
-                target[own] = value[: len(own)]
-        return whole
-
-    def _slots(self, part: Part) -> list[int]:
-        return part.tolist() if isinstance(part, Tensor) else list(range(self.num_envs)[part])
-
-    def _within(self, part: Part, rows: list[int]) -> list[int]:
-        """Where in ``part`` there are any of ``rows``."""
-        known = frozenset(rows)
-        return [at for at, slot in enumerate(self._slots(part)) if slot in known]
 
     def _frame(self, rows: list[int], bumped: Tensor, coverage: Tensor) -> Frame:
         self._coverage = coverage

@@ -157,12 +157,13 @@ def begin_some_again(world: GeneratedWorld) -> list[dict]:
 def test_resets_of_few_slots_in_groups_make_the_same_frames(make, monkeypatch):
     """As on a GPU, where a reset works for those slots and not for all."""
     expected = begin_some_again(make(5))
-    monkeypatch.setattr("mgenv.worlds.generated.FEW", 2)
+    monkeypatch.setattr("mgenv.worlds.slot_parts.FEW", 2)
     grouped = make(5)
-    grouped._threads = False
+    grouped._parts.threads = False
     sizes, see = [], grouped._see
+    slots = grouped._parts.slots
     monkeypatch.setattr(
-        grouped, "_see", lambda part, *rest: sizes.append(grouped._slots(part)) or see(part, *rest)
+        grouped, "_see", lambda part, *rest: sizes.append(slots(part)) or see(part, *rest)
     )
     for one, other in zip(begin_some_again(grouped), expected, strict=True):
         assert np.abs(one["rgb"].astype(int) - other["rgb"]).mean() < 0.5
