@@ -20,7 +20,7 @@ from mgenv.benchmark.doorways import STEPS as DOORWAY_STEPS
 from mgenv.benchmark.doorways import Passages, doorway_row, passages
 from mgenv.benchmark.odometry import recover_motion
 from mgenv.benchmark.push_picture import save_push
-from mgenv.benchmark.pushes import AT, judge, push_rows, unhindered
+from mgenv.benchmark.pushes import AT, judge, push_rows, true_ways, unhindered
 from mgenv.benchmark.replay import held_out, make_world
 from mgenv.benchmark.report import Report
 from mgenv.benchmark.robots import (
@@ -53,6 +53,9 @@ SLOWEST, TURN = 0.1, math.radians(15.0)
 
 GEOMETRY, NOISY = "by geometry", f"by geometry, {NOISE:.0%} noise and {HOLES:.0%} holes in depth"
 NONE = "none (walks through everything)"
+SHIFT = 0.01
+CHAOS = "the engine's, begun 1 cm aside"
+"""How far the truth agrees with itself: robots that slide along things part at corners."""
 
 
 @dataclass
@@ -136,7 +139,16 @@ def pushed(
             if pictures is not None:
                 save_push(Path(pictures) / "push.png", scenes, robots, found, judged)
     free = judge(scenes, robots, unhindered(robots.pose, steps), place.imagined)
+    aside = judge(scenes, robots, true_ways(scenes, shifted(robots.pose), steps), place.imagined)
+    rows += push_rows(place.name, CHAOS, aside, at)
     return rows + push_rows(place.name, NONE, free, at[-1:])
+
+
+def shifted(pose: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Poses (N, 4, 4) moved to the right by SHIFT."""
+    moved = pose.copy()
+    moved[:, :3, 3] += SHIFT * pose[:, :3, 0]
+    return moved
 
 
 def passed(make: Callable[..., GeneratedWorld], asked: Passages, tell: Tell) -> list[Row]:
