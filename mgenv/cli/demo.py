@@ -245,7 +245,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--push-steps", type=positive, default=24, help="of the push")
     parser.add_argument("--walk-steps", type=positive, default=50, help="length of the way out")
     parser.add_argument("--world-id", type=int, default=HELD_OUT, help="where to push and walk")
-    parser.add_argument("--steps", type=positive, default=4096, help="of training")
+    parser.add_argument("--steps", type=positive, default=3072, help="of training")
     parser.add_argument("--num-worlds", type=positive, default=8, help="to train in, and to judge")
     parser.add_argument("--num-envs", type=positive, default=16)
     parser.add_argument("--episodes", type=positive, default=12, help="of each policy there")

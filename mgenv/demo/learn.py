@@ -120,7 +120,7 @@ def learn(
 
     Args:
         on_train: told steps, success and return.
-        on_evaluate: told world, policy and episodes done.
+        on_evaluate: told world, policy and episodes done, 0 at first.
     """
     file = _train(config, on_train)
     policies = {name: name for name in BASELINES}
@@ -132,6 +132,8 @@ def learn(
         table[place] = {}
         for name, policy in (policies | ({CEILING: CEILING} if place == TWIN else {})).items():
             tell = partial(on_evaluate, place, name) if on_evaluate else None
+            if tell is not None:
+                tell(0)
             table[place][name] = setting.judge(place, policy, name, tell)
     kinds = sorted({one.difficulty for one in episodes.episodes})
     return Learned(file, ", ".join(kinds), table)

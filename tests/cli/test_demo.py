@@ -29,7 +29,9 @@ def test_the_demo_shows_and_says_all(folder, capsys):
         assert words in said
     for file in ("push.png", "walk.mp4", "figures.json", "policy/policy.safetensors"):
         assert (folder / file).is_file() and str(folder / file) in said
-    assert f"mgenv evaluate {folder}/policy/policy.safetensors spin blind --world tiny engine" in said
+    assert (
+        f"mgenv evaluate {folder}/policy/policy.safetensors spin blind --world tiny engine" in said
+    )
     figures = json.loads((folder / "figures.json").read_text())
     assert set(figures["push"]) == {"world_id", "steps", "engine", "generated"}
     assert figures["leave_and_return"]["steps"] == 2 * (5 + 12)
