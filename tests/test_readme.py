@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text()
 
 SMALL = {
     "demo": "--walk-steps 2 --steps 512 --num-envs 8 --episodes 2 --twin-episodes 2 --num-worlds 1"
-    " --max-episode-steps 5",
+    " --max-episode-steps 5 --policy spin --push-steps 2",
     "train": "total_steps=32 env.num_envs=2 ppo.rollout_steps=16 ppo.batch_size=16",
     "evaluate": "--episodes 2 --num-envs 2 --max-episode-steps 5",
     "episodes": "--count 2 --num-envs 2",
