@@ -14,7 +14,7 @@ LOWEST, HIGHEST = 0.3, 2.3
 """Range of the camera's height above the floor [m]."""
 _STRIDE = 0.08
 _PUSHES = 4
-_FURTHEST = 32.0
+FURTHEST = 32.0
 """No body gets further than this in one motion [m]: the map is 16 m wide."""
 _TOUCH = 1e-3
 
@@ -53,7 +53,7 @@ def sweep(cells, ground, objects, count, x, y, z, dx, dy, dz, push):
     Args:
         cells: uint8 (64, 64).
         ground: float32 (64, 64), the height of each cell's floor [m].
-        objects: float32 (511, 16), of which the first ``count`` are there.
+        objects: float32 (M, 8 or more), of which the first ``count`` are there.
         x, y, z: the camera's position [m].
         dx, dy, dz: the wanted displacement in the world's axes [m].
         push: float64 (2,), scratch.
@@ -72,7 +72,7 @@ def sweep(cells, ground, objects, count, x, y, z, dx, dy, dz, push):
         ):
             nz, bumped = z, True
     length = math.sqrt(dx * dx + dy * dy)
-    cut = min(1.0, _FURTHEST / max(length, 1e-9))
+    cut = min(1.0, FURTHEST / max(length, 1e-9))
     strides = int(math.ceil(length * cut / _STRIDE))
     for _ in range(strides):
         fx, fy = _advance(

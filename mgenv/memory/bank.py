@@ -27,7 +27,7 @@ from mgenv.memory.files import (
     write_places,
 )
 from mgenv.memory.pool import FramePool
-from mgenv.memory.retrieval import Candidates, nearest, surface_points
+from mgenv.memory.retrieval import Candidates, surface_points
 
 
 class Memories(NamedTuple):
@@ -149,22 +149,6 @@ class MemoryBank(FramePool):
         points, _, observed = self.geometry()
         rows = table.clamp_min(0)
         return Candidates(points[rows], self._pool["pose"][rows], observed[rows], table >= 0)
-
-    def points_near(
-        self, slots: Sequence[int], position: Tensor, frames: int = 12
-    ) -> tuple[Tensor, Tensor]:
-        """Remembered surface points around each slot, from the frames that show most of them.
-
-        Args:
-            position: (n, 3) [m].
-
-        Returns:
-            Points (n, frames·256, 3) and whether they exist (n, frames·256).
-        """
-        rows = nearest(self, slots, position, frames)  # (n, frames)
-        points = self.geometry()[0].index_select(0, rows.clamp_min(0).flatten())[..., :3]
-        points = points.reshape(len(rows), -1, 3)
-        return points, (rows >= 0).repeat_interleave(256, 1)
 
     def surfaces(self, slot: int) -> tuple[NDArray[np.int64], Tensor, Tensor]:
         """Pool rows (M,) of the slot's place; surface points (R, P, …) and poses of the pool."""

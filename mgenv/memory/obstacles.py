@@ -9,13 +9,13 @@ show (:mod:`mgenv.memory.obstacle_votes`). Where nothing has been seen, nothing 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from mgenv.camera import Intrinsics, Pose, full_precision
+from mgenv.engine.collision import FURTHEST
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.obstacle_votes import GENERATED_VOTE, SOURCES, STRIDE
 
@@ -44,13 +44,15 @@ def allowed_motion(
     cos, sin = yaw.cos(), yaw.sin()
     forward, left, up = motion[:, :3].unbind(-1)
     way = torch.stack([forward * cos - left * sin, forward * sin + left * cos, up], -1).double()
-    length = float(way.norm(dim=-1).max()) if len(way) else 0.0
-    strides = max(1, math.ceil(min(length, 32.0) / STRIDE - 1e-6))
+    length = way.norm(dim=-1)  # (n,)
+    bumped = length > FURTHEST
+    way = way * (FURTHEST / length.clamp_min(FURTHEST))[:, None]
+    strides = (length.clamp(max=FURTHEST) / STRIDE - 1e-6).ceil().clamp_min(1)  # each slot's own
     total = torch.zeros_like(way)
-    bumped = torch.zeros(len(way), dtype=torch.bool, device=way.device)
-    for _ in range(strides):
-        moved, hit = _swept(bank, slots, here, way / strides, newest, pose)
-        total, bumped = total + moved, bumped | hit
+    for stride in range(int(strides.max()) if len(way) else 0):
+        on = (stride < strides)[:, None]
+        moved, hit = _swept(bank, slots, here, way / strides[:, None] * on, newest, pose)
+        total, bumped = total + moved * on, bumped | (hit & on[:, 0])
         here = here.clone()
         here[:, :3, 3] = pose[:, :3, 3] + total.float()
     x, y = total[:, 0].float(), total[:, 1].float()

@@ -39,9 +39,6 @@ GRID = 8
 SPARSE_GRID, GREEDY_PICKS = 6, 12
 """Of the cheap test."""
 
-NEAR, NEAR_EVERY = 1.2, 16
-"""Surfaces this near [m] are around a position; one point in so many is looked at."""
-
 POINT_SIZE = 7
 """World coordinates, depth in the candidate, and normal."""
 
@@ -113,26 +110,6 @@ def retrieve_plain(
     picks, coverage = RULES[rule](candidates, pose, k, bank.intrinsics)
     rows = torch.where(picks >= 0, table.gather(1, picks.clamp_min(0)), -1)
     return Retrieved(rows, coverage)
-
-
-def nearest(bank: MemoryBank, slots: Sequence[int], position: Tensor, count: int) -> Tensor:
-    """Pool rows (n, ≤ count) of frames that show most around positions (n, 3), -1 for none."""
-    if bank.device.type != "cpu":
-        return nearest_plain(bank, slots, position, count)
-    from mgenv.memory.retrieval_cpu import find_nearest  # brings Numba along
-
-    table = bank.table(slots)
-    count = min(count, table.shape[1])
-    return find_nearest(bank.geometry()[0], table, position.float(), count, NEAR_EVERY, NEAR)
-
-
-def nearest_plain(bank: MemoryBank, slots: Sequence[int], position: Tensor, count: int) -> Tensor:
-    """:func:`nearest` in torch, for any device."""
-    table, candidates = bank.candidates(slots)
-    sparse = candidates.points[:, :, ::NEAR_EVERY, :3]  # (n, C, P / 16, 3)
-    distance = (sparse - position[:, None, None]).norm(dim=-1)
-    score = (distance < NEAR).float().sum(-1) - 0.01 * distance.amin(-1)
-    return table.gather(1, _highest(score.masked_fill(~candidates.valid, -1e4), count))
 
 
 @full_precision

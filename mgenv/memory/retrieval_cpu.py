@@ -11,7 +11,6 @@ the cheap test, k picks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -186,33 +185,6 @@ def retrieve_views(
         coverage[b] = f32(covered) / f32(grid * grid)
 
 
-@compiled
-def _nearness(points, position, every, reach):
-    """How much of a frame (P, 7) is around a position: points in reach, then the nearest one."""
-    near, nearest = _ZERO, _INFINITE
-    for p in range(0, len(points), every):
-        x, y, z = points[p, 0] - position[0], points[p, 1] - position[1], points[p, 2] - position[2]
-        distance = f32(math.sqrt(x * x + y * y + z * z))
-        nearest = min(nearest, distance)
-        if distance < reach:
-            near += _ONE
-    return near - f32(0.01) * nearest
-
-
-@compiled
-def find_nearest_of_slots(points, table, position, every, reach, picks, first, last):
-    """Slots ``first`` to ``last``: picks (B, count)."""
-    picks[first:last] = -1
-    for b in range(first, last):
-        rows = table[b][table[b] >= 0]
-        score = np.empty(len(rows), f32)
-        for c in range(len(rows)):
-            score[c] = _nearness(points[rows[c]], position[b], every, reach)
-        kept = _highest(score, min(len(rows), picks.shape[1]))
-        for n in range(len(kept)):
-            picks[b, n] = rows[kept[n]]
-
-
 def retrieve_visible(
     geometry: Sequence[Tensor], table: Tensor, view: Tensor, k: int,
     lenses: tuple[Intrinsics, Intrinsics], sizes: tuple[int, int, int, int], generated: float,
@@ -236,21 +208,3 @@ def retrieve_visible(
         lambda *part: retrieve_views(*inputs, sizes, f32(generated), *outputs, *part), len(table)
     )
     return picks, coverage
-
-
-def find_nearest(
-    points: Tensor, table: Tensor, position: Tensor, count: int, every: int, reach: float
-) -> Tensor:
-    """Pool rows (B, count) of the frames that show most around positions (B, 3), -1 for none.
-
-    Args:
-        every: one in how many points is looked at.
-        reach: how far around [m].
-    """
-    picks = torch.empty(len(table), count, dtype=torch.int64)
-    inputs = [tensor.detach().contiguous().numpy() for tensor in (points, table, position)]
-    in_parts(
-        lambda *part: find_nearest_of_slots(*inputs, every, f32(reach), picks.numpy(), *part),
-        len(table),
-    )
-    return picks

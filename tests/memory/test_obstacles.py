@@ -93,6 +93,8 @@ def test_a_corner_holds_a_body(empty_room):
 def test_a_long_motion_ends_at_a_wall(empty_room):
     at, bumps = push(empty_room, (5.0, 6.0, 1.0), (9.0,))
     assert at[-1, 0] == pytest.approx(HIGH - ROBOT_RADIUS, abs=0.05) and bumps == [True]
+    at, bumps = push(empty_room, (5.0, 6.0, 1.0), (1e6,))
+    assert at[-1, 0] == pytest.approx(HIGH - ROBOT_RADIUS, abs=0.05) and bumps == [True]
 
 
 @pytest.mark.parametrize("noise, holes", [(0.0, 0.0), (0.02, 0.1)])
@@ -185,6 +187,7 @@ def test_a_slot_does_not_depend_on_its_neighbours():
         np.concatenate([level_pose(x, 5.0 + 0.3 * n, 0.1 * n) for n, x in places])
     )
     asked = torch.tensor([[0.25, 0.1, 0.0, 0.0, 0.0]]).repeat(3, 1)
+    asked[1, 0] = 1.0  # a long one takes several strides
     newest = torch.zeros(3, SIZE, SIZE), torch.zeros(3, dtype=torch.bool)
     together = allowed_motion(bank, range(3), poses, asked, newest)
     for n in range(3):

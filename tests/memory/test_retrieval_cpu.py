@@ -14,8 +14,6 @@ from mgenv.memory import retrieval
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.retrieval import (
     CANDIDATES,
-    nearest,
-    nearest_plain,
     retrieve,
     retrieve_plain,
     sparse_points,
@@ -103,8 +101,6 @@ def test_the_first_of_equals_is_picked(walks):
     rows, view = bank.table([0])[0].tolist(), walks[2][:1, 0]
     for find in (retrieve, retrieve_plain):
         assert find(bank, [0], view, 2).indices[0].tolist() == [rows[0], -1]
-    for find in (nearest, nearest_plain):
-        assert find(bank, [0], view[:, :3, 3], 8)[0].tolist() == rows[:8]
 
 
 def test_from_far_enough_away_all_frames_are_worth_the_same():
@@ -119,36 +115,13 @@ def test_from_far_enough_away_all_frames_are_worth_the_same():
         assert find(bank, [0], looking(-0.15)[None], 2).indices[0].tolist() == [0, -1]
 
 
-@pytest.mark.parametrize("count", [1, 12, 200])
-def test_the_nearest_are_the_plain_ones(walks, count):
-    bank = make_bank(walks)
-    places = [views(walks, number)[:, :3, 3] for number in range(VIEWS)]
-    fast = torch.cat([nearest(bank, SLOTS, place, count) for place in places])
-    plain = torch.cat([nearest_plain(bank, SLOTS, place, count) for place in places])
-    assert_alike(fast, plain)
-    assert fast.shape[1] == min(count, STEPS)
-
-
-def test_points_near_are_those_of_the_nearest_frames(walks):
-    bank = make_bank(walks)
-    place = views(walks, 0)[:, :3, 3]
-    points, valid = bank.points_near(SLOTS, place)
-    rows = nearest_plain(bank, SLOTS, place, 12)
-    assert points.shape == (len(SLOTS), 12 * 256, 3)
-    assert valid.view(len(SLOTS), 12, 256).all(-1).sum(1).tolist() == [12, 5, 0, 12, 12]
-    assert torch.equal(valid, (rows >= 0).repeat_interleave(256, 1))
-    known = bank.geometry()[0][rows.clamp_min(0), :, :3].flatten(1, 2)
-    assert torch.equal(points[valid], known[valid])
-
-
 @pytest.mark.parametrize("threads", [2, 3])
 def test_a_slot_does_not_depend_on_its_batch_or_threads(walks, threads):
     bank, view = make_bank(walks), views(walks, 3)
-    whole, near = retrieve(bank, SLOTS, view, 4), nearest(bank, SLOTS, view[:, :3, 3], 4)
+    whole = retrieve(bank, SLOTS, view, 4)
     torch.set_num_threads(threads)
     try:
         shared = retrieve(bank, SLOTS, view, 4)
-        assert torch.equal(nearest(bank, SLOTS, view[:, :3, 3], 4), near)
     finally:
         torch.set_num_threads(1)
     assert torch.equal(shared.indices, whole.indices)
