@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError
 from mgenv.tasks import Episode, TaskOptions
 from mgenv.tasks.choosing import RATIOS
+from mgenv.tasks.episode import MAX_SEED
 from mgenv.tasks.pointnav import GOAL_SENSORS
 
 AUTORESET_MODES = {
@@ -25,7 +26,6 @@ OBSERVATION_TYPES = ("pixels_agent_pos", "pixels", "pixels_depth", "pixels_depth
 MEMORY_MODES = ("scan", "fresh")
 ODOMETRY = ("exact", "noisy")
 RESET_OPTIONS = ("reset_mask", "memory", "world_id", "episodes")
-MAX_SEED = 2**63
 
 
 @dataclass(frozen=True)
