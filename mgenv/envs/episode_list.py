@@ -1,7 +1,8 @@
 """Fixed episodes: drawn once, kept in a file, and played by every policy in every twin.
 
 The file is JSON: format, version, the task and its options, what the places were remembered by,
-and the episodes.
+and the episodes. Tasks whose goals are remembered frames (ImageNav, Recall) have no lists with
+``memory="fresh"``: a fresh place holds no such frame when its episodes are played again.
 """
 
 from __future__ import annotations
@@ -144,9 +145,17 @@ def draw_episodes(envs: gym.vector.VectorEnv, count: int, seed: int) -> tuple[Ep
 
     Args:
         envs: whose own draw it is; reset here.
+
+    Raises:
+        InvalidOptionError: their goals are frames that only these environments remember.
     """
     drawn: list[Episode] = []
     base: Any = envs.unwrapped
+    if not base.replayable:
+        raise InvalidOptionError(
+            f"memory: expected 'scan' or a file for episodes of {base.task}, whose goals are "
+            "remembered frames, got 'fresh'"
+        )
     for first in range(seed, seed + count, envs.num_envs):
         base.reset(seed=first)
         drawn += base.episodes()

@@ -65,6 +65,14 @@ class SlotsEnv(gym.vector.VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
+    @property
+    def replayable(self) -> bool:
+        """Whether other environments can play :meth:`episodes` again.
+
+        They cannot where goals are remembered frames and ``memory="fresh"`` brings none.
+        """
+        return not (self._task.goal_frames and self._places.memory == "fresh")
+
     # -- what is seen ---------------------------------------------------------------------------
 
     @property

@@ -8,7 +8,7 @@ import pytest
 
 from mgenv.envs.episode_list import EpisodeList, draw_episodes, origin_of
 from mgenv.envs.vector_env import VectorEnv
-from mgenv.errors import EpisodeFileError
+from mgenv.errors import EpisodeFileError, InvalidOptionError
 from mgenv.tasks.base import DEFAULT_DIFFICULTY
 from mgenv.tasks.episode import Episode
 from tests.fake_world import FakeRecording, FakeWorld
@@ -106,12 +106,12 @@ def test_a_list_that_names_no_difficulty_is_of_the_default():
         known.check(difficulty="easy")
 
 
-def make_envs(monkeypatch, num_envs):
+def make_envs(monkeypatch, num_envs, **options):
     from mgenv.envs import places
 
     monkeypatch.setattr(places, "scan", FakeRecording)
     world = FakeWorld(num_envs)
-    return VectorEnv(num_envs, world=world, num_worlds=4, scan_frames=24)
+    return VectorEnv(num_envs, world=world, num_worlds=4, scan_frames=24, **options)
 
 
 def test_drawn_episodes_are_those_that_the_seeds_give(monkeypatch):
@@ -120,3 +120,12 @@ def test_drawn_episodes_are_those_that_the_seeds_give(monkeypatch):
     assert len(many) == 7 and many == one_by_one
     assert len({one.seed for one in many}) == 7
     assert draw_episodes(make_envs(monkeypatch, 2), 2, seed=12) == many[2:4]
+
+
+@pytest.mark.parametrize("task", ["imagenav", "recall"])
+def test_goals_that_only_fresh_memory_holds_make_no_list(monkeypatch, task):
+    fresh = make_envs(monkeypatch, 1, task=task, memory="fresh")
+    with pytest.raises(InvalidOptionError, match="expected 'scan' or a file .* got 'fresh'"):
+        draw_episodes(fresh, 1, seed=0)
+    pointnav = make_envs(monkeypatch, 1, memory="fresh")
+    assert len(draw_episodes(pointnav, 1, seed=0)) == 1
