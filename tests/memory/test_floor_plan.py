@@ -1,0 +1,23 @@
+"""Ways along a plan's floor."""
+
+import numpy as np
+import pytest
+
+from mgenv.memory.floor_plan import FloorPlan
+
+
+def corridor(length: int = 20) -> FloorPlan:
+    """A corridor of 0.3 m along x, and a single free cell 0.2 m beside its start."""
+    free = np.zeros((8, length), np.bool_)
+    free[:3] = True
+    free[4, 0] = True  # joined to nothing
+    return FloorPlan(np.zeros(2), free, height=0.0)
+
+
+def test_a_waypoint_is_found_from_beside_a_cell_that_leads_nowhere():
+    plan = corridor()
+    field = plan.distances([1.85, 0.15])
+    beside = np.array([0.05, 0.42])  # in the lone cell
+    assert np.isfinite(plan.lookup(field, beside))
+    assert plan.waypoint(field, beside) == pytest.approx([0.05, 0.25]), "back to the corridor"
+    assert plan.waypoint(field, [0.05, 0.15])[0] > 0.6, "along it"
