@@ -111,12 +111,17 @@ class FloorPlan:
     def distances(self, goal: ArrayLike) -> NDArray[np.float32]:
         """Length [m] of the shortest way along the floor from each cell to ``goal`` (2,).
 
+        Ways to a goal in no free cell lead on from the middle of the nearest one.
+
         Returns:
             float32 (Y, X); inf where there is none.
         """
         field = np.full(self.free.shape, np.inf, np.float32)
-        start = self._nearest(np.asarray(goal, np.float64), self.free)
+        spot = np.asarray(goal, np.float64)
+        start = self._nearest(spot, self.free)
         if start is not None:
+            middle = self.origin + (np.array(start[::-1]) + 0.5) * self.cell
+            field[start] = 0.0 if self.is_free(spot) else np.hypot(*(middle - spot))
             _spread(self.free, start[0], start[1], self.cell, field)
         return field
 
@@ -255,10 +260,12 @@ def _block(free, x, y, clearance, reach):
 
 @compiled
 def _spread(free, row, column, cell, field):
-    """Dijkstra's algorithm over 16 neighbours, which makes ways at most 2.7 % too long."""
+    """Dijkstra's algorithm over 16 neighbours, which makes ways at most 2.7 % too long.
+
+    It starts from the value which ``field`` has at the cell.
+    """
     rows, columns = free.shape
-    field[row, column] = 0.0
-    queue = [(0.0, row, column)]
+    queue = [(np.float64(field[row, column]), row, column)]
     while queue:
         far, j, i = heapq.heappop(queue)
         if far > field[j, i]:
