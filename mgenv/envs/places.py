@@ -11,10 +11,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ from mgenv.worlds.base import ChoosyWorld, Frame, World
 from mgenv.worlds.sources import fitted
 
 CACHED_SCANS = 32
-"""Scans kept in memory, of all environments of the process."""
+"""Scans kept in memory, of all environments of the process; places, of each environment."""
 
 
 @lru_cache(maxsize=CACHED_SCANS)
@@ -57,8 +59,8 @@ class Places:
         self.file = None if memory in ("scan", "fresh") else memory
         self.world_ids = list(world_ids or ())
         self.known: dict[tuple[int, int], Place] = {}
-        self._scans: dict[int, Place] = {}
-        self._alike: dict[bytes, Place] = {}
+        self._alike: WeakValueDictionary[int | bytes, Place] = WeakValueDictionary()
+        self._recent: deque[Place] = deque(maxlen=CACHED_SCANS)
         self._last_file: tuple[tuple[Any, ...], dict[tuple[int, int], Place]] = ((), {})
         if self.file is not None:
             held = self.held_in(self.file)
@@ -96,7 +98,15 @@ class Places:
         hasher = hashlib.blake2b(digest_size=16)
         for array in (rgb, pose, *(() if depth is None else (depth,))):
             hasher.update(np.ascontiguousarray(array).tobytes())
-        return self._alike.setdefault(hasher.digest(), Place(rgb, pose, depth))
+        return self._once(hasher.digest(), lambda: Place(rgb, pose, depth))
+
+    def _once(self, key: int | bytes, make: Callable[[], Place]) -> Place:
+        """The place of a key: the same object while it is in use or among the last ones made."""
+        place = self._alike.get(key)
+        if place is None:
+            place = self._alike[key] = make()
+            self._recent.append(place)
+        return place
 
     def _in_file(self, path: str, slot: int, world_id: int) -> Place | None:
         """What ``slot`` gets to know of a world from a file."""
@@ -109,12 +119,13 @@ class Places:
 
     def _scanned(self, world_id: int) -> Place:
         """What a walk through a world shows, see :func:`scan`."""
-        if world_id not in self._scans:
+
+        def make() -> Place:
             size = self.world.image_size
             seen = scan(world_id, self.scan_frames, max(picture_shape(size)))
-            rgb, depth = fitted(seen.rgb, size), fitted(seen.depth, size)
-            self._scans[world_id] = Place(rgb, seen.pose, depth)
-        return self._scans[world_id]
+            return Place(fitted(seen.rgb, size), seen.pose, fitted(seen.depth, size))
+
+        return self._once(world_id, make)
 
     def choices(self, memory: str | None, world_ids: Sequence[int] | None) -> list[int]:
         """World ids to draw an episode's from when it resets with ``memory``.
