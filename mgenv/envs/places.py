@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -25,7 +24,7 @@ from torch import Tensor
 from mgenv.camera import picture_shape
 from mgenv.envs.starts import Start
 from mgenv.errors import InvalidOptionError, NoFloorError
-from mgenv.memory.files import SHARED, owners, read_places
+from mgenv.memory.files import SHARED, file_version, owners, read_places
 from mgenv.tasks.base import Place, Setting, Task
 from mgenv.worlds.base import ChoosyWorld, Frame, World
 from mgenv.worlds.sources import fitted
@@ -81,7 +80,7 @@ class Places:
 
     def _file(self, path: str) -> dict[tuple[int, int], Place]:
         """The places of a memory file by owner and world id: its observed frames, else all."""
-        version = (path, *_version(path))
+        version = file_version(path)
         if self._last_file[0] != version:
             if isinstance(self.world, ChoosyWorld):
                 self.world.check_memory(path)
@@ -275,12 +274,3 @@ class Places:
 def known_depth(depth: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """Depth (M, H, W), or None where a world knows none."""
     return depth if (depth > 0).any() else None
-
-
-def _version(path: str) -> tuple[int, ...]:
-    """What changes when a file does; nothing where it cannot be read."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ()
-    return (found.st_mtime_ns, found.st_size)
