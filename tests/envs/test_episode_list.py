@@ -24,8 +24,8 @@ def episode(world_id=3, seed=5, **changes):
 
 def a_list(**changes):
     values = {
-        "task": "pointnav", "options": {"difficulty": "easy"}, "origin": origin_of("scan", scan_frames=128),
-        "episodes": (episode(3), episode(4, seed=6)),
+        "task": "pointnav", "options": {"difficulty": "easy"},
+        "origin": origin_of("scan", scan_frames=128), "episodes": (episode(3), episode(4, seed=6)),
     }  # fmt: skip
     return EpisodeList(**values | changes)
 
