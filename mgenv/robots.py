@@ -150,6 +150,8 @@ class KeyboardMouseRobot(NeverStopping):
 class ChunkRobot:
     """A robot whose action is a chunk: an action of another robot for each frame of a step.
 
+    From the frame on in which it stops, it stands still.
+
     Example:
         >>> robot = ChunkRobot(make_robot("differential"), frames=3)
         >>> robot.action_space.shape, robot.motion(np.zeros((3, 2))).shape
@@ -172,7 +174,10 @@ class ChunkRobot:
         return {name: _held(action, self.frames) for name, action in self.robot.moves.items()}
 
     def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
-        return self.robot.motion(actions, (*batch, self.frames))
+        every = (*batch, self.frames)
+        motions = self.robot.motion(actions, every)  # (*batch, frames, 5)
+        stopped = np.logical_or.accumulate(self.robot.stops(actions, every), -1)
+        return np.where(stopped[..., None], np.float32(0.0), motions)
 
     def stops(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.bool_]:
         return np.asarray(self.robot.stops(actions, (*batch, self.frames)).any(-1))

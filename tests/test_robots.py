@@ -151,6 +151,14 @@ def test_a_chunk_stops_where_one_of_its_actions_does():
     assert robot.stops(actions, (2,)).tolist() == [True, False]
 
 
+def test_from_the_frame_on_in_which_it_stops_a_robot_stands_still():
+    robot = ChunkRobot(StoppingRobot(make_robot("differential")), 3)
+    stop = np.array([[-1.0, 1.0, -1.0], [-1.0, -1.0, -1.0]])
+    actions = np.stack([np.ones((2, 3)), np.zeros((2, 3)), stop], -1)  # (2, 3, 3)
+    ahead = robot.motion(actions, (2,))[..., 0]
+    assert ahead.tolist() == [[0.25, 0.0, 0.0], [0.25, 0.25, 0.25]]
+
+
 @pytest.mark.parametrize("stop", [[2], [np.nan], [0, 1], "yes"])
 def test_a_stop_key_that_is_none_is_refused(stop):
     robot = StoppingRobot(make_robot("keyboard_mouse"))

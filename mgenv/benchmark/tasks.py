@@ -169,7 +169,8 @@ def episodes_of(config: TasksConfig, case: str) -> EpisodeList:
     file = None if config.lists is None else Path(config.lists) / f"{case}.json"
     if file is not None and file.is_file():
         known = EpisodeList.load(file)
-        known.check(task, options.get("difficulty"), config.env(task).world_ids)
+        env = config.env(task)
+        known.check(task, options.get("difficulty"), env.world_ids, env.memory)
         return known
     env = config.env(task)
     envs = make_envs(env, world="engine", autoreset_mode="disabled", **options)

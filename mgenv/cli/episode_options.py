@@ -6,9 +6,7 @@ import argparse
 from typing import Any
 
 from mgenv.cli.console import numbers, positive
-
-TASK_OPTIONS = ("difficulty", "goal_sensor", "stop", "odometry", "recall_memory")
-"""Keyword arguments of the environments that belong to the task."""
+from mgenv.envs.episode_list import TASK_OPTIONS
 
 
 def add_episode_options(parser: argparse.ArgumentParser) -> None:

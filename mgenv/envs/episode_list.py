@@ -1,7 +1,8 @@
 """Fixed episodes: drawn once, kept in a file, and played by every policy in every twin.
 
 The file is JSON: format, version, the task and its options, what the places were remembered by,
-and the episodes.
+and the episodes. Tasks whose goals are remembered frames (ImageNav, Recall) have no lists with
+``memory="fresh"``: a fresh place holds no such frame when its episodes are played again.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from typing import Any
 
 import gymnasium as gym
 
+from mgenv.envs.options import check_integer
 from mgenv.errors import EpisodeFileError, InvalidOptionError
 from mgenv.output import write_text
+from mgenv.tasks.base import DEFAULT_DIFFICULTY
 from mgenv.tasks.episode import Episode
 
 FORMAT = "mgenv-episodes"
 VERSION = 1
+
+TASK_OPTIONS = ("difficulty", "goal_sensor", "stop", "odometry", "recall_memory")
+"""Keyword arguments of the environments that belong to the task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,7 @@ class EpisodeList:
         try:
             episodes = tuple(Episode.from_dict(one) for one in values["episodes"])
             known = {name: values[name] for name in ("task", "options", "origin")}
+            _check_head(**known)
         except (KeyError, TypeError, InvalidOptionError) as error:
             raise EpisodeFileError(f"{path}: expected a list of episodes; got {error}") from error
         if not episodes:
@@ -82,6 +89,8 @@ class EpisodeList:
     ) -> None:
         """Prove that what was asked for beside the file is what these are episodes of.
 
+        The memory file that they were drawn from must be the same still, asked for or not.
+
         Args:
             task, difficulty, world_ids, memory: as the environments take them; None for what was
                 not asked for.
@@ -90,11 +99,18 @@ class EpisodeList:
             EpisodeFileError: they are episodes of something else.
         """
         _expect("task", task, self.task)
-        _expect("difficulty", difficulty, self.options.get("difficulty"))
+        _expect("difficulty", difficulty, self.options.get("difficulty", DEFAULT_DIFFICULTY))
         self._check_worlds(world_ids)
-        if memory is not None:
-            key = "memory_sha256" if "memory_sha256" in self.origin else "memory"
-            _expect(key, origin_of(memory).get(key, memory), self.origin.get(key))
+        self._check_memory(memory)
+
+    def _check_memory(self, memory: str | None) -> None:
+        """Compare files by what they hold, so that a copy is as good."""
+        content = self.origin.get("memory_sha256")
+        if content is None:
+            _expect("memory", memory, self.origin["memory"])
+        else:
+            used = self.origin["memory"] if memory is None else memory
+            _expect("memory_sha256", origin_of(used).get("memory_sha256", used), content)
 
     def _check_worlds(self, world_ids: Sequence[int] | None) -> None:
         missing = [] if world_ids is None else sorted(set(self.world_ids) - set(world_ids))
@@ -129,9 +145,17 @@ def draw_episodes(envs: gym.vector.VectorEnv, count: int, seed: int) -> tuple[Ep
 
     Args:
         envs: whose own draw it is; reset here.
+
+    Raises:
+        InvalidOptionError: their goals are frames that only these environments remember.
     """
     drawn: list[Episode] = []
     base: Any = envs.unwrapped
+    if not base.replayable:
+        raise InvalidOptionError(
+            f"memory: expected 'scan' or a file for episodes of {base.task}, whose goals are "
+            "remembered frames, got 'fresh'"
+        )
     for first in range(seed, seed + count, envs.num_envs):
         base.reset(seed=first)
         drawn += base.episodes()
@@ -148,6 +172,22 @@ def _read(path: str | Path) -> Mapping[str, Any]:
         if head.get(name) != expected:
             raise EpisodeFileError(f"{path}: expected {name} {expected!r}, got {head.get(name)!r}")
     return head
+
+
+def _check_head(task: Any, options: Any, origin: Any) -> None:
+    """Raise an InvalidOptionError unless these are what a list says of its episodes."""
+    for name, value, kind in (
+        ("task", task, str), ("options", options, dict), ("origin", origin, dict)
+    ):  # fmt: skip
+        if not isinstance(value, kind):
+            raise InvalidOptionError(f"{name}: expected a {kind.__name__}, got {value!r}")
+    known = (*TASK_OPTIONS, "max_episode_steps")
+    if unknown := sorted(set(options) - set(known)):
+        raise InvalidOptionError(f"options: expected some of {known}, got {unknown}")
+    for name in {"memory", "memory_sha256"} & {"memory", *origin}:
+        if not isinstance(origin.get(name), str):
+            raise InvalidOptionError(f"origin: expected {name} a str, got {origin.get(name)!r}")
+    check_integer("origin: scan_frames", origin.get("scan_frames"), low=1)
 
 
 def _expect(name: str, asked: Any, mine: Any) -> None:

@@ -91,8 +91,12 @@ class Observer:
 
 
 def visible_depth(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Depth (n, H, W) [m] as observed, (n, H, W, 1) in [0, 20]; the bound where there is none."""
-    return np.fmax(np.fmin(depth, np.float32(MAX_DEPTH)), np.float32(0.0))[..., None]
+    """Depth (n, H, W) [m] as observed, (n, H, W, 1) in [0, 20]; the bound where there is none.
+
+    Frames have none where their depth is 0 or NaN.
+    """
+    bound = np.float32(MAX_DEPTH)
+    return np.where(depth > 0, np.minimum(depth, bound), bound)[..., None]
 
 
 def odometry(here: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError
 from mgenv.tasks import Episode, TaskOptions
 from mgenv.tasks.choosing import RATIOS
+from mgenv.tasks.episode import MAX_SEED
 from mgenv.tasks.pointnav import GOAL_SENSORS
 
 AUTORESET_MODES = {
@@ -25,7 +26,6 @@ OBSERVATION_TYPES = ("pixels_agent_pos", "pixels", "pixels_depth", "pixels_depth
 MEMORY_MODES = ("scan", "fresh")
 ODOMETRY = ("exact", "noisy")
 RESET_OPTIONS = ("reset_mask", "memory", "world_id", "episodes")
-MAX_SEED = 2**63
 
 
 @dataclass(frozen=True)
@@ -227,15 +227,3 @@ def check_world_ids(world_ids: Any, num_worlds: Any, memory: str) -> list[int] |
     if np.ndim(world_ids) != 1 or len(world_ids) == 0:
         raise InvalidOptionError(f"world_ids: expected at least one integer, got {world_ids!r}")
     return [check_integer("world_ids", world_id) for world_id in world_ids]
-
-
-def check_state(state: Any, **expected: Any) -> None:
-    """Check that a state is a dictionary that says what is expected of its environment.
-
-    Raises:
-        InvalidOptionError: it says something else, or is none.
-    """
-    for name, value in expected.items():
-        got = state.get(name) if isinstance(state, dict) else state
-        if got != value:
-            raise InvalidOptionError(f"state: expected {name} {value!r}, got {got!r}")

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,13 @@ from torch import Tensor
 from mgenv.camera import picture_shape
 from mgenv.envs.starts import Start
 from mgenv.errors import InvalidOptionError, NoFloorError
-from mgenv.memory.files import SHARED, owners, read_places
+from mgenv.memory.files import SHARED, file_version, owners, read_places
 from mgenv.tasks.base import Place, Setting, Task
 from mgenv.worlds.base import ChoosyWorld, Frame, World
 from mgenv.worlds.sources import fitted
 
 CACHED_SCANS = 32
-"""Scans kept in memory, of all environments of the process."""
+"""Scans kept in memory, of all environments of the process; places, of each environment."""
 
 
 @lru_cache(maxsize=CACHED_SCANS)
@@ -57,8 +58,8 @@ class Places:
         self.file = None if memory in ("scan", "fresh") else memory
         self.world_ids = list(world_ids or ())
         self.known: dict[tuple[int, int], Place] = {}
-        self._scans: dict[int, Place] = {}
-        self._alike: dict[bytes, Place] = {}
+        self._alike: WeakValueDictionary[int | bytes, Place] = WeakValueDictionary()
+        self._recent: deque[Place] = deque(maxlen=CACHED_SCANS)
         self._last_file: tuple[tuple[Any, ...], dict[tuple[int, int], Place]] = ((), {})
         if self.file is not None:
             held = self.held_in(self.file)
@@ -79,7 +80,7 @@ class Places:
 
     def _file(self, path: str) -> dict[tuple[int, int], Place]:
         """The places of a memory file by owner and world id: its observed frames, else all."""
-        version = (path, *_version(path))
+        version = file_version(path)
         if self._last_file[0] != version:
             if isinstance(self.world, ChoosyWorld):
                 self.world.check_memory(path)
@@ -96,7 +97,15 @@ class Places:
         hasher = hashlib.blake2b(digest_size=16)
         for array in (rgb, pose, *(() if depth is None else (depth,))):
             hasher.update(np.ascontiguousarray(array).tobytes())
-        return self._alike.setdefault(hasher.digest(), Place(rgb, pose, depth))
+        return self._once(hasher.digest(), lambda: Place(rgb, pose, depth))
+
+    def _once(self, key: int | bytes, make: Callable[[], Place]) -> Place:
+        """The place of a key: the same object while it is in use or among the last ones made."""
+        place = self._alike.get(key)
+        if place is None:
+            place = self._alike[key] = make()
+            self._recent.append(place)
+        return place
 
     def _in_file(self, path: str, slot: int, world_id: int) -> Place | None:
         """What ``slot`` gets to know of a world from a file."""
@@ -109,12 +118,13 @@ class Places:
 
     def _scanned(self, world_id: int) -> Place:
         """What a walk through a world shows, see :func:`scan`."""
-        if world_id not in self._scans:
+
+        def make() -> Place:
             size = self.world.image_size
             seen = scan(world_id, self.scan_frames, max(picture_shape(size)))
-            rgb, depth = fitted(seen.rgb, size), fitted(seen.depth, size)
-            self._scans[world_id] = Place(rgb, seen.pose, depth)
-        return self._scans[world_id]
+            return Place(fitted(seen.rgb, size), seen.pose, fitted(seen.depth, size))
+
+        return self._once(world_id, make)
 
     def choices(self, memory: str | None, world_ids: Sequence[int] | None) -> list[int]:
         """World ids to draw an episode's from when it resets with ``memory``.
@@ -264,12 +274,3 @@ class Places:
 def known_depth(depth: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """Depth (M, H, W), or None where a world knows none."""
     return depth if (depth > 0).any() else None
-
-
-def _version(path: str) -> tuple[int, ...]:
-    """What changes when a file does; nothing where it cannot be read."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ()
-    return (found.st_mtime_ns, found.st_size)

@@ -21,6 +21,7 @@ from mgenv.errors import ClosedError, NotResetError
 from mgenv.robots import Robot, StoppingRobot
 from mgenv.tasks import Episode, TaskOptions, make_task
 from mgenv.worlds.base import World
+from mgenv.worlds.states import check_state
 
 
 class SlotsEnv(gym.vector.VectorEnv):
@@ -64,6 +65,14 @@ class SlotsEnv(gym.vector.VectorEnv):
         self.single_action_space = self.robot.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    @property
+    def replayable(self) -> bool:
+        """Whether other environments can play :meth:`episodes` again.
+
+        They cannot where goals are remembered frames and ``memory="fresh"`` brings none.
+        """
+        return not (self._task.goal_frames and self._places.memory == "fresh")
 
     # -- what is seen ---------------------------------------------------------------------------
 
@@ -157,7 +166,8 @@ class SlotsEnv(gym.vector.VectorEnv):
                 all; nothing has changed then.
         """
         self._check_open()
-        checks.check_state(state, num_envs=self.num_envs, task=self.task, options=self._alike())
+        own = {"num_envs": self.num_envs, "task": self.task, "options": self._alike()}
+        check_state(state, own)
         self.world.set_state(state["world"])
         self._places.set_state(state["places"])
         self._task.set_state(state["goals"])

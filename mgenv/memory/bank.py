@@ -200,6 +200,7 @@ class MemoryBank(FramePool):
 
         Raises:
             CheckpointError: the file is not a memory file, damaged, or of another image size.
+            InvalidOptionError: ``check_file`` says that its places are not this world's.
         """
         if self.check_file is not None:
             self.check_file(path)

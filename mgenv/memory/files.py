@@ -6,6 +6,7 @@ A place is named by its owner, a slot or everybody (:data:`SHARED`), and its wor
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -97,6 +98,15 @@ def read_places(
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: expected a readable memory file; got {error}") from error
+
+
+def file_version(path: str | Path) -> tuple[str | int, ...]:
+    """What changes when a file does: path, time and size; the path alone where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (str(path),)
+    return (str(path), found.st_mtime_ns, found.st_size)
 
 
 def _check_frames(frames: dict[str, Tensor], size: ImageSize) -> None:

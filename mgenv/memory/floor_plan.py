@@ -26,8 +26,11 @@ from mgenv.memory.obstacle_votes import (
     vote,
 )
 
-PLAN_CELL, FINE = 0.1, 2
-"""Side of a cell of the plan [m], and into how many obstacles are told apart along it."""
+PLAN_CELL = 0.1
+"""Side of a cell of the plan [m]."""
+
+FINE = 2
+"""Obstacles are looked for in squares, this many along the side of a cell: 5 cm each."""
 
 CLEARANCE = ROBOT_RADIUS + 0.03
 """Nothing stands this near to the middle of a free cell [m]."""
@@ -41,8 +44,8 @@ SNAP = 0.3
 CAMERA_ABOVE = BODY_BELOW + 0.1
 """Height of a robot's camera above the floor [m]: its body ends 0.1 m above the floor."""
 
-NEARBY = 0.6
-"""Frames show a surface in a cell if their mean vote on its middle, of -1 to 1, is above -0.6."""
+LEAST_VOTE = -0.6
+"""Frames show a surface in a cell if their mean vote on its middle, of -1 to 1, is above this."""
 
 f32 = np.float32
 
@@ -108,12 +111,17 @@ class FloorPlan:
     def distances(self, goal: ArrayLike) -> NDArray[np.float32]:
         """Length [m] of the shortest way along the floor from each cell to ``goal`` (2,).
 
+        Ways to a goal in no free cell lead on from the middle of the nearest one.
+
         Returns:
             float32 (Y, X); inf where there is none.
         """
         field = np.full(self.free.shape, np.inf, np.float32)
-        start = self._nearest(np.asarray(goal, np.float64))
+        spot = np.asarray(goal, np.float64)
+        start = self._nearest(spot, self.free)
         if start is not None:
+            middle = self.origin + (np.array(start[::-1]) + 0.5) * self.cell
+            field[start] = 0.0 if self.is_free(spot) else np.hypot(*(middle - spot))
             _spread(self.free, start[0], start[1], self.cell, field)
         return field
 
@@ -139,8 +147,8 @@ class FloorPlan:
             (2,) [m]; the point itself where there is no way.
         """
         here = np.asarray(point, np.float64)
-        start = self._nearest(here)
-        if start is None or not np.isfinite(field[start]):
+        start = self._nearest(here, np.isfinite(field))
+        if start is None:
             return here.copy()
         steps = int(ahead / self.cell) + 1
         local = _descend(self.free, field, start[0], start[1], here - self.origin, self.cell, steps)
@@ -150,10 +158,12 @@ class FloorPlan:
         offset = (np.asarray(points, np.float64) - self.origin) / self.cell
         return np.floor(offset).astype(np.int64)  # (..., 2) column, row
 
-    def _nearest(self, point: NDArray[np.float64]) -> tuple[int, int] | None:
-        """Row and column of the free cell nearest to a point, None beyond SNAP."""
+    def _nearest(
+        self, point: NDArray[np.float64], cells: NDArray[np.bool_]
+    ) -> tuple[int, int] | None:
+        """Row and column of that of ``cells`` (Y, X) nearest to a point, None beyond SNAP."""
         local = point - self.origin
-        row, column = _nearest_cell(self.free, local[0], local[1], self.cell, SNAP)
+        row, column = _nearest_cell(cells, local[0], local[1], self.cell, SNAP)
         return (row, column) if row >= 0 else None
 
 
@@ -188,7 +198,7 @@ def _seen(depth, pose, lens, x, y, z):
     for m in range(len(pose)):
         value, own = vote(depth[m], pose[m], lens, f32(x), f32(y), f32(z))
         total, weight = total + value, weight + own
-    return weight > f32(0.0) and total > -NEARBY * weight
+    return weight > f32(0.0) and total > LEAST_VOTE * weight
 
 
 @compiled
@@ -250,10 +260,12 @@ def _block(free, x, y, clearance, reach):
 
 @compiled
 def _spread(free, row, column, cell, field):
-    """Dijkstra's algorithm over 16 neighbours, which makes ways at most 2.7 % too long."""
+    """Dijkstra's algorithm over 16 neighbours, which makes ways at most 2.7 % too long.
+
+    It starts from the value which ``field`` has at the cell.
+    """
     rows, columns = free.shape
-    field[row, column] = 0.0
-    queue = [(0.0, row, column)]
+    queue = [(np.float64(field[row, column]), row, column)]
     while queue:
         far, j, i = heapq.heappop(queue)
         if far > field[j, i]:
@@ -287,14 +299,14 @@ def _between_free(free, j, i, b, a):
 
 
 @compiled
-def _nearest_cell(free, x, y, cell, snap):
-    """Row and column of the free cell nearest to a local point; -1, -1 where none is near."""
-    rows, columns = free.shape
+def _nearest_cell(cells, x, y, cell, snap):
+    """Row and column of that of ``cells`` nearest to a local point; -1, -1 where none is near."""
+    rows, columns = cells.shape
     reach = int(snap / cell) + 1
     best_row, best_column, best = -1, -1, snap * snap
     for row in range(int(y / cell) - reach, int(y / cell) + reach + 1):
         for column in range(int(x / cell) - reach, int(x / cell) + reach + 1):
-            if 0 <= row < rows and 0 <= column < columns and free[row, column]:
+            if 0 <= row < rows and 0 <= column < columns and cells[row, column]:
                 dx, dy = (column + 0.5) * cell - x, (row + 0.5) * cell - y
                 if dx * dx + dy * dy < best:
                     best_row, best_column, best = row, column, dx * dx + dy * dy

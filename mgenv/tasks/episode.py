@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -11,6 +11,9 @@ from mgenv.errors import InvalidOptionError
 
 DIFFICULTIES = ("easy", "medium", "hard")
 EASY, HARD = 1.1, 1.5
+
+MAX_SEED = 2**63
+"""Seeds and world ids are below it."""
 
 
 def difficulty_of(geodesic: float, straight: float) -> str:
@@ -79,16 +82,17 @@ class Episode:
 
 
 def _whole(name: str, value: Any, low: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value < MAX_SEED:
         raise InvalidOptionError(
-            f"episode: expected {name} an integer of at least {low}, got {value!r}"
+            f"episode: expected {name} an integer of {low} … 2⁶³ - 1, got {value!r}"
         )
     return value
 
 
 def _numbers(name: str, values: Any, count: int) -> tuple[Any, ...]:
     good = isinstance(values, (list, tuple)) and len(values) == count
-    if not good or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
+    most = sys.float_info.max
+    if not good or not all(isinstance(v, (int, float)) and -most <= v <= most for v in values):
         raise InvalidOptionError(
             f"episode: expected {count} finite numbers for {name}, got {values!r}"
         )

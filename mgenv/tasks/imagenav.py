@@ -1,6 +1,8 @@
 """ImageNav: go to where a picture was taken (Zhu et al., arXiv 1609.05143).
 
-Goals are frames of the place's own memory, from a scan or an earlier episode.
+Goals are frames of the place's own memory, from a scan or an earlier episode. Episodes with the
+latter (``memory="fresh"``) are played again only by the environment that remembers the frame, so
+that no list is made of them.
 """
 
 from __future__ import annotations

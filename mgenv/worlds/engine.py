@@ -18,7 +18,7 @@ from mgenv.engine.renderer import render
 from mgenv.engine.scenes import cached_scene, empty_batch
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
-from mgenv.memory.files import frame_digest, read_places
+from mgenv.memory.files import file_version, frame_digest, read_places
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
 from mgenv.worlds.checks import checked_motion, checked_pictures, checked_poses
 from mgenv.worlds.sources import engine_view
@@ -71,6 +71,7 @@ class EngineWorld:
         self._poses = np.tile(np.eye(4, dtype=np.float32), (num_envs, 1, 1))
         self._begun = np.zeros(num_envs, bool)
         self._checked: set[tuple[int, bytes]] = set()
+        self._last_file: tuple[str | int, ...] = ()
         self._closed = False
 
     # -- the spine -------------------------------------------------------------------------------
@@ -158,16 +159,22 @@ class EngineWorld:
     def check_memory(self, path: str | Path) -> None:
         """Make sure that a file remembers the engine's scenes: by the depth of some views of each.
 
+        The file that was checked last is read again only once it has changed.
+
         Raises:
             InvalidOptionError: it remembers other places.
             CheckpointError: it is not a memory file.
         """
+        version = file_version(path)
+        if version == self._last_file:
+            return
         for (_, world_id), frames in read_places(path, self.image_size).items():
             seen = np.flatnonzero(frames["observed"].numpy())
             if len(seen):
                 rows = seen[np.linspace(0, len(seen) - 1, VIEWS).astype(np.int64)]
                 views = {name: frames[name][rows] for name in ("rgb", "depth", "pose")}
                 self._check_views(path, world_id, views)
+        self._last_file = version
 
     def _check_views(self, path: str | Path, world_id: int, views: dict[str, torch.Tensor]) -> None:
         key = (world_id, frame_digest(views))

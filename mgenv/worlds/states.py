@@ -1,4 +1,4 @@
-"""Which world a state is of, checked before anything is done with it."""
+"""What a state is of, checked before anything is done with it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mgenv.errors import InvalidOptionError
 
 
 def check_state(state: Any, own: dict[str, Any]) -> None:
-    """Check that a state says ``own`` of the world that it is of.
+    """Check that a state says ``own`` of the world or environment that it is of.
 
     Raises:
-        InvalidOptionError: it is none, or of another kind or size of world.
+        InvalidOptionError: it is none, or of something else.
     """
     for name, value in own.items():
         got = state.get(name) if isinstance(state, dict) else type(state).__name__

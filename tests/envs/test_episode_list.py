@@ -8,7 +8,8 @@ import pytest
 
 from mgenv.envs.episode_list import EpisodeList, draw_episodes, origin_of
 from mgenv.envs.vector_env import VectorEnv
-from mgenv.errors import EpisodeFileError
+from mgenv.errors import EpisodeFileError, InvalidOptionError
+from mgenv.tasks.base import DEFAULT_DIFFICULTY
 from mgenv.tasks.episode import Episode
 from tests.fake_world import FakeRecording, FakeWorld
 
@@ -23,8 +24,8 @@ def episode(world_id=3, seed=5, **changes):
 
 def a_list(**changes):
     values = {
-        "task": "pointnav", "options": {"difficulty": "easy"}, "origin": origin_of("scan"),
-        "episodes": (episode(3), episode(4, seed=6)),
+        "task": "pointnav", "options": {"difficulty": "easy"},
+        "origin": origin_of("scan", scan_frames=128), "episodes": (episode(3), episode(4, seed=6)),
     }  # fmt: skip
     return EpisodeList(**values | changes)
 
@@ -43,6 +44,16 @@ def test_a_list_read_back_is_the_same(tmp_path):
         ({"episodes": []}, "at least one episode"),
         ({"episodes": [{"world_id": 3}]}, "list of episodes"),
         ({"task": None, "episodes": None}, "list of episodes"),
+        ({"task": ["pointnav"]}, "expected a str"),
+        ({"options": ["easy"]}, "options: expected a dict"),
+        ({"options": {"difficutly": "easy"}}, r"got \['difficutly'\]"),
+        ({"origin": "scan"}, "origin: expected a dict"),
+        ({"origin": {"scan_frames": 128}}, "expected memory a str"),
+        ({"origin": {"memory": "scan"}}, "scan_frames: expected an integer"),
+        ({"origin": {"memory": "a", "memory_sha256": 1, "scan_frames": 1}}, "memory_sha256 a str"),
+        ({"episodes": [episode(seed=2**63).as_dict()]}, "expected seed"),
+        ({"episodes": [episode(world_id=2**63).as_dict()]}, "expected world_id"),
+        ({"episodes": [episode(geodesic=10**400).as_dict()]}, "finite numbers"),
     ],
 )
 def test_a_file_of_another_version_or_a_damaged_one_is_refused(change, words, tmp_path):
@@ -82,14 +93,25 @@ def test_episodes_of_a_memory_file_are_not_those_of_another(tmp_path):
     for other in (str(tmp_path / "other"), "scan"):
         with pytest.raises(EpisodeFileError, match="expected memory"):
             known.check(memory=other)
+    known.check()
+    (tmp_path / "one").write_bytes(b"changed since")
+    with pytest.raises(EpisodeFileError, match="expected memory"):
+        known.check()
 
 
-def make_envs(monkeypatch, num_envs):
+def test_a_list_that_names_no_difficulty_is_of_the_default():
+    known = a_list(options={})
+    known.check(difficulty=DEFAULT_DIFFICULTY)
+    with pytest.raises(EpisodeFileError, match="expected difficulty 'easy', got 'hard'"):
+        known.check(difficulty="easy")
+
+
+def make_envs(monkeypatch, num_envs, **options):
     from mgenv.envs import places
 
     monkeypatch.setattr(places, "scan", FakeRecording)
     world = FakeWorld(num_envs)
-    return VectorEnv(num_envs, world=world, num_worlds=4, scan_frames=24)
+    return VectorEnv(num_envs, world=world, num_worlds=4, scan_frames=24, **options)
 
 
 def test_drawn_episodes_are_those_that_the_seeds_give(monkeypatch):
@@ -98,3 +120,12 @@ def test_drawn_episodes_are_those_that_the_seeds_give(monkeypatch):
     assert len(many) == 7 and many == one_by_one
     assert len({one.seed for one in many}) == 7
     assert draw_episodes(make_envs(monkeypatch, 2), 2, seed=12) == many[2:4]
+
+
+@pytest.mark.parametrize("task", ["imagenav", "recall"])
+def test_goals_that_only_fresh_memory_holds_make_no_list(monkeypatch, task):
+    fresh = make_envs(monkeypatch, 1, task=task, memory="fresh")
+    with pytest.raises(InvalidOptionError, match="expected 'scan' or a file .* got 'fresh'"):
+        draw_episodes(fresh, 1, seed=0)
+    pointnav = make_envs(monkeypatch, 1, memory="fresh")
+    assert len(draw_episodes(pointnav, 1, seed=0)) == 1

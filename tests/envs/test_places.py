@@ -1,8 +1,11 @@
+from collections import deque
+
 import numpy as np
 import pytest
 
+from mgenv.envs import places
 from mgenv.errors import CheckpointError, InvalidOptionError
-from tests.fake_world import FakeRecording
+from tests.fake_world import FakeRecording, FakeWorld
 from tests.same import assert_same
 
 TURN = np.array([[0.2, 1.0], [0.2, 1.0]])
@@ -167,3 +170,20 @@ def test_a_damaged_memory_file_changes_nothing(make_tiny, memory_file, tmp_path)
 def test_a_memory_file_without_the_worlds_asked_for_is_refused(make_tiny, memory_file):
     with pytest.raises(InvalidOptionError, match=r"expected some of \[7\]"):
         make_tiny(2, memory=memory_file, world_ids=[1, 2])
+
+
+def test_places_that_are_no_longer_in_use_are_let_go(monkeypatch):
+    made = []
+
+    def recording(*size):
+        made.append(size[0])
+        return FakeRecording(*size)
+
+    monkeypatch.setattr(places, "scan", recording)
+    held = places.Places(FakeWorld(1), "scan", range(9), 4)
+    held._recent = deque(maxlen=3)
+    used = held._scanned(0)
+    for world_id in range(9):
+        held._scanned(world_id)
+    assert held._scanned(0) is used and held._scanned(8) is held._scanned(8)
+    assert sorted(held._alike) == [0, 6, 7, 8] and made == list(range(9))

@@ -1,11 +1,14 @@
 """What is of another world: its state, and what it remembers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from mgenv.envs.vector_env import VectorEnv
 from mgenv.errors import InvalidOptionError
-from mgenv.worlds import load_world
+from mgenv.memory.files import read_places
+from mgenv.worlds import engine, load_world
 from tests.fake_world import draw
 from tests.same import assert_same
 
@@ -38,6 +41,22 @@ def test_the_engine_refuses_the_memory_of_another_place(foreign):
     assert_same(world.get_state(), before)
 
 
+def test_a_file_is_checked_again_only_once_it_has_changed(foreign, tmp_path, monkeypatch):
+    world = load_world("engine", 1)
+    world.begin([0], [0])
+    path, reads = tmp_path / "home.safetensors", []
+    world.memory.save(path)
+    monkeypatch.setattr(engine, "read_places", lambda *a: reads.append(a) or read_places(*a))
+    for _ in range(3):
+        world.memory.load(path)
+    assert len(reads) == 1
+    path.write_bytes(Path(foreign).read_bytes())
+    for _ in range(2):
+        with pytest.raises(InvalidOptionError, match="another place as world 0"):
+            world.memory.load(path)
+    assert len(reads) == 3
+
+
 def test_environments_in_the_engine_refuse_it_too(foreign):
     with pytest.raises(InvalidOptionError, match="another place as world 0"):
         VectorEnv(1, world="engine", memory=foreign)
@@ -65,11 +84,11 @@ def test_the_engine_takes_its_own_places(source, tmp_path):
 
 
 def test_a_state_of_another_kind_of_world_is_refused():
-    engine, nano = (VectorEnv(2, world=name, **SMALL) for name in ("engine", "nano"))
-    for envs in (engine, nano):
+    true, nano = (VectorEnv(2, world=name, **SMALL) for name in ("engine", "nano"))
+    for envs in (true, nano):
         envs.reset(seed=0)
-    states = [envs.get_state() for envs in (engine, nano)]
-    for envs, own, other in ((engine, *states), (nano, *states[::-1])):
+    states = [envs.get_state() for envs in (true, nano)]
+    for envs, own, other in ((true, *states), (nano, *states[::-1])):
         with pytest.raises(InvalidOptionError, match="state: expected world"):
             envs.set_state(other)
         for wrong in (other["world"], None, {}, own["world"] | {"num_envs": 3}):
