@@ -112,7 +112,8 @@ def _touched_thing(
     camera = pose.copy()
     camera[:3, 3] = way[back]
     _, depth, surface = render_surfaces(scenes, np.zeros(1, np.int64), camera[None])
-    points = DEFAULT_INTRINSICS.rays(*depth.shape[1:]) * depth[0, ..., None]  # (H, W, 3)
+    height, width = depth.shape[1:]
+    points = DEFAULT_INTRINSICS.rays(height, width) * depth[0, ..., None]  # (H, W, 3)
     reach = float(np.linalg.norm(way[step] - way[back])) + ROBOT_RADIUS + REACH
     ahead = (points[..., 0].abs() < ROBOT_RADIUS) & (points[..., 2] < reach)
     ahead &= points[..., 1] < CAMERA_HEIGHT - ABOVE_FLOOR
