@@ -16,15 +16,15 @@ import mgenv
 from mgenv.camera import picture_shape
 from mgenv.engine import navigation
 
+MY_ROOM = 42  # any number; it names the place from now on (in the engine, its world of that number)
 name = sys.argv[1] if len(sys.argv) > 1 else "nano"
 world = mgenv.load_world(name, num_envs=1)
 if len(sys.argv) > 2:
     recording = dict(np.load(sys.argv[2], allow_pickle=False))
 else:
-    walk = navigation.scan(7, num_frames=64, image_size=max(picture_shape(world.image_size)))
+    walk = navigation.scan(MY_ROOM, num_frames=64, image_size=max(picture_shape(world.image_size)))
     recording = {"rgb": walk.rgb, "pose": walk.pose, "depth": walk.depth}
 
-MY_ROOM = 42  # any number; it names the place from now on
 world.enter([0], [MY_ROOM], memory="clear")
 depth = recording["depth"][None] if "depth" in recording else None
 world.remember([0], recording["rgb"][None], recording["pose"][None], depth)

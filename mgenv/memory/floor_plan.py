@@ -223,39 +223,27 @@ def _find_free(depth, pose, lens, origin, floor, clearance, free):
             x = origin[0] + (column + 0.5) * PLAN_CELL
             y = origin[1] + (row + 0.5) * PLAN_CELL
             free[row, column] = _seen(depth, pose, lens, x, y, floor)
-    _mark_walked(pose, origin, free)
-    reach = int(math.ceil(clearance / PLAN_CELL)) + 1
+    for m in range(len(pose)):  # the floor is known where cameras were
+        _set_around(free, pose[m, 0, 3] - origin[0], pose[m, 1, 3] - origin[1], WALKED, True)
     for b in range(rows * fine):
         for a in range(columns * fine):
             x, y = origin[0] + (a + 0.5) * side, origin[1] + (b + 0.5) * side
             for n in range(layers):
                 if shown[b, a, n] and _seen(depth, pose, lens, x, y, bottom + (n + 0.5) * LAYER):
-                    _block(free, x - origin[0], y - origin[1], clearance, reach)
+                    _set_around(free, x - origin[0], y - origin[1], clearance, False)
                     break
 
 
 @compiled
-def _mark_walked(pose, origin, free):
-    """The floor is known where cameras were."""
+def _set_around(free, x, y, reach, value):
+    """Give cells a value whose middles are nearer than ``reach`` to a local point [m]."""
     rows, columns = free.shape
-    reach = int(WALKED / PLAN_CELL) + 1
-    for m in range(len(pose)):
-        x, y = pose[m, 0, 3] - origin[0], pose[m, 1, 3] - origin[1]
-        for row in range(int(y / PLAN_CELL) - reach, int(y / PLAN_CELL) + reach + 1):
-            for column in range(int(x / PLAN_CELL) - reach, int(x / PLAN_CELL) + reach + 1):
-                dx, dy = (column + 0.5) * PLAN_CELL - x, (row + 0.5) * PLAN_CELL - y
-                if 0 <= row < rows and 0 <= column < columns and dx * dx + dy * dy < WALKED**2:
-                    free[row, column] = True
-
-
-@compiled
-def _block(free, x, y, clearance, reach):
-    rows, columns = free.shape
-    for row in range(int(y / PLAN_CELL) - reach, int(y / PLAN_CELL) + reach + 1):
-        for column in range(int(x / PLAN_CELL) - reach, int(x / PLAN_CELL) + reach + 1):
+    span = int(reach / PLAN_CELL) + 1
+    for row in range(int(y / PLAN_CELL) - span, int(y / PLAN_CELL) + span + 1):
+        for column in range(int(x / PLAN_CELL) - span, int(x / PLAN_CELL) + span + 1):
             dx, dy = (column + 0.5) * PLAN_CELL - x, (row + 0.5) * PLAN_CELL - y
-            if 0 <= row < rows and 0 <= column < columns and dx * dx + dy * dy < clearance**2:
-                free[row, column] = False
+            if 0 <= row < rows and 0 <= column < columns and dx * dx + dy * dy < reach * reach:
+                free[row, column] = value
 
 
 @compiled
