@@ -19,23 +19,12 @@ from torch import Tensor
 
 from mgenv.camera import Intrinsics
 from mgenv.engine.compiling import compiled
+from mgenv.memory.obstacle_votes import into_frame
 from mgenv.memory.threads import in_parts
 
 f32 = np.float32
 _ZERO, _ONE, _NEAREST = f32(0.0), f32(1.0), f32(0.05)
 _FAR, _INFINITE = f32(1e4), f32(np.inf)
-
-
-@compiled
-def _seen_from(view, lens, x, y, z):
-    """Where a world point lies in a view: u, v in [0, 1] and depth; outside, if too near."""
-    x, y, z = x - view[0, 3], y - view[1, 3], z - view[2, 3]
-    depth = x * view[0, 2] + y * view[1, 2] + z * view[2, 2]
-    if not depth > _NEAREST:
-        return -_ONE, -_ONE, depth
-    u = (x * view[0, 0] + y * view[1, 0] + z * view[2, 0]) / depth
-    v = (x * view[0, 1] + y * view[1, 1] + z * view[2, 1]) / depth
-    return u * lens[0] + lens[2], v * lens[1] + lens[3], depth
 
 
 @compiled
@@ -61,7 +50,7 @@ def _contained(points, rows, view, lens, grid, frames, cells, depths, values):
     for c in range(len(rows)):
         for p in range(points.shape[1]):
             point = points[rows[c], p]
-            u, v, depth = _seen_from(view, lens, point[0], point[1], point[2])
+            u, v, depth = into_frame(view, lens, point[0], point[1], point[2])
             if u >= _ZERO and u < _ONE and v >= _ZERO and v < _ONE:
                 row, column = int(min(v, last) * f32(grid)), int(min(u, last) * f32(grid))
                 frames[count], cells[count] = c, row * grid + column
