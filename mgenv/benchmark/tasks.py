@@ -18,7 +18,7 @@ from mgenv.benchmark.judging import Setting, differences, display_names, provena
 from mgenv.benchmark.report import Report
 from mgenv.engine.world_ids import HELD_OUT
 from mgenv.envs.episode_list import EpisodeList, draw_episodes, origin_of
-from mgenv.errors import MgenvError, UnknownNameError
+from mgenv.errors import InvalidOptionError, MgenvError, UnknownNameError
 from mgenv.output import prepare_folder
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -171,6 +171,11 @@ def episodes_of(config: TasksConfig, case: str) -> EpisodeList:
         known = EpisodeList.load(file)
         env = config.env(task)
         known.check(task, options.get("difficulty"), env.world_ids, env.memory)
+        if len(known.episodes) != config.episodes:
+            raise InvalidOptionError(
+                f"Expected a list of {config.episodes} episodes in {file}; "
+                f"got {len(known.episodes)}."
+            )
         return known
     env = config.env(task)
     envs = make_envs(env, world="engine", autoreset_mode="disabled", **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from mgenv.benchmark.report import Report, markdown_table
 from mgenv.cli.console import positive
@@ -31,8 +32,10 @@ def load_model(world: str, device: str) -> WorldModel:
 
 
 def finish(report: Report, options: argparse.Namespace) -> int:
-    """Print the table and write the files that were asked for."""
+    """Print the table and what failed, and write the files that were asked for."""
     print(markdown_table(report.rows))
+    for reason in report.failed:
+        print(f"failed: {reason}", file=sys.stderr)
     write_files(report, options)
     return 1 if report.failed else 0
 

@@ -135,6 +135,10 @@ class FloorPlan:
         _look_up(field, (spots - self.origin).reshape(-1, 2), self.cell, SNAP, out.reshape(-1))
         return out
 
+    def leads(self, goal: ArrayLike, point: ArrayLike) -> bool:
+        """Whether there is a way to ``goal`` (2,) from a point (2,)."""
+        return bool(np.isfinite(self.lookup(self.distances(goal), point)))
+
     def waypoint(
         self, field: NDArray[np.float32], point: ArrayLike, ahead: float = 0.75
     ) -> NDArray[np.float64]:

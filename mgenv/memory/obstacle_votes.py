@@ -157,6 +157,9 @@ PROBE_ACROSS, PROBE_HIGH, PROBE_LOW = f32(0.3), f32(-0.1), f32(-0.7)
 GENERATED_VOTE = f32(0.1)
 """What a generated frame's vote is worth beside an observed one's."""
 
+FEW = 4
+"""With so many observed frames around a robot, the newest generated frame is not asked."""
+
 FLOOR_MARGIN = f32(0.12)
 """Surfaces this low above the floor [m] are no obstacles: depth is not exact."""
 

@@ -3,7 +3,8 @@
 A body is a disc (a cylinder, for robots that rise) as in the engine, and is swept by the engine's
 own function (:mod:`mgenv.engine.collision`): here the obstacles are voxels around the robot in
 which some frame shows a surface at its heights, and which frames do not see through more than they
-show (:mod:`mgenv.memory.obstacle_votes`). Where nothing has been seen, nothing stops.
+show (:mod:`mgenv.memory.obstacle_votes`). The newest frame, which was generated, is asked only where
+few observed ones see the robot's surroundings. Where nothing has been seen, nothing stops.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from mgenv.camera import Intrinsics, Pose, full_precision
 from mgenv.engine.collision import FURTHEST
 from mgenv.memory.bank import MemoryBank
-from mgenv.memory.obstacle_votes import GENERATED_VOTE, SOURCES, STRIDE
+from mgenv.memory.obstacle_votes import FEW, GENERATED_VOTE, ONE, SOURCES, STRIDE
 
 
 @full_precision
@@ -78,7 +79,8 @@ def _swept(
     )
     depth = torch.cat([bank.depths(found), newest[0].float()[:, None]], 1)  # (n, K + 1, H, W)
     sources = torch.cat([bank.poses()[found.clamp_min(0)], seen_from[:, None]], 1)
-    worth = torch.cat([worth, newest[1].float()[:, None] * float(GENERATED_VOTE)], 1)
+    asked = newest[1] & ((worth >= float(ONE)).sum(1) < FEW)
+    worth = torch.cat([worth, asked.float()[:, None] * float(GENERATED_VOTE)], 1)
     return sweep_slots(points, found, depth, sources, worth, pose.contiguous(), way, lens)
 
 

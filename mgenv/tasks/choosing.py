@@ -62,6 +62,8 @@ def draw_picture(
     reached = np.isfinite(way) & (way <= GOAL_DISTANCE[1])
     away = reached & (way >= GOAL_DISTANCE[0])
     for fitting in (reached & (way >= least) & hidden, away & hidden, reached & (way >= least)):
-        if fitting.any():
-            return int(np.flatnonzero(fitting)[int(draw * fitting.sum())])
+        found = np.flatnonzero(fitting)
+        for index in np.roll(found, -int(draw * len(found))):
+            if place.plan is None or place.plan.leads(spots[index], here):
+                return int(index)
     return int(np.where(np.isfinite(way), way, -1.0).argmax())

@@ -113,8 +113,7 @@ class GoalTask(Task):
         super().check(episode, place)
         if place is None or place.plan is None:
             return
-        field = place.plan.distances(episode.goal[:2])
-        if not np.isfinite(place.plan.lookup(field, episode.start[:2])):
+        if not place.plan.leads(episode.goal[:2], episode.start[:2]):
             raise InvalidOptionError(
                 f"episode: expected a goal that can be reached in world {episode.world_id}, got "
                 f"{list(episode.goal[:2])} from {list(episode.start[:2])}"

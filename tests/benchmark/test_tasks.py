@@ -14,7 +14,7 @@ from mgenv.benchmark import tasks
 from mgenv.benchmark.tasks import CASES, TasksConfig, episodes_of, fits
 from mgenv.cli.main import main
 from mgenv.engine.world_ids import HELD_OUT
-from mgenv.errors import EpisodeFileError, UnknownNameError
+from mgenv.errors import EpisodeFileError, InvalidOptionError, UnknownNameError
 from tests.fake_world import FakeRecording, FakeWorld
 
 ENGINE = EnvConfig(world="engine", num_envs=4, world_ids=(HELD_OUT, HELD_OUT + 1))
@@ -103,11 +103,12 @@ def test_lists_are_drawn_once_and_read_again(tiny_worlds, tmp_path):
     assert episodes_of(replace(asked, seed=9), "pointnav-easy") == drawn
     with pytest.raises(EpisodeFileError, match="world ids"):
         episodes_of(replace(asked, first_world=5), "pointnav-easy")
+    with pytest.raises(InvalidOptionError, match="list of 2 episodes"):
+        episodes_of(replace(asked, episodes=2), "pointnav-easy")
 
 
 def test_a_policy_that_fails_is_a_line_and_not_the_end(tiny_worlds, monkeypatch):
     from mgenv.agents.scripted import SpinPolicy
-    from mgenv.errors import InvalidOptionError
 
     def broken(self, observations):
         raise InvalidOptionError("expected a policy that acts")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -155,6 +157,24 @@ def test_the_start_does_not_show_the_goal_picture():
         assert 2.0 <= way < np.inf
         west = at[0] < 0 and ahead[0] < -0.5
         assert not west, "it would look at what the start looks at"
+
+
+def test_a_goal_picture_in_a_pocket_of_the_floor_is_not_drawn():
+    place, start = Place(FLAT.rgb, FLAT.pose, FLAT.depth), pose(-2.2, 0.0, np.pi)
+    free, plan = FLAT.plan.free.copy(), FLAT.plan
+    pockets = FLAT.pose[FLAT.pose[:, 0, 3] > 0.0][:, :2, 3]
+    cells = plan.origin + (np.argwhere(np.ones_like(free))[:, ::-1] + 0.5) * plan.cell
+    for spot in pockets:
+        free.reshape(-1)[np.hypot(*(cells - spot).T) < 0.2] = False
+    for column, row in ((pockets - plan.origin) / plan.cell).astype(int):
+        free[row, column] = True
+    place.__dict__["plan"] = replace(plan, free=free)
+    spots = FLAT.pose[:, :2, 3]
+    reached = np.isfinite(place.plan.lookup(place.plan.distances(start[:2, 3]), spots))
+    leads = [place.plan.leads(spot, start[:2, 3]) for spot in spots]
+    assert (reached & ~np.array(leads)).any()
+    for seed in range(20):
+        assert leads[draw_picture(place, start, 2.0, np.random.default_rng(seed))]
 
 
 def test_pointnav_shows_distance_and_bearing():
