@@ -3,8 +3,8 @@
 A body is a disc (a cylinder, for robots that rise) as in the engine, and is swept by the engine's
 own function (:mod:`mgenv.engine.collision`): here the obstacles are voxels around the robot in
 which some frame shows a surface at its heights, and which frames do not see through more than they
-show (:mod:`mgenv.memory.obstacle_votes`). The newest frame, which was generated, is asked only where
-few observed ones see the robot's surroundings. Where nothing has been seen, nothing stops.
+show (:mod:`mgenv.memory.obstacle_votes`). The newest frame, which was generated, is asked only
+where few observed ones see the robot's surroundings. Where nothing has been seen, nothing stops.
 """
 
 from __future__ import annotations
