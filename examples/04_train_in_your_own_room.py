@@ -14,7 +14,7 @@ import numpy as np
 
 import mgenv
 from mgenv.camera import picture_shape
-from mgenv.engine import navigation
+from mgenv.engine.motion import navigation
 
 MY_ROOM = 42  # any number; it names the place from now on (in the engine, its world of that number)
 name = sys.argv[1] if len(sys.argv) > 1 else "nano"

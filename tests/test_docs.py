@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mgenv.models.matrix_game3 import PUBLIC_5B, build
-from mgenv.models.matrix_game3.experts import Expert
-from mgenv.models.matrix_game3.footprint import GIB, Load, footprint
-from mgenv.models.matrix_game3.loader import Weights
-from mgenv.models.matrix_game3.vae import VideoVAE
-from mgenv.models.matrix_game3.vae_config import PUBLIC_LIGHT_50, PUBLIC_LIGHT_75, PUBLIC_VAE
+from mgenv.matrix_game3 import PUBLIC_5B, build
+from mgenv.matrix_game3.checkpoint.experts import Expert
+from mgenv.matrix_game3.checkpoint.loader import Weights
+from mgenv.matrix_game3.speed.footprint import GIB, Load, footprint
+from mgenv.matrix_game3.vae.config import PUBLIC_LIGHT_50, PUBLIC_LIGHT_75, PUBLIC_VAE
+from mgenv.matrix_game3.vae.vae import VideoVAE
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "fixtures" / "matrix_game3"

@@ -121,7 +121,7 @@ def test_every_piece_of_code_runs(code, monkeypatch, tmp_path):
     monkeypatch.setattr("mgenv.worlds.load_world", _tiny_world)
     monkeypatch.setattr(vector_env, "load_world", _tiny_world)
     monkeypatch.setattr(places, "scan", FakeRecording)
-    monkeypatch.setattr("mgenv.engine.navigation.scan", FakeRecording)
+    monkeypatch.setattr("mgenv.engine.motion.navigation.scan", FakeRecording)
     monkeypatch.chdir(tmp_path)
     script = tmp_path / "readme.py"
     script.write_text(code)

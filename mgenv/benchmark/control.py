@@ -35,7 +35,7 @@ from mgenv.benchmark.robots import (
     walk,
 )
 from mgenv.camera import planar, planar_from
-from mgenv.engine.navigation import Recording, scan
+from mgenv.engine.motion.navigation import Recording, scan
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import HELD_OUT
 from mgenv.worlds.engine import EngineWorld

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from mgenv.benchmark.pushes import TOO_DEEP, deepest, shown_steps, true_ways
 from mgenv.benchmark.robots import STEP, Robots
 from mgenv.camera import CAMERA_HEIGHT, Pose
-from mgenv.engine.baking import ROBOT_RADIUS
-from mgenv.engine.layout import BARRED, CELL, DOORWAY, WALL
-from mgenv.engine.navigation import Recording, overlaps
-from mgenv.engine.scenes import Scene, cached_scene
+from mgenv.engine.homes.layout import BARRED, CELL, DOORWAY, WALL
+from mgenv.engine.motion.navigation import Recording, overlaps
+from mgenv.engine.scene.baking import ROBOT_RADIUS
+from mgenv.engine.scene.scenes import Scene, cached_scene
 
 BEFORE = 1.0
 """Robots start so far before the middle of a doorway [m], …"""

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from mgenv.benchmark.report import Report
 from mgenv.camera import DEFAULT_INTRINSICS, Pose
 from mgenv.data.motions import motions_of
-from mgenv.engine import explorer, navigation
-from mgenv.engine.layout import CELL
-from mgenv.engine.renderer import render
-from mgenv.engine.scenes import HELD_OUT, SceneBatch, make_scenes
+from mgenv.engine.homes.layout import CELL
+from mgenv.engine.motion import explorer, navigation
+from mgenv.engine.render.renderer import render
+from mgenv.engine.scene.scenes import HELD_OUT, SceneBatch, make_scenes
 
 IMAGE_SIZE = 32
 SIGHT = 6.0

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from mgenv.benchmark.report import Report
-from mgenv.engine import navigation
-from mgenv.engine.crowd import Crowd, join, part_of, place, stroll
-from mgenv.engine.renderer import render, render_surfaces
-from mgenv.engine.scenes import ESTATES, HELD_OUT, SceneBatch, make_scenes
-from mgenv.engine.segmentation import classes
+from mgenv.engine.motion import navigation
+from mgenv.engine.people.crowd import Crowd, join, part_of, place, stroll
+from mgenv.engine.render.renderer import render, render_surfaces
+from mgenv.engine.render.segmentation import classes
+from mgenv.engine.scene.scenes import ESTATES, HELD_OUT, SceneBatch, make_scenes
 
 Row = dict[str, Any]
 WORLDS, WALK = 32, 16

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from mgenv.camera import Pose
-from mgenv.engine.navigation import Recording
-from mgenv.engine.scenes import SceneBatch, cached_scene, stack
+from mgenv.engine.motion.navigation import Recording
+from mgenv.engine.scene.scenes import SceneBatch, cached_scene, stack
 
 STEP = 0.25
 """A push asks for this way a step [m]."""

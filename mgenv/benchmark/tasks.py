@@ -16,7 +16,7 @@ from mgenv.agents.registry import POLICIES, policy_file
 from mgenv.agents.train import EnvConfig, make_envs
 from mgenv.benchmark.judging import Setting, differences, display_names, provenance, read_card
 from mgenv.benchmark.report import Report
-from mgenv.engine.world_ids import HELD_OUT
+from mgenv.engine.scene.world_ids import HELD_OUT
 from mgenv.envs.episode_list import EpisodeList, draw_episodes, origin_of
 from mgenv.errors import InvalidOptionError, MgenvError, UnknownNameError
 from mgenv.output import prepare_folder

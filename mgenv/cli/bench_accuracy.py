@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from mgenv.benchmark import accuracy
 from mgenv.benchmark.report import check_outputs
 from mgenv.cli.bench_common import finish
 from mgenv.cli.console import positive
+from mgenv.matrix_game3.benchmark import accuracy
 
 
 def main(argv: list[str]) -> int:

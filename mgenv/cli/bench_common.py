@@ -7,7 +7,7 @@ import sys
 
 from mgenv.benchmark.report import Report, markdown_table
 from mgenv.cli.console import positive
-from mgenv.engine.world_ids import HELD_OUT, is_held_out
+from mgenv.engine.scene.world_ids import HELD_OUT, is_held_out
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.world_model import WorldModel
 from mgenv.worlds import checkpoint_path

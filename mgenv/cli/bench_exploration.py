@@ -8,7 +8,7 @@ from mgenv.benchmark import exploration
 from mgenv.benchmark.report import check_outputs
 from mgenv.cli.bench_common import finish, held_out_id
 from mgenv.cli.console import positive
-from mgenv.engine.scenes import HELD_OUT
+from mgenv.engine.scene.scenes import HELD_OUT
 
 
 def main(argv: list[str]) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from mgenv.benchmark import kernels
 from mgenv.benchmark.report import check_outputs
 from mgenv.cli.bench_common import finish
+from mgenv.matrix_game3.benchmark import kernels
 
 
 def main(argv: list[str]) -> int:

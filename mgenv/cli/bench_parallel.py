@@ -6,10 +6,10 @@ import argparse
 import os
 from functools import partial
 
-from mgenv.benchmark import video_parallel
 from mgenv.benchmark.report import check_outputs
 from mgenv.cli.bench_common import finish
-from mgenv.models.matrix_game3.fast import SPEEDS
+from mgenv.matrix_game3.benchmark import video_parallel
+from mgenv.matrix_game3.speed.fast import SPEEDS
 
 
 def main(argv: list[str]) -> int:

@@ -9,7 +9,7 @@ from mgenv.benchmark import tasks
 from mgenv.benchmark.report import check_outputs
 from mgenv.cli.bench_common import finish, held_out_id, write_files
 from mgenv.cli.console import positive
-from mgenv.engine.world_ids import HELD_OUT
+from mgenv.engine.scene.world_ids import HELD_OUT
 
 
 def main(argv: list[str]) -> int:

@@ -18,7 +18,7 @@ from mgenv.demo.drawing import draw_comparison, draw_walk
 from mgenv.demo.learn import TWIN, LearnConfig, Learned, learn, verdict
 from mgenv.demo.push import most, push_in_both
 from mgenv.demo.walk import Likeness, Step, leave_and_return, likeness, path_length, walk_length
-from mgenv.engine.world_ids import HELD_OUT
+from mgenv.engine.scene.world_ids import HELD_OUT
 from mgenv.output import prepare_folder, write_text
 from mgenv.video import write_video
 from mgenv.worlds import load_world

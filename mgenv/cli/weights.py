@@ -71,7 +71,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from mgenv.models.matrix_game3.convert import convert
+    from mgenv.matrix_game3.checkpoint.convert import convert
 
     written = convert(options.folder)
     console = Console()
@@ -81,7 +81,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from mgenv.models.matrix_game3.verify import verify
+    from mgenv.matrix_game3.checkpoint.verify import verify
 
     file = prepare_file(options.json) if options.json else None
     results = verify(options.folder, options.device)
@@ -97,7 +97,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from mgenv.models.matrix_game3.lighten import LightenConfig, lighten
+    from mgenv.training.pruning.lighten import LightenConfig, lighten
 
     console = Console()
 

@@ -15,13 +15,21 @@ from numpy.typing import NDArray
 
 from mgenv.data.episode import Captions, Episode
 from mgenv.data.phrases import counted, joined, number_word, with_article
-from mgenv.engine import layout, textures
-from mgenv.engine.daylight import SUNRISE, SUNSET
-from mgenv.engine.estates import estate_bank
-from mgenv.engine.raytrace import FLOOR, FLOOR_MATERIAL, HOUR, KIND, LAMP_COLOUR, WALL_MATERIAL
-from mgenv.engine.scenes import Scene
-from mgenv.engine.segmentation import HOUSE, piece_names
-from mgenv.engine.texture_bank import NUM_TEXTURES
+from mgenv.engine.estates.estates import estate_bank
+from mgenv.engine.homes import layout
+from mgenv.engine.render.daylight import SUNRISE, SUNSET
+from mgenv.engine.render.raytrace import (
+    FLOOR,
+    FLOOR_MATERIAL,
+    HOUR,
+    KIND,
+    LAMP_COLOUR,
+    WALL_MATERIAL,
+)
+from mgenv.engine.render.segmentation import HOUSE, piece_names
+from mgenv.engine.scene.scenes import Scene
+from mgenv.engine.textures import textures
+from mgenv.engine.textures.bank import NUM_TEXTURES
 
 ROOM_NAMES = {
     layout.CORRIDOR: "corridor",
@@ -89,7 +97,7 @@ def describe(
 
     Args:
         scene: the world that it was recorded in.
-        pieces: (T, H, W) of :func:`mgenv.engine.segmentation.pieces`.
+        pieces: (T, H, W) of :func:`mgenv.engine.render.segmentation.pieces`.
         characters: the labels of those who walk about.
     """
     rooms = rooms_at(scene, episode.pose)
@@ -259,7 +267,7 @@ def seen(
     Characters come first, then furniture, then doorways and lamps, the most shown first.
 
     Args:
-        names: the label of each piece, see :func:`mgenv.engine.segmentation.piece_names`.
+        names: the label of each piece, see :func:`mgenv.engine.render.segmentation.piece_names`.
         pieces: (T, H, W).
         characters: the labels of the pieces from 255 down.
     """

@@ -13,12 +13,12 @@ from mgenv.benchmark.push_picture import LONGEST, save_push
 from mgenv.benchmark.pushes import TOO_DEEP, deepest, directions, judge, true_ways
 from mgenv.benchmark.robots import STEP, Robots, at_known_places, settle, straight, walk
 from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS
-from mgenv.engine.baking import ROBOT_RADIUS
-from mgenv.engine.furniture import LABELS
-from mgenv.engine.navigation import collide, scan
-from mgenv.engine.renderer import render_surfaces
-from mgenv.engine.scenes import SceneBatch
-from mgenv.engine.segmentation import classes
+from mgenv.engine.homes.furniture import LABELS
+from mgenv.engine.motion.navigation import collide, scan
+from mgenv.engine.render.renderer import render_surfaces
+from mgenv.engine.render.segmentation import classes
+from mgenv.engine.scene.baking import ROBOT_RADIUS
+from mgenv.engine.scene.scenes import SceneBatch
 from mgenv.worlds.base import World
 
 TRIED = 16

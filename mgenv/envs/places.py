@@ -35,8 +35,8 @@ CACHED_SCANS = 32
 
 @lru_cache(maxsize=CACHED_SCANS)
 def scan(world_id: int, num_frames: int, image_size: int) -> Any:
-    """The engine's walk through a world, see :func:`mgenv.engine.navigation.scan`."""
-    from mgenv.engine import navigation
+    """The engine's walk through a world, see :func:`mgenv.engine.motion.navigation.scan`."""
+    from mgenv.engine.motion import navigation
 
     return navigation.scan(world_id, num_frames=num_frames, image_size=image_size)
 

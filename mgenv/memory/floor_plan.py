@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
-from mgenv.engine.baking import BODY_ABOVE, BODY_BELOW, ROBOT_RADIUS
-from mgenv.engine.compiling import compiled
+from mgenv.engine.scene.baking import BODY_ABOVE, BODY_BELOW, ROBOT_RADIUS
 from mgenv.errors import NoFloorError
+from mgenv.jit import compiled
 from mgenv.memory.obstacle_votes import (
     FLOOR_BINS,
     LAYER,

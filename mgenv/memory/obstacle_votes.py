@@ -16,9 +16,9 @@ import math
 import numpy as np
 
 from mgenv.camera import CAMERA_HEIGHT
-from mgenv.engine.baking import BODY_ABOVE, BODY_BELOW, ROBOT_RADIUS
-from mgenv.engine.collision import HIGHEST, LOWEST
-from mgenv.engine.compiling import pixel_function
+from mgenv.engine.motion.collision import HIGHEST, LOWEST
+from mgenv.engine.scene.baking import BODY_ABOVE, BODY_BELOW, ROBOT_RADIUS
+from mgenv.jit import pixel_function
 
 f32 = np.float32
 ZERO, ONE, HALF = f32(0.0), f32(1.0), f32(0.5)
@@ -149,7 +149,7 @@ REACH = f32(ROBOT_RADIUS + STRIDE + 0.02)
 
 MAX_OBSTACLES = 1536
 OBSTACLE_SIZE = 8
-"""Columns of an obstacle that :func:`mgenv.engine.collision.sweep` reads."""
+"""Columns of an obstacle that :func:`mgenv.engine.motion.collision.sweep` reads."""
 
 PROBE_ACROSS, PROBE_HIGH, PROBE_LOW = f32(0.3), f32(-0.1), f32(-0.7)
 """Where frames are asked whether they see a robot's surroundings, from its camera [m]."""

@@ -1,9 +1,9 @@
 """What stops a robot in a remembered place: the surfaces that memory and the newest frame show.
 
 A body is a disc (a cylinder, for robots that rise) as in the engine, and is swept by the engine's
-own function (:mod:`mgenv.engine.collision`): here the obstacles are voxels around the robot in
-which some frame shows a surface at its heights, and which frames do not see through more than they
-show (:mod:`mgenv.memory.obstacle_votes`). The newest frame, which was generated, is asked only
+own function (:mod:`mgenv.engine.motion.collision`): here the obstacles are voxels around the robot
+in which some frame shows a surface at its heights, and which frames do not see through more than
+they show (:mod:`mgenv.memory.obstacle_votes`). The newest frame, which was generated, is asked only
 where few observed ones see the robot's surroundings. Where nothing has been seen, nothing stops.
 """
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mgenv.camera import Intrinsics, Pose, full_precision
-from mgenv.engine.collision import FURTHEST
+from mgenv.engine.motion.collision import FURTHEST
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.obstacle_votes import FEW, GENERATED_VOTE, ONE, SOURCES, STRIDE
 

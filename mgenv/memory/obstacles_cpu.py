@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mgenv.engine.collision import sweep
-from mgenv.engine.compiling import compiled
-from mgenv.engine.layout import GRID
+from mgenv.engine.homes.layout import GRID
+from mgenv.engine.motion.collision import sweep
+from mgenv.jit import compiled
 from mgenv.memory.obstacle_votes import (
     FLOOR_BINS,
     HALF,

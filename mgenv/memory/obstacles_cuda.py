@@ -12,9 +12,9 @@ import torch
 from numba import cuda, float64, int32
 from torch import Tensor
 
-from mgenv.engine.collision import sweep
-from mgenv.engine.cuda_kernels import current_stream
-from mgenv.engine.layout import GRID
+from mgenv.engine.homes.layout import GRID
+from mgenv.engine.motion.collision import sweep
+from mgenv.engine.render.cuda_kernels import current_stream
 from mgenv.memory.obstacle_votes import (
     FLOOR_BINS,
     GENERATED_VOTE,

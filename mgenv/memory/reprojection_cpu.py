@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mgenv.camera import Intrinsics
-from mgenv.engine.compiling import compiled
+from mgenv.jit import compiled
 from mgenv.memory.reprojection_pixels import (
     HALF,
     ONE,

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from mgenv.engine.compiling import pixel_function
+from mgenv.jit import pixel_function
 
 f32 = np.float32
 HALF, ONE, TINY = f32(0.5), f32(1.0), f32(1e-4)

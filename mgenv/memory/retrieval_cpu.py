@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mgenv.camera import Intrinsics
-from mgenv.engine.compiling import compiled
+from mgenv.jit import compiled
 from mgenv.memory.obstacle_votes import into_frame
 from mgenv.memory.threads import in_parts
 

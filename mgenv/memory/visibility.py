@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
-from mgenv.engine.compiling import compiled
+from mgenv.jit import compiled
 
 LATTICE = 16
 """A frame's surfaces are looked at in 16 × 16 of its pixels."""

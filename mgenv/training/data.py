@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mgenv.engine.world_ids import HELD_OUT
+from mgenv.engine.scene.world_ids import HELD_OUT
 from mgenv.memory.retrieval import surface_points
 
 
@@ -58,7 +58,9 @@ def make_walks(
 def _render_chunk(
     ids: Sequence[int], frames: int, image_size: int, device: str | torch.device, seed: int
 ) -> Walks:
-    from mgenv.engine import navigation, renderer, scenes
+    from mgenv.engine.motion import navigation
+    from mgenv.engine.render import renderer
+    from mgenv.engine.scene import scenes
 
     batch = scenes.make_scenes(list(ids))
     seeds = [seed * HELD_OUT + int(world_id) for world_id in ids]

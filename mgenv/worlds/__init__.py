@@ -67,7 +67,7 @@ def load_world(
         share_memory: slots in one world share what they remember.
         weights: folder of ``"matrix-game-3"``.
         options: of ``"matrix-game-3"`` alone, see
-            :func:`mgenv.worlds.matrix_game3_loading.load_matrix_game3`.
+            :func:`mgenv.matrix_game3.loading.load_matrix_game3`.
 
     Raises:
         UnknownNameError: no such world or option.
@@ -118,7 +118,7 @@ def load_world(
 def _matrix_game3(
     weights: Any, num_envs: int, device: str, image_size: Any, options: dict[str, Any]
 ) -> World:
-    from mgenv.worlds.matrix_game3_loading import load_matrix_game3
+    from mgenv.matrix_game3.loading import load_matrix_game3
 
     for name in options:
         if name not in MATRIX_GAME_3_OPTIONS:

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from mgenv.camera import DEFAULT_INTRINSICS
-from mgenv.engine import explorer
-from mgenv.engine.coverage import coverage
-from mgenv.engine.navigation import first_pose
-from mgenv.engine.renderer import render
-from mgenv.engine.scenes import cached_scene, empty_batch
+from mgenv.engine.motion import explorer
+from mgenv.engine.motion.coverage import coverage
+from mgenv.engine.motion.navigation import first_pose
+from mgenv.engine.render.renderer import render
+from mgenv.engine.scene.scenes import cached_scene, empty_batch
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.files import file_version, frame_digest, read_places

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
-from mgenv.engine.world_ids import ESTATES
+from mgenv.engine.scene.world_ids import ESTATES
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.obstacles import allowed_motion

@@ -16,7 +16,9 @@ def engine_view(
     Args:
         pose: where to look from; the scene's first pose where None.
     """
-    from mgenv.engine import navigation, renderer, scenes
+    from mgenv.engine.motion import navigation
+    from mgenv.engine.render import renderer
+    from mgenv.engine.scene import scenes
 
     scene = scenes.cached_scene(int(world_id))
     first = navigation.first_pose(scene) if pose is None else pose

@@ -25,10 +25,10 @@ from mgenv.benchmark.robots import (
 )
 from mgenv.camera import Pose
 from mgenv.cli.main import main
-from mgenv.engine.layout import CELL, DOORWAY, WALL
-from mgenv.engine.navigation import Recording, first_pose, scan
-from mgenv.engine.renderer import render
-from mgenv.engine.scenes import cached_scene, empty_batch
+from mgenv.engine.homes.layout import CELL, DOORWAY, WALL
+from mgenv.engine.motion.navigation import Recording, first_pose, scan
+from mgenv.engine.render.renderer import render
+from mgenv.engine.scene.scenes import cached_scene, empty_batch
 from mgenv.training.data import HELD_OUT
 from tests.fake_world import FakeWorld, draw
 

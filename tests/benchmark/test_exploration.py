@@ -10,7 +10,7 @@ import pytest
 from mgenv.benchmark import exploration
 from mgenv.benchmark.exploration import KINDS, motion_shares, revisits, seen_share
 from mgenv.cli.main import main
-from mgenv.engine.scenes import HELD_OUT
+from mgenv.engine.scene.scenes import HELD_OUT
 from tests.engine.rooms import box_room, level_pose
 
 

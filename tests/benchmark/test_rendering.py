@@ -7,7 +7,7 @@ import torch
 
 from mgenv.benchmark import rendering
 from mgenv.cli.main import main
-from mgenv.engine.scenes import make_scenes
+from mgenv.engine.scene.scenes import make_scenes
 
 
 def test_bench_render(tmp_path, capsys, monkeypatch):

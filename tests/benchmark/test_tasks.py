@@ -13,7 +13,7 @@ from mgenv.agents.train import EnvConfig
 from mgenv.benchmark import tasks
 from mgenv.benchmark.tasks import CASES, TasksConfig, episodes_of, fits
 from mgenv.cli.main import main
-from mgenv.engine.world_ids import HELD_OUT
+from mgenv.engine.scene.world_ids import HELD_OUT
 from mgenv.errors import EpisodeFileError, InvalidOptionError, UnknownNameError
 from tests.fake_world import FakeRecording, FakeWorld
 

@@ -108,7 +108,8 @@ def test_one_who_stands_asks_for_nothing():
 
 def test_engine_walks():
     """Their speed varies, so that only the direction is held against what was asked for."""
-    from mgenv.engine import navigation, scenes
+    from mgenv.engine.motion import navigation
+    from mgenv.engine.scene import scenes
 
     seeds = list(range(12))
     walks = navigation.explore_many(scenes.make_scenes(seeds), 128, seeds)

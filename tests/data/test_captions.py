@@ -24,14 +24,14 @@ from mgenv.data.captions import (
 from mgenv.data.episode import Episode
 from mgenv.data.motions import motions_of
 from mgenv.data.phrases import counted, joined, number_word, with_article
-from mgenv.engine.furniture import LABELS
-from mgenv.engine.layout import BEDROOM, CELL, CORRIDOR, COURT, DOORWAY
-from mgenv.engine.palette import set_colour
-from mgenv.engine.raytrace import HOUR, KIND, LAMP_COLOUR, SKY_SIZE, WALL_MATERIAL
-from mgenv.engine.renderer import render_surfaces
-from mgenv.engine.scenes import make_scenes
-from mgenv.engine.segmentation import pieces
-from mgenv.engine.textures import BRICKS
+from mgenv.engine.homes.furniture import LABELS
+from mgenv.engine.homes.layout import BEDROOM, CELL, CORRIDOR, COURT, DOORWAY
+from mgenv.engine.homes.palette import set_colour
+from mgenv.engine.render.raytrace import HOUR, KIND, LAMP_COLOUR, SKY_SIZE, WALL_MATERIAL
+from mgenv.engine.render.renderer import render_surfaces
+from mgenv.engine.render.segmentation import pieces
+from mgenv.engine.scene.scenes import make_scenes
+from mgenv.engine.textures.textures import BRICKS
 
 TICKS = 20
 

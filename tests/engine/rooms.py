@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mgenv.engine.baking import list_objects, map_free_cells
-from mgenv.engine.layout import WALL
-from mgenv.engine.scenes import SceneBatch, empty_batch
-from mgenv.engine.shapes import BOX
+from mgenv.engine.homes.layout import WALL
+from mgenv.engine.scene.baking import list_objects, map_free_cells
+from mgenv.engine.scene.scenes import SceneBatch, empty_batch
+from mgenv.engine.scene.shapes import BOX
 
 LOW, HIGH = 4.0, 8.0
 """The room's walls stand at x, y = 4 m and 8 m."""

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mgenv.camera import Pose
-from mgenv.engine.baking import ROBOT_RADIUS, overlap
-from mgenv.engine.renderer import render
-from mgenv.engine.shapes import CYLINDER
+from mgenv.engine.render.renderer import render
+from mgenv.engine.scene.baking import ROBOT_RADIUS, overlap
+from mgenv.engine.scene.shapes import CYLINDER
 from mgenv.memory import MemoryBank
 from mgenv.memory.obstacles import allowed_motion
 from tests.engine.rooms import HIGH, LOW, box_room, level_pose

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mgenv.camera import Intrinsics
-from mgenv.engine import navigation
-from mgenv.engine.renderer import render
-from mgenv.engine.scenes import make_scenes
+from mgenv.engine.motion import navigation
+from mgenv.engine.render.renderer import render
+from mgenv.engine.scene.scenes import make_scenes
 from mgenv.memory import reprojection
 from mgenv.memory.reprojection import Sources, reproject, reproject_plain
 

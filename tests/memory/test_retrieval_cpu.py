@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics
-from mgenv.engine import navigation
-from mgenv.engine.renderer import render
-from mgenv.engine.scenes import make_scenes
+from mgenv.engine.motion import navigation
+from mgenv.engine.render.renderer import render
+from mgenv.engine.scene.scenes import make_scenes
 from mgenv.memory import retrieval
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.retrieval import (

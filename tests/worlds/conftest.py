@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from mgenv.camera import picture_shape
+from mgenv.matrix_game3 import world as matrix_game3
 from mgenv.models.checkpoint import load_checkpoint
-from mgenv.worlds import checkpoints, matrix_game3
+from mgenv.worlds import checkpoints
 from mgenv.worlds.generated import GeneratedWorld
-from tests.worlds.public_network import POSE
+from tests.matrix_game3.public_network import POSE
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from mgenv.engine import navigation
-from mgenv.engine.renderer import render
-from mgenv.engine.scenes import HELD_OUT, make_scene, make_scenes
+from mgenv.engine.motion import navigation
+from mgenv.engine.render.renderer import render
+from mgenv.engine.scene.scenes import HELD_OUT, make_scene, make_scenes
 from mgenv.errors import (
     CheckpointError,
     ClosedError,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mgenv.camera import Pose
-from mgenv.engine import navigation
+from mgenv.engine.motion import navigation
 from mgenv.errors import (
     CheckpointError,
     ClosedError,

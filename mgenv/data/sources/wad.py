@@ -6,7 +6,7 @@ import re
 import struct
 from pathlib import Path
 
-from mgenv.engine.wad import read_lumps
+from mgenv.engine.estates.wad import read_lumps
 from mgenv.errors import DataError
 
 MAP_NAME = re.compile(r"MAP\d\d|E\dM\d")

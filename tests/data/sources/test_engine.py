@@ -15,9 +15,9 @@ from mgenv.camera import DEFAULT_INTRINSICS, Pose
 from mgenv.data.filters import FilterConfig, first_fault
 from mgenv.data.sources import SourceOptions, make_source
 from mgenv.data.sources.engine import EngineSource
-from mgenv.engine.furniture import LABELS
-from mgenv.engine.renderer import render
-from mgenv.engine.scenes import ESTATES, FREEDOOM_ESTATES, HELD_OUT, make_scenes
+from mgenv.engine.homes.furniture import LABELS
+from mgenv.engine.render.renderer import render
+from mgenv.engine.scene.scenes import ESTATES, FREEDOOM_ESTATES, HELD_OUT, make_scenes
 from mgenv.errors import ClosedError, InvalidOptionError, UnknownNameError
 
 FRAMES, SIZE = 60, 32

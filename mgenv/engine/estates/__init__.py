@@ -1,0 +1,1 @@
+"""Outdoor places: plots, terrain, houses and gardens on them."""

@@ -1,0 +1,1 @@
+"""Indoor places: floor plans and furniture."""

@@ -1,0 +1,1 @@
+"""How bodies move: collision, paths, exploration, recorded walks."""

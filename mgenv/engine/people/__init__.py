@@ -1,0 +1,1 @@
+"""Characters that walk: bodies, clothes, ways, avoidance."""

@@ -1,0 +1,1 @@
+"""Rays to pixels, on CPU and GPU."""

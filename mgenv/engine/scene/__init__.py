@@ -1,0 +1,1 @@
+"""What all places are made of: objects, scenes, world ids, baked light."""

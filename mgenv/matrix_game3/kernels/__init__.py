@@ -1,0 +1,1 @@
+"""INT8 products and attention on GPUs."""

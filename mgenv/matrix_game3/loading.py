@@ -1,0 +1,144 @@
+"""The world of the public weights, from a folder and plain options."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mgenv.camera import ImageSize, picture_shape
+from mgenv.errors import InvalidOptionError
+from mgenv.matrix_game3.checkpoint.experts import check_boundary
+from mgenv.matrix_game3.checkpoint.folder import Folder, precision
+from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT
+from mgenv.matrix_game3.rollout.clips import CELL
+from mgenv.matrix_game3.rollout.rollout import PAST_LATENTS, Rollout, check_picture
+from mgenv.matrix_game3.speed.fast import Speed, accelerate, find_speed
+from mgenv.matrix_game3.speed.footprint import Load
+from mgenv.matrix_game3.speed.parallel import Shard, torchrun_group
+from mgenv.matrix_game3.vae.parallel_decoder import decoder_for
+from mgenv.matrix_game3.world import MatrixGame3World
+
+
+def load_matrix_game3(
+    weights: str | Path,
+    num_envs: int = 1,
+    device: str = "cpu",
+    image_size: ImageSize | None = None,
+    *,
+    vae: str = "whole",
+    base_model: bool = False,
+    sampling_steps: int | None = None,
+    guidance: float | None = None,
+    prompt: str = "",
+    negative_prompt: str = "",
+    frames_per_step: int = 40,
+    boundary: float | None = None,
+    speed: str | Speed = "plain",
+    sequence_parallel: bool = False,
+    memory_frames: int = 512,
+    share_memory: bool = False,
+    batch: int = 1,
+) -> MatrixGame3World:
+    """From a folder of weights, see :mod:`mgenv.matrix_game3.checkpoint.folder`.
+
+    Args:
+        image_size: the folder's own where None, 704×1280 for the public weights.
+        vae: ``"whole"``, ``"light"`` or ``"light_v2"``.
+        base_model: the one before distillation; of a mixture, whether it is that.
+        sampling_steps: 3, or 50 for the base model, where None.
+        guidance: 1 (none), or 5 for the base model, where None.
+        prompt, negative_prompt: of all slots.
+        frames_per_step: a multiple of 4 from 16 up; the model was trained with 40.
+        boundary: noise level in [0, 1] at which a mixture changes experts; 0.9 where None.
+        speed: what is given for it: ``"plain"``, ``"compiled"``, ``"int8"``, ``"fast"``,
+            ``"faster"``, ``"fastest"``, or a :class:`mgenv.matrix_game3.Speed`. All but the
+            first need a GPU and minutes to compile at the first clips.
+        sequence_parallel: all processes that ``torchrun`` started make each clip together, a GPU
+            each. All must make the same calls: reset with the same seed, step with the same
+            actions; each has the whole result.
+        memory_frames, share_memory, batch: of :class:`MatrixGame3World`.
+
+    Raises:
+        CheckpointError: the folder lacks something, or holds another model.
+        InvalidOptionError: another argument is not what is accepted, the GPU has too little
+            memory for it all, or ``torchrun`` has not started as many processes as can share it.
+    """
+    _check_frames(frames_per_step)
+    steps = (50 if base_model else 3) if sampling_steps is None else sampling_steps
+    counts = {"sampling_steps": steps, "memory_frames": memory_frames}
+    _check_numbers(guidance, num_envs=num_envs, batch=batch, **counts)
+    _check_texts(prompt=prompt, negative_prompt=negative_prompt)
+    if image_size is not None:
+        check_picture(*picture_shape(image_size))
+    shard = Shard(torchrun_group(device)) if sequence_parallel else Shard()
+    folder, place = Folder.open(weights, vae, base_model), torch.device(device)
+    check_boundary(folder.experts, boundary)
+    chosen = find_speed(speed, place, len(folder.experts))
+    image_size = image_size or folder.image_size
+    _check_share(shard, folder, picture_shape(image_size))
+    latents, guidance = (
+        frames_per_step // FRAMES_PER_LATENT,
+        guidance or (5.0 if base_model else 1.0),
+    )
+    load = Load(
+        image_size=picture_shape(image_size),
+        slots=num_envs,
+        batch=min(batch, num_envs),
+        latents=latents,
+        guided=guidance != 1.0,
+        reuse=chosen.reuse != "none",
+        graphed=chosen.graphed,
+        dtype=precision(place),
+    )
+    folder.footprint(load).require(place, load, vae)
+    text = folder.text(prompt, place)
+    negative = folder.text(negative_prompt, place) if guidance != 1.0 else None
+    network, autoencoder = folder.read(place, boundary)
+    accelerate(network, chosen)
+    rollout = Rollout(
+        network.spread(shard),
+        autoencoder,
+        text,
+        steps=steps,
+        guidance=guidance,
+        negative=negative,
+        latents_per_clip=latents,
+        reuse=chosen.reuse,
+        decoder=decoder_for(autoencoder, shard, chosen),
+    )
+    return MatrixGame3World(rollout, num_envs, image_size, memory_frames, share_memory, batch)
+
+
+def _check_frames(frames: int) -> None:
+    least = FRAMES_PER_LATENT * PAST_LATENTS
+    if not isinstance(frames, int) or frames < least or frames % FRAMES_PER_LATENT:
+        raise InvalidOptionError(
+            f"frames_per_step: expected a multiple of {FRAMES_PER_LATENT} from {least} up, "
+            f"got {frames!r}"
+        )
+
+
+def _check_numbers(guidance: Any, **counts: Any) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InvalidOptionError(f"{name}: expected an integer of at least 1, got {value!r}")
+    number = isinstance(guidance, (int, float)) and not isinstance(guidance, bool)
+    if guidance is not None and not (number and 1.0 <= guidance < float("inf")):
+        raise InvalidOptionError(f"guidance: expected a number of at least 1, got {guidance!r}")
+
+
+def _check_share(shard: Shard, folder: Folder, size: tuple[int, int]) -> None:
+    """Whether the processes can share every network at this size, before weights are read."""
+    for config in (expert.config for expert in folder.experts):
+        shard.check_heads(config.num_heads)
+        _, *patch = config.patch_size
+        shard.check(prod(side // (CELL * cells) for side, cells in zip(size, patch, strict=True)))
+
+
+def _check_texts(**texts: Any) -> None:
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise InvalidOptionError(f"{name}: expected a text, got {value!r}")

@@ -1,0 +1,1 @@
+"""Which remembered latents condition a clip."""

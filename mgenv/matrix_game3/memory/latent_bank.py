@@ -1,0 +1,143 @@
+"""A memory bank whose frames carry latents, for models that remember these.
+
+A frame stands for the four frames of its latent: it shows the last of them. Its depth is unknown
+and 0. All frames of a place lie on one time line, that of a video without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from mgenv.camera import ImageSize, picture_shape
+from mgenv.matrix_game3.memory.memory_query import Recall
+from mgenv.matrix_game3.network.conventions import from_public, to_public
+from mgenv.memory.bank import MemoryBank
+from mgenv.memory.files import STORED, frame_digest
+from mgenv.memory.retrieval import POINT_SIZE
+
+STRIDE = 16
+"""Pixels along the side of a latent cell."""
+
+
+class LatentBank(MemoryBank):
+    """Bounded memory of many places; frames lie on the CPU.
+
+    The first generated frame of a place is never forgotten: it is the sink of its attention.
+
+    Args:
+        num_slots: how many slots ask.
+        image_size: of the frames.
+        encode: latent (C, h, w) of a picture uint8 (H, W, 3).
+        channels: C.
+        frames: at most this many latents a place.
+        shared: all slots in one world share one place.
+    """
+
+    stored = (*STORED, "latent", "frames", "index")
+
+    def __init__(
+        self,
+        num_slots: int,
+        image_size: ImageSize,
+        encode: Callable[[Tensor], Tensor],
+        channels: int = 48,
+        frames: int = 512,
+        shared: bool = False,
+    ) -> None:
+        self.encode, self.channels = encode, channels
+        super().__init__(num_slots, image_size, frames, shared)
+
+    def _empty_pool(self, rows: int) -> dict[str, Tensor]:
+        height, width = picture_shape(self.image_size)
+        return super()._empty_pool(rows) | {
+            "latent": torch.zeros(rows, self.channels, height // STRIDE, width // STRIDE),
+            "frames": torch.zeros(rows, 4, 5),
+            "index": torch.zeros(rows, dtype=torch.int64),
+        }
+
+    def next_index(self, slot: int) -> int:
+        """The index after the last on the place's time line."""
+        rows = self._rows(slot)
+        return int(self._pool["index"][rows].max()) + 1 if rows else 0
+
+    def store(
+        self, slot: int, rgb: Tensor, latent: Tensor, frames: Tensor, index: int, observed: bool
+    ) -> None:
+        """Remember one latent.
+
+        Args:
+            rgb: uint8 (H, W, 3) its last frame.
+            latent: (C, h, w).
+            frames: (4, 5) public poses of its frames.
+            index: on the place's time line.
+            observed: seen in truth rather than generated.
+        """
+        frame = {
+            "rgb": rgb.cpu(),
+            "depth": torch.zeros(picture_shape(self.image_size)),
+            "pose": from_public(frames[-1]),
+            "points": torch.zeros(256, POINT_SIZE),
+            "latent": latent.cpu(),
+            "frames": frames,
+            "index": torch.tensor(index),
+        }
+        digest = frame_digest(frame) + index.to_bytes(8, "little") if observed else b""
+        self._remember(self._rows(slot), frame, observed, digest)
+
+    def add(
+        self,
+        slots: Sequence[int],
+        rgb: ArrayLike | Tensor,
+        depth: ArrayLike | Tensor,
+        pose: ArrayLike | Tensor,
+        observed: bool,
+    ) -> None:
+        """Remember a frame a slot, encoded alone; see :meth:`MemoryBank.add`. No depth is kept."""
+        colours, _, poses = self._tensors(len(slots), rgb, depth, pose)
+        for slot, colour, camera in zip(slots, colours, poses, strict=True):
+            frames = to_public(camera).expand(4, 5)
+            self.store(slot, colour, self.encode(colour), frames, self.next_index(slot), observed)
+
+    def recall(self, slot: int, limit: int | None = None) -> Recall | None:
+        """All that the slot's place remembers, oldest first; None if that is nothing."""
+        rows = torch.tensor(self._rows(slot), dtype=torch.int64)
+        if len(rows) == 0:
+            return None
+        made = (~self._pool["observed"][rows]).nonzero()[:1, 0].tolist()
+        frames, index = self._pool["frames"][rows], self._pool["index"][rows]
+        sink = made[0] if made else None
+        return Recall(self._pool["latent"], frames, index, sink, limit, rows)
+
+    def _lasting(self, rows: Tensor) -> Tensor:
+        observed = super()._lasting(rows).clone()
+        observed[(~observed).nonzero()[:1, 0]] = True
+        return observed
+
+    def _load_place(self, key: tuple[int, int], frames: dict[str, Tensor]) -> None:
+        """Frames of other worlds' files have no latents; they are encoded one by one."""
+        rows = self._places.setdefault(key, [])
+        while rows:
+            self._release(rows.pop())
+        before, self._at[key[0]] = self._at[key[0]], key
+        for row, observed in enumerate(frames["observed"].tolist()):
+            rgb = frames["rgb"][row]
+            if "latent" in frames:
+                own = (frames["latent"][row], frames["frames"][row], int(frames["index"][row]))
+            else:
+                own = (self.encode(rgb), to_public(frames["pose"][row]).expand(4, 5), row)
+            self.store(key[0], rgb, *own, observed)
+        self._at[key[0]] = before
+
+    def picture(self, slot: int, row: int) -> tuple[Tensor, Tensor]:
+        """What the slot's place remembers in ``row``: uint8 (H, W, 3), public pose (5,)."""
+        at = self._rows(slot)[row]
+        return self._pool["rgb"][at].clone(), self._pool["frames"][at, -1].clone()
+
+    def poses(self, slot: int) -> Tensor:
+        """Cameras (M, 4, 4) of all that the slot's place remembers."""
+        return self._pool["pose"][torch.from_numpy(np.array(self._rows(slot), np.int64))]

@@ -1,0 +1,1 @@
+"""Clips sampled one after another."""

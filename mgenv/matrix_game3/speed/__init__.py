@@ -1,0 +1,1 @@
+"""Compiled, INT8 and multi-GPU forms of the network."""

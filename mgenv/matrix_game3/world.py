@@ -1,0 +1,320 @@
+"""The public Matrix-Game 3.0 weights as a world: a step is a clip.
+
+The network makes 40 frames a call (56 at first). A step takes a motion for each of them, or holds
+one for all, and shows the last. Memory is of latents, chosen by the public rule, and outlives
+episodes. There is no depth (0 everywhere) and no wall stops the camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from mgenv.camera import ImageSize, picture_shape
+from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
+from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT
+from mgenv.matrix_game3.memory.latent_bank import LatentBank
+from mgenv.matrix_game3.memory.memory_query import Recall, nearest_view
+from mgenv.matrix_game3.network.conventions import actions_of, from_public, to_public
+from mgenv.matrix_game3.rollout.rollout import Rollout, check_picture
+from mgenv.matrix_game3.rollout.state import Clip, Track
+from mgenv.matrix_game3.slots import Slots
+from mgenv.memory.threads import one_thread_on_cpu
+from mgenv.worlds.base import Frame
+from mgenv.worlds.checks import checked_motions, checked_pictures, checked_poses
+from mgenv.worlds.sources import engine_view
+from mgenv.worlds.states import check_state, own_state
+
+CANDIDATES = 2048
+"""Remembered frames that are scored at most, evenly spread over all: bounds the cost."""
+
+
+class MatrixGame3World:
+    """N slots of the public model.
+
+    Args:
+        rollout: networks, prompt and sampler.
+        num_envs: slots.
+        image_size: height and width, or one side; divisible by 32.
+        memory_frames: bound of each place's memory in latents, which stand for four frames each.
+        share_memory: slots in one world share what they remember.
+        batch: slots that go through the network together. On a CPU one by one is as fast, and
+            a slot's pixels then never depend on the others.
+    """
+
+    def __init__(
+        self,
+        rollout: Rollout,
+        num_envs: int = 1,
+        image_size: ImageSize = (704, 1280),
+        memory_frames: int = 512,
+        share_memory: bool = False,
+        batch: int = 1,
+    ) -> None:
+        check_picture(*picture_shape(image_size))
+        if num_envs < 1 or batch < 1:
+            raise InvalidOptionError(
+                f"num_envs, batch: expected at least 1, got {num_envs}, {batch}"
+            )
+        self.num_envs, self.image_size, self.batch = num_envs, image_size, batch
+        self.rollout, self.device = rollout, rollout.network.device
+        channels = rollout.network.config.in_dim
+        self.memory = LatentBank(
+            num_envs, image_size, rollout.encode, channels, memory_frames, share_memory
+        )
+        blank = np.zeros((1, *picture_shape(image_size), 3), np.uint8)
+        self._slots = Slots.empty(num_envs, blank)
+        self._closed = False
+
+    @property
+    def chunks(self) -> list[NDArray[np.uint8]]:
+        """Every frame of each slot's last step, uint8 (F, H, W, 3).
+
+        There are 57 (the picture among them) after an episode's first step, 40 after others, and 1
+        where it has just begun.
+        """
+        return self._slots.chunks
+
+    @property
+    def frames_per_step(self) -> int:
+        """New frames of a step, 40; an episode's first step has 16 more."""
+        return FRAMES_PER_LATENT * self.rollout.latents_per_clip
+
+    def motions_needed(self, slots: Sequence[int] | None = None) -> list[int]:
+        """New frames of each slot's next step, which may have a motion each: 56, then 40."""
+        return [self._new_frames(row) for row in self._rows(slots, begun=True)]
+
+    # -- the spine -------------------------------------------------------------------------------
+
+    @one_thread_on_cpu
+    @torch.no_grad()
+    def step(
+        self,
+        motion: ArrayLike | Sequence[ArrayLike],
+        pose: ArrayLike | None = None,
+        slots: Sequence[int] | None = None,
+    ) -> Frame:
+        """Make a clip, show its last frame; see :class:`mgenv.worlds.base.World`.
+
+        Args:
+            motion: (n, 5), held for the clip; or (n, F, 5), of which motion i leads to the clip's
+                new frame i; or either for each of n slots. F is :meth:`motions_needed`. It may
+                always be :attr:`frames_per_step`; a longer first clip then holds the last motion.
+            pose: None.
+            slots: n of them, all by default.
+
+        Raises:
+            InvalidActionError: motions of another shape, not finite, or up or down.
+            InvalidOptionError: a pose, which this model cannot be told.
+        """
+        rows = self._rows(slots, begun=True)
+        if pose is not None:
+            raise InvalidOptionError("pose: expected None; this model moves by keys and mouse only")
+        wanted = checked_motions(motion, [self._lengths(row) for row in rows])
+        actions = {row: self._actions(row, one) for row, one in zip(rows, wanted, strict=True)}
+        recalls = {row: self._recall(row) for row in rows}
+        clips = [self._extend(part, actions, recalls) for part in self._parts(recalls)]
+        for row, clip in (pair for part in clips for pair in part):
+            self._record(row, clip)
+        return self._frame(rows)
+
+    def _new_frames(self, row: int) -> int:
+        return FRAMES_PER_LATENT * self.rollout.new_latents(self._track(row))
+
+    def _lengths(self, row: int) -> tuple[int, int]:
+        return self._new_frames(row), self.frames_per_step
+
+    def _actions(self, row: int, motions: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and mouse of the frame that the slot shows and of those to come.
+
+        A frame's action leads to the next one. That of the clip's last frame, which the network
+        sees too, is not known yet: the last motion stands for it.
+        """
+        frames, looks = self._new_frames(row) + 1, float(self._track(row).poses[-1, 3])
+        held = motions[-1:].expand(frames - len(motions), -1)
+        return actions_of(torch.cat([motions, held]), looks)
+
+    def _parts(self, recalls: dict[int, Recall | None]) -> list[list[int]]:
+        """Slots that can go through the network together, ``batch`` at most."""
+        alike: dict[tuple[bool, bool], list[int]] = {}
+        for row, recall in recalls.items():
+            key = (self._track(row).first, recall is not None)
+            alike.setdefault(key, []).append(row)
+        return [
+            part[start : start + self.batch]
+            for part in alike.values()
+            for start in range(0, len(part), self.batch)
+        ]
+
+    def _recall(self, row: int) -> Recall | None:
+        """What the slot remembers from before its next window."""
+        track, known = self._track(row), self.memory.recall(row, CANDIDATES)
+        return None if known is None else known.before(track.index, track.origin)
+
+    def _extend(
+        self,
+        rows: list[int],
+        actions: dict[int, tuple[Tensor, Tensor]],
+        recalls: dict[int, Recall | None],
+    ) -> list[tuple[int, Clip]]:
+        pairs = [self._track(row).lead_on(*actions[row]) for row in rows]
+        clips = self.rollout.extend(
+            [self._track(row) for row in rows],
+            [keyboard for keyboard, _ in pairs],
+            [mouse for _, mouse in pairs],
+            [recalls[row] for row in rows],
+            [self._slots.generators[row] for row in rows],
+        )
+        return list(zip(rows, clips, strict=True))
+
+    def _record(self, row: int, clip: Clip) -> None:
+        """The clip is what the slot saw last, and its latents are remembered."""
+        frames = clip.frames.cpu()
+        latents = clip.latents.float().movedim(1, 0)  # (n, C, h, w)
+        shown = frames[FRAMES_PER_LATENT - 1 + len(frames) % FRAMES_PER_LATENT :: FRAMES_PER_LATENT]
+        for at, three in enumerate(zip(shown, latents, clip.poses, strict=True)):
+            self.memory.store(row, *three, clip.index + at, observed=False)
+        self._slots.chunks[row], self._slots.coverage[row] = frames.numpy(), clip.coverage
+
+    # -- entering worlds -------------------------------------------------------------------------
+
+    def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
+        """Give each slot its own generator."""
+        for row, seed in zip(self._rows(slots), seeds, strict=True):
+            self._slots.generators[row] = torch.Generator().manual_seed(int(seed))
+
+    def enter(
+        self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
+    ) -> None:
+        """Move slots into worlds without looking; see :class:`mgenv.worlds.base.World`."""
+        rows = self._rows(slots)
+        if len(rows) != len(world_ids):
+            raise InvalidOptionError(f"world_ids: expected {len(rows)}, got {len(world_ids)}")
+        if memory not in ("keep", "clear"):
+            self.memory.load(memory, rows)
+        self.memory.enter(rows, world_ids)
+        if memory == "clear":
+            self.memory.clear(rows)
+        for row in rows:
+            self._slots.tracks[row] = None
+
+    @one_thread_on_cpu
+    @torch.no_grad()
+    def begin(
+        self,
+        slots: Sequence[int],
+        world_ids: Sequence[int],
+        pose: ArrayLike | None = None,
+        memory: str | Path = "keep",
+    ) -> Frame:
+        """Enter and look: at the remembered frame nearest to ``pose``, else at the source's frame.
+
+        The model continues pictures, so an episode begins where one was seen; the frame's own
+        pose says where that is.
+        """
+        rows = self._rows(slots)
+        poses = [None] * len(rows) if pose is None else list(checked_poses(pose, len(rows)))
+        self.enter(rows, world_ids, memory)
+        for row, world_id, wanted in zip(rows, world_ids, poses, strict=True):
+            known = int(self.memory.count([row])[0]) > 0
+            rgb, start = self._known(row, wanted) if known else self._source(world_id, wanted)
+            index, latent = self.memory.next_index(row), self.rollout.encode(rgb)
+            if not known:
+                self.memory.store(row, rgb, latent, start.expand(4, 5), index, observed=True)
+            self._slots.tracks[row] = self.rollout.begin(latent, start, index)
+            self._slots.chunks[row], self._slots.coverage[row] = rgb[None].numpy(), float(known)
+        return self._frame(rows)
+
+    def _known(self, row: int, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
+        """A remembered picture uint8 (H, W, 3) and its public pose (5,)."""
+        at = 0 if wanted is None else nearest_view(self.memory.poses(row), wanted)
+        return self.memory.picture(row, at)
+
+    def _source(self, world_id: int, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The engine's picture uint8 (H, W, 3) and its public pose (5,)."""
+        given = None if wanted is None else wanted.numpy()
+        rgb, _, seen_from = engine_view(world_id, self.image_size, given)
+        return torch.from_numpy(rgb), to_public(torch.from_numpy(seen_from))
+
+    @torch.no_grad()
+    def remember(
+        self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None = None
+    ) -> None:
+        """Put observed frames into memory, each a latent of its own; depth is not used."""
+        rows, (height, width) = self._rows(slots), picture_shape(self.image_size)
+        colours = checked_pictures(rgb, (len(rows), height, width))
+        frames = colours.shape[1]
+        poses = checked_poses(np.asarray(pose).reshape(-1, 4, 4), len(rows) * frames)
+        none = np.zeros((frames, height, width), np.float32)
+        for row, seen, cameras in zip(rows, colours, poses.split(frames), strict=True):
+            self.memory.add([row] * frames, seen, none, cameras, observed=True)
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        self._rows(None)
+        own = {"memory": self.memory.get_state(), "slots": self._slots.get_state()}
+        return self._own() | own
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Resume exactly.
+
+        Raises:
+            InvalidOptionError: the state is of another kind or size of world.
+        """
+        self._rows(None)
+        check_state(state, self._own())
+        self.memory.set_state(state["memory"])
+        self._slots.set_state(state["slots"])
+
+    def _own(self) -> dict[str, Any]:
+        """What a state must be of."""
+        return own_state("matrix-game-3", self)
+
+    def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
+        """Make ``to_slots`` exact, independent copies of ``from_slot``."""
+        source, rows = self._rows([from_slot])[0], self._rows(to_slots)
+        self.memory.fork(source, rows)
+        self._slots.fork(source, rows)
+
+    def close(self) -> None:
+        """Later use raises :class:`ClosedError`."""
+        self._closed = True
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _frame(self, rows: list[int]) -> Frame:
+        poses = torch.stack([self._track(row).poses[-1] for row in rows])  # (n, 5)
+        return Frame(
+            rgb=np.stack([self._slots.chunks[row][-1] for row in rows]),
+            depth=np.zeros((len(rows), *picture_shape(self.image_size)), np.float32),
+            pose=from_public(poses).numpy(),
+            bumped=np.zeros(len(rows), bool),
+            coverage=self._slots.coverage[rows],
+        )
+
+    def _track(self, row: int) -> Track:
+        track = self._slots.tracks[row]
+        assert track is not None, row
+        return track
+
+    def _rows(self, slots: Sequence[int] | None, begun: bool = False) -> list[int]:
+        if self._closed:
+            raise ClosedError("Expected an open world; this one has been closed.")
+        rows = list(range(self.num_envs)) if slots is None else [int(slot) for slot in slots]
+        wrong = [row for row in rows if not 0 <= row < self.num_envs]
+        if wrong:
+            raise InvalidOptionError(f"slots: expected 0 … {self.num_envs - 1}, got {wrong}")
+        if len(set(rows)) < len(rows):
+            raise InvalidOptionError(f"slots: expected each once, got {rows}")
+        waiting = [row for row in rows if self._slots.tracks[row] is None]
+        if begun and waiting:
+            raise NotResetError(f"Slots {waiting} have not begun; call begin (or reset) first.")
+        return rows

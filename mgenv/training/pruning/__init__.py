@@ -1,0 +1,1 @@
+"""Smaller decoders of the public VAE: pruning and training."""
