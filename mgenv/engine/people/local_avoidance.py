@@ -2,8 +2,8 @@
 
 Every beat (see :mod:`mgenv.engine.people.safe_sets`) a walker weighs some twenty velocities, each
 by how well it leads to the goal, how sharply it turns and whom it would come near within a second;
-in the manner of reciprocal velocity obstacles (van den Berg et al., 2008), with the camera as an obstacle
-that never gives way.
+in the manner of reciprocal velocity obstacles (van den Berg et al., 2008), with the camera as an
+obstacle that never gives way.
 """
 
 from __future__ import annotations
