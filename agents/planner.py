@@ -16,7 +16,8 @@ from mgenv.agents.drive import Drive, towards
 from mgenv.camera import planar, planar_from
 from mgenv.engine.homes.layout import CELL, GRID, WALL
 from mgenv.engine.motion import paths
-from mgenv.engine.scene.scenes import Scene, cached_scene
+from mgenv.engine.scene.batch import Scene
+from mgenv.engine.scene.scenes import cached_scene
 
 ARRIVED = 0.1
 """A goal nearer than this needs no further step [m]."""

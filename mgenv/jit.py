@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import torch
 
 _SOURCE = Path(__file__).parent
 _COMPILED = ("engine/**/*.py", "memory/*.py", "jit.py")
@@ -110,3 +111,11 @@ def ray_function(function: Callable[..., Any]) -> Callable[..., Any]:
 def inlined_ray_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: as :func:`ray_function`, compiled into its caller."""
     return _compile(function, fastmath=True, _nrt=False, forceinline=True)
+
+
+def current_stream(device: torch.device) -> Any:
+    """Numba's handle of the stream on which torch works."""
+    from numba import cuda
+
+    pointer = torch.cuda.current_stream(device).cuda_stream
+    return cuda.external_stream(pointer) if pointer else cuda.default_stream()

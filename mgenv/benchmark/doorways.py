@@ -14,7 +14,8 @@ from mgenv.camera import CAMERA_HEIGHT, Pose
 from mgenv.engine.homes.layout import BARRED, CELL, DOORWAY, WALL
 from mgenv.engine.motion.navigation import Recording, overlaps
 from mgenv.engine.scene.baking import ROBOT_RADIUS
-from mgenv.engine.scene.scenes import Scene, cached_scene
+from mgenv.engine.scene.batch import Scene
+from mgenv.engine.scene.scenes import cached_scene
 
 BEFORE = 1.0
 """Robots start so far before the middle of a doorway [m], …"""

@@ -19,7 +19,8 @@ from mgenv.data.motions import motions_of
 from mgenv.engine.homes.layout import CELL
 from mgenv.engine.motion import explorer, navigation
 from mgenv.engine.render.renderer import render
-from mgenv.engine.scene.scenes import HELD_OUT, SceneBatch, make_scenes
+from mgenv.engine.scene.batch import SceneBatch
+from mgenv.engine.scene.scenes import HELD_OUT, make_scenes
 
 IMAGE_SIZE = 32
 SIGHT = 6.0

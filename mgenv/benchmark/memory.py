@@ -18,8 +18,9 @@ from mgenv.benchmark.metrics import psnr, seen_pixels, sharpness, squared_error,
 from mgenv.benchmark.replay import Paths, held_out, make_world, replay, scan, true_paths
 from mgenv.benchmark.report import Report
 from mgenv.benchmark.strips import save_strips
+from mgenv.images import to_float, to_uint8
 from mgenv.models.world_model import WorldModel
-from mgenv.training.data import HELD_OUT, to_float, to_uint8
+from mgenv.training.data import HELD_OUT
 
 Row = dict[str, Any]
 KNOWN_SEED, NEW_SEED = 1, 2

@@ -15,7 +15,7 @@ from mgenv.benchmark.strips import draw_strips, save_picture
 from mgenv.engine.motion.navigation import overlaps
 from mgenv.engine.render.renderer import render
 from mgenv.engine.scene.baking import ROBOT_RADIUS
-from mgenv.engine.scene.scenes import SceneBatch
+from mgenv.engine.scene.batch import SceneBatch
 
 FRAMES, SCALE, HALF_HEIGHT, BEFORE = 10, 80, 2.0, 1.0
 """Frames of a strip; the map's pixels a metre, half its height, and what lies before the start."""

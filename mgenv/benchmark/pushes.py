@@ -17,7 +17,7 @@ from mgenv.benchmark.robots import STEP, Robots
 from mgenv.camera import DEFAULT_INTRINSICS, Pose
 from mgenv.engine.motion.navigation import Recording, collide, overlaps
 from mgenv.engine.scene.baking import ROBOT_RADIUS
-from mgenv.engine.scene.scenes import SceneBatch
+from mgenv.engine.scene.batch import SceneBatch
 
 AT = (4, 8, 16, 24, 40)
 """Steps after which pushes are judged."""

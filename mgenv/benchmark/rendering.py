@@ -15,7 +15,8 @@ from mgenv.engine.motion import navigation
 from mgenv.engine.people.crowd import Crowd, join, part_of, place, stroll
 from mgenv.engine.render.renderer import render, render_surfaces
 from mgenv.engine.render.segmentation import classes
-from mgenv.engine.scene.scenes import ESTATES, HELD_OUT, SceneBatch, make_scenes
+from mgenv.engine.scene.batch import SceneBatch
+from mgenv.engine.scene.scenes import ESTATES, HELD_OUT, make_scenes
 
 Row = dict[str, Any]
 WORLDS, WALK = 32, 16

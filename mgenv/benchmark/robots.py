@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mgenv.camera import Pose
 from mgenv.engine.motion.navigation import Recording
-from mgenv.engine.scene.scenes import SceneBatch, cached_scene, stack
+from mgenv.engine.scene.batch import SceneBatch, stack
+from mgenv.engine.scene.scenes import cached_scene
 
 STEP = 0.25
 """A push asks for this way a step [m]."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mgenv.data.episode import Captions, Episode
 from mgenv.data.phrases import counted, joined, number_word, with_article
-from mgenv.engine.estates.estates import estate_bank
+from mgenv.engine.estates.banks import estate_bank
 from mgenv.engine.homes import layout
 from mgenv.engine.render.daylight import SUNRISE, SUNSET
 from mgenv.engine.render.raytrace import (
@@ -27,7 +27,7 @@ from mgenv.engine.render.raytrace import (
     WALL_MATERIAL,
 )
 from mgenv.engine.render.segmentation import HOUSE, piece_names
-from mgenv.engine.scene.scenes import Scene
+from mgenv.engine.scene.batch import Scene
 from mgenv.engine.textures import textures
 from mgenv.engine.textures.bank import NUM_TEXTURES
 

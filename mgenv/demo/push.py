@@ -18,7 +18,7 @@ from mgenv.engine.motion.navigation import collide, scan
 from mgenv.engine.render.renderer import render_surfaces
 from mgenv.engine.render.segmentation import classes
 from mgenv.engine.scene.baking import ROBOT_RADIUS
-from mgenv.engine.scene.scenes import SceneBatch
+from mgenv.engine.scene.batch import SceneBatch
 from mgenv.worlds.base import World
 
 TRIED = 16

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS, MOTION_SIZE, Pose
-from mgenv.memory.retrieval import retrieve
 from mgenv.worlds.base import Frame, World
 
 STEP = 0.2
@@ -168,7 +167,7 @@ def _recall(
     world: World, pose: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """What memory has for a view: colour (k, H, W, 3) and poses (k, 4, 4), best first."""
-    found = retrieve(world.memory, [0], pose[None], SHOWN).indices[0]
+    found = world.memory.retrieve([0], pose[None], SHOWN).indices[0]
     rgb, _, poses, _ = world.memory.gather(found[found >= 0])
     return rgb.cpu().numpy(), poses.cpu().numpy()
 

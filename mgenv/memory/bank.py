@@ -26,8 +26,9 @@ from mgenv.memory.files import (
     read_places,
     write_places,
 )
+from mgenv.memory.geometry import surface_points
 from mgenv.memory.pool import FramePool
-from mgenv.memory.retrieval import Candidates, surface_points
+from mgenv.memory.retrieval import Pool, Retrieved, retrieve
 
 
 class Memories(NamedTuple):
@@ -133,22 +134,23 @@ class MemoryBank(FramePool):
             table[index, : len(rows)] = rows
         return torch.from_numpy(table).to(self.device)
 
-    def geometry(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The pool's surface points (R, P, 7), the sparse ones (R, S, 7), and observed (R,)."""
+    def geometry(self) -> Pool:
+        """The geometry of all frames of all places."""
         if not self._references:
             self._free.append(self._allocate())
-        return self._pool["points"], self._pool["sparse"], self._pool["observed"]
+        pool = self._pool
+        return Pool(pool["points"], pool["sparse"], pool["observed"], pool["pose"])
 
-    def candidates(self, slots: Sequence[int]) -> tuple[Tensor, Candidates]:
-        """All frames of each slot's place: pool rows (n, C) and their geometry."""
-        table = self.table(slots)
-        return table, self.select(table)
+    def retrieve(
+        self, slots: Sequence[int], pose: ArrayLike | Tensor, k: int, rule: str = "visible"
+    ) -> Retrieved:
+        """The ``k`` remembered frames of each slot's place that explain most of its view.
 
-    def select(self, table: Tensor) -> Candidates:
-        """The geometry of frames by pool row: (n, C), -1 for none."""
-        points, _, observed = self.geometry()
-        rows = table.clamp_min(0)
-        return Candidates(points[rows], self._pool["pose"][rows], observed[rows], table >= 0)
+        Args:
+            pose: (len(slots), 4, 4) views.
+            rule: see :func:`mgenv.memory.retrieval.retrieve`.
+        """
+        return retrieve(self.geometry(), self.table(slots), pose, k, rule, self.intrinsics)
 
     def surfaces(self, slot: int) -> tuple[NDArray[np.int64], Tensor, Tensor]:
         """Pool rows (M,) of the slot's place; surface points (R, P, …) and poses of the pool."""

@@ -71,14 +71,14 @@ def _swept(
     seen_from: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """One stride: the way (n, 3) that is made of ``way`` (n, 3), and whether it was shortened."""
-    points, _, observed = bank.geometry()
+    points, _, observed, poses = bank.geometry()
     choose, sweep_slots = _passes(pose.device)
     lens = _lens(bank.intrinsics, pose.device)
     found, worth = choose(
-        points, bank.poses(), observed, bank.table(slots), pose.contiguous(), lens, SOURCES
+        points, poses, observed, bank.table(slots), pose.contiguous(), lens, SOURCES
     )
     depth = torch.cat([bank.depths(found), newest[0].float()[:, None]], 1)  # (n, K + 1, H, W)
-    sources = torch.cat([bank.poses()[found.clamp_min(0)], seen_from[:, None]], 1)
+    sources = torch.cat([poses[found.clamp_min(0)], seen_from[:, None]], 1)
     asked = newest[1] & ((worth >= float(ONE)).sum(1) < FEW)
     worth = torch.cat([worth, asked.float()[:, None] * float(GENERATED_VOTE)], 1)
     return sweep_slots(points, found, depth, sources, worth, pose.contiguous(), way, lens)

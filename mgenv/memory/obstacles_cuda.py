@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mgenv.engine.homes.layout import GRID
 from mgenv.engine.motion.collision import sweep
-from mgenv.engine.render.cuda_kernels import current_stream
+from mgenv.jit import current_stream
 from mgenv.memory.obstacle_votes import (
     FLOOR_BINS,
     GENERATED_VOTE,

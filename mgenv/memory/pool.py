@@ -18,7 +18,7 @@ from torch import Tensor
 from mgenv.camera import DEFAULT_INTRINSICS, ImageSize, Intrinsics, picture_shape
 from mgenv.errors import InvalidOptionError, NotResetError
 from mgenv.memory.files import SHARED
-from mgenv.memory.retrieval import POINT_SIZE, sparse_points, surface_points
+from mgenv.memory.geometry import POINT_SIZE, sparse_points, surface_points
 
 
 class FramePool:

@@ -11,7 +11,7 @@ from numba import cuda
 from torch import Tensor
 
 from mgenv.camera import Intrinsics, Pose
-from mgenv.engine.render.cuda_kernels import current_stream
+from mgenv.jit import current_stream
 from mgenv.memory.reprojection_pixels import SHOWN, draw_pixel, footprint, show_pixel
 
 THREADS = 128

@@ -12,8 +12,7 @@ Shapes: B queries, C candidates, P surface points a candidate, k picks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from numpy.typing import ArrayLike
@@ -26,9 +25,7 @@ from mgenv.camera import (
     frustum_points,
     full_precision,
 )
-
-if TYPE_CHECKING:
-    from mgenv.memory.bank import MemoryBank
+from mgenv.memory.geometry import sparse_points
 
 CANDIDATES = 40
 """Frames that pass the cheap test and are depth-tested in full."""
@@ -39,11 +36,25 @@ GRID = 8
 SPARSE_GRID, GREEDY_PICKS = 6, 12
 """Of the cheap test."""
 
-POINT_SIZE = 7
-"""World coordinates, depth in the candidate, and normal."""
 
 GENERATED_QUALITY = 0.1
 """What a generated frame is worth beside an observed one that shows the same surface."""
+
+
+class Pool(NamedTuple):
+    """The geometry of R frames of many places.
+
+    Attributes:
+        points: float32 (R, P, 7), see :func:`mgenv.memory.geometry.surface_points`.
+        sparse: float32 (R, S, 7), a quarter of them.
+        observed: bool (R,).
+        pose: float32 (R, 4, 4).
+    """
+
+    points: Tensor
+    sparse: Tensor
+    observed: Tensor
+    pose: Tensor
 
 
 class Candidates(NamedTuple):
@@ -76,74 +87,58 @@ class Retrieved(NamedTuple):
 
 
 def retrieve(
-    bank: MemoryBank, slots: Sequence[int], pose: ArrayLike | Tensor, k: int, rule: str = "visible"
+    pool: Pool,
+    table: Tensor,
+    pose: ArrayLike | Tensor,
+    k: int,
+    rule: str = "visible",
+    intrinsics: Intrinsics = DEFAULT_INTRINSICS,
 ) -> Retrieved:
-    """The ``k`` remembered frames that explain most of each slot's view.
+    """The ``k`` remembered frames that explain most of each view.
 
     Args:
-        pose: (len(slots), 4, 4) views.
+        pool: frames of all places.
+        table: int64 (B, C), rows of the pool to choose from, -1 for none.
+        pose: (B, 4, 4) views.
         rule: ``"visible"`` (depth-tested, greedy) or ``"frustum"`` (the paper's).
+        intrinsics: of the views.
 
     Returns:
-        Pool rows (n, k), -1 for none, and coverage (n,).
+        Pool rows (B, k), -1 for none, and coverage (B,).
     """
-    query = torch.as_tensor(pose, dtype=torch.float32, device=bank.device)
-    if rule == "visible" and bank.device.type == "cpu":
+    query = torch.as_tensor(pose, dtype=torch.float32, device=table.device)
+    if rule == "visible" and table.device.type == "cpu":
         from mgenv.memory.retrieval_cpu import retrieve_visible  # brings Numba along
 
         sizes = (CANDIDATES, GRID, SPARSE_GRID, min(CANDIDATES // 2, GREEDY_PICKS))
-        geometry, lenses = bank.geometry(), (bank.intrinsics, DEFAULT_INTRINSICS)
-        table = bank.table(slots)
-        found = retrieve_visible(geometry, table, query, k, lenses, sizes, GENERATED_QUALITY)
+        lenses = (intrinsics, DEFAULT_INTRINSICS)
+        found = retrieve_visible(pool[:3], table, query, k, lenses, sizes, GENERATED_QUALITY)
         return Retrieved(*found)
-    return retrieve_plain(bank, slots, query, k, rule)
+    return retrieve_plain(pool, table, query, k, rule, intrinsics)
 
 
 def retrieve_plain(
-    bank: MemoryBank, slots: Sequence[int], pose: Tensor, k: int, rule: str = "visible"
+    pool: Pool,
+    table: Tensor,
+    pose: Tensor,
+    k: int,
+    rule: str = "visible",
+    intrinsics: Intrinsics = DEFAULT_INTRINSICS,
 ) -> Retrieved:
     """:func:`retrieve` in torch, for any device."""
-    table, candidates = bank.candidates(slots)
+    candidates = select(pool, table)
     if table.shape[1] > CANDIDATES:
         table = table.gather(1, preselect(candidates, pose, CANDIDATES))
-        candidates = bank.select(table)
-    picks, coverage = RULES[rule](candidates, pose, k, bank.intrinsics)
+        candidates = select(pool, table)
+    picks, coverage = RULES[rule](candidates, pose, k, intrinsics)
     rows = torch.where(picks >= 0, table.gather(1, picks.clamp_min(0)), -1)
     return Retrieved(rows, coverage)
 
 
-@full_precision
-def surface_points(depth: Tensor, pose: Tensor, side: int = 16) -> Tensor:
-    """Sample depth maps (..., H, W) on a ``side``×``side`` lattice: (..., side², 7)."""
-    rows, columns = _lattice(depth, side)
-    normal = DEFAULT_INTRINSICS.normals(depth.float())[..., rows, columns, :]
-    turned = normal.flatten(-3, -2) @ pose[..., :3, :3].transpose(-1, -2)
-    sampled = depth.float()[..., rows, columns].flatten(-2).unsqueeze(-1)  # (..., P, 1)
-    return torch.cat([surface_positions(depth, pose, side), sampled, turned], -1)  # (..., P, 7)
-
-
-@full_precision
-def surface_positions(depth: Tensor, pose: Tensor, side: int = 16) -> Tensor:
-    """World coordinates alone of :func:`surface_points`, for much less work: (..., side², 3)."""
-    height, width = depth.shape[-2:]
-    rows, columns = _lattice(depth, side)
-    rays = DEFAULT_INTRINSICS.rays(height, width, depth.device)[rows, columns]
-    sampled = depth.float()[..., rows, columns].unsqueeze(-1)  # (..., side, side, 1)
-    return Pose(pose).do((rays * sampled).flatten(-3, -2))  # (..., P, 3)
-
-
-def _lattice(depth: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Rows (side, 1) and columns (side,) at which (..., H, W) are sampled."""
-    rows, columns = (
-        ((torch.arange(side, device=depth.device) + 0.5) * length / side).long()
-        for length in depth.shape[-2:]
-    )
-    return rows[:, None], columns
-
-
-def sparse_points(points: Tensor) -> Tensor:
-    """Every second one of every second row of (..., 256, 7): (..., 64, 7)."""
-    return points.unflatten(-2, (16, 16))[..., ::2, ::2, :].flatten(-3, -2)
+def select(pool: Pool, table: Tensor) -> Candidates:
+    """The geometry of frames by pool row: (B, C), -1 for none."""
+    rows = table.clamp_min(0)
+    return Candidates(pool.points[rows], pool.pose[rows], pool.observed[rows], table >= 0)
 
 
 def preselect(candidates: Candidates, pose: Tensor, limit: int) -> Tensor:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mgenv.images import to_float
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
 from mgenv.memory.retrieval import Candidates, visible
-from mgenv.training.data import Walks, to_float
+from mgenv.training.data import Walks
 from mgenv.training.error_buffer import ErrorBuffer
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mgenv.engine.scene.world_ids import HELD_OUT
-from mgenv.memory.retrieval import surface_points
+from mgenv.memory.geometry import surface_points
 
 
 @dataclass
@@ -83,11 +83,3 @@ def _render_chunk(
     )
 
 
-def to_float(rgb: Tensor) -> Tensor:
-    """uint8 (..., H, W, 3) to float (..., 3, H, W) in [-1, 1]."""
-    return rgb.movedim(-1, -3).float() / 127.5 - 1
-
-
-def to_uint8(rgb: Tensor) -> Tensor:
-    """Inverse of :func:`to_float`, clamped and rounded."""
-    return (rgb.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8).movedim(-3, -1)

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from mgenv.camera import Pose
+from mgenv.images import to_float
+from mgenv.memory.geometry import POINT_SIZE, surface_points
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
-from mgenv.memory.retrieval import POINT_SIZE, Candidates, surface_points, visible
+from mgenv.memory.retrieval import Candidates, visible
 from mgenv.models.history import History
 from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
-from mgenv.training.data import Walks, to_float
+from mgenv.training.data import Walks
 from mgenv.training.walkers import Walkers
 
 FEW = 8

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mgenv.images import to_float
 from mgenv.models.vae import UNKNOWN_DEPTH, VAE, depth_to_channel
-from mgenv.training.data import Walks, to_float
+from mgenv.training.data import Walks
 from mgenv.training.flow_matching import Loss, pixel_loss
 
 KL_WEIGHT = 1e-4

@@ -15,7 +15,8 @@ from mgenv.engine.motion import explorer
 from mgenv.engine.motion.coverage import coverage
 from mgenv.engine.motion.navigation import first_pose
 from mgenv.engine.render.renderer import render
-from mgenv.engine.scene.scenes import cached_scene, empty_batch
+from mgenv.engine.scene.batch import empty_batch
+from mgenv.engine.scene.scenes import cached_scene
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.files import file_version, frame_digest, read_places

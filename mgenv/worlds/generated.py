@@ -15,10 +15,10 @@ from torch import Tensor
 from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
 from mgenv.engine.scene.world_ids import ESTATES
 from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
+from mgenv.images import to_float, to_uint8
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.obstacles import allowed_motion
 from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
-from mgenv.memory.retrieval import retrieve
 from mgenv.memory.threads import one_thread_on_cpu
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.history import History
@@ -26,7 +26,6 @@ from mgenv.models.inference import for_inference, inference_dtype, precision
 from mgenv.models.sampler import noise_levels
 from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
-from mgenv.training.data import to_float, to_uint8
 from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
 from mgenv.worlds.checks import check_sizes, checked_motion, checked_pictures, checked_poses
 from mgenv.worlds.slot_parts import Part, SlotParts
@@ -148,7 +147,7 @@ class GeneratedWorld:
     def _retrieve(self, part: Part, pose: Tensor) -> Sources:
         """Remembered frames that explain the views, and the last frame for the rest."""
         slots = self._parts.slots(part)
-        found = retrieve(self.memory, slots, pose, self.memory_slots, self.retrieval).indices
+        found = self.memory.retrieve(slots, pose, self.memory_slots, self.retrieval).indices
         rgb, depth, source_pose, observed = self.memory.gather(found)
         weights = source_weights(observed, found >= 0, self.memory.age(found))
         last, last_weight = self._last[part, None], self._has_last[part, None].float() * LAST_WEIGHT

@@ -28,7 +28,8 @@ from mgenv.cli.main import main
 from mgenv.engine.homes.layout import CELL, DOORWAY, WALL
 from mgenv.engine.motion.navigation import Recording, first_pose, scan
 from mgenv.engine.render.renderer import render
-from mgenv.engine.scene.scenes import cached_scene, empty_batch
+from mgenv.engine.scene.batch import empty_batch
+from mgenv.engine.scene.scenes import cached_scene
 from mgenv.training.data import HELD_OUT
 from tests.fake_world import FakeWorld, draw
 

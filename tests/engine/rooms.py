@@ -6,7 +6,7 @@ import numpy as np
 
 from mgenv.engine.homes.layout import WALL
 from mgenv.engine.scene.baking import list_objects, map_free_cells
-from mgenv.engine.scene.scenes import SceneBatch, empty_batch
+from mgenv.engine.scene.batch import SceneBatch, empty_batch
 from mgenv.engine.scene.shapes import BOX
 
 LOW, HIGH = 4.0, 8.0

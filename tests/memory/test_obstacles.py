@@ -232,7 +232,7 @@ def test_the_kernels_sweep_as_the_loops_do(tmp_path: Path):
     bank = remembered(box_room(*DOOR))
     pose = torch.from_numpy(level_pose(5.7, 5.2, 0.2))
     way, lens = torch.tensor([[0.2, 0.1, 0.0]], dtype=torch.float64), torch.full((4,), 0.5)
-    points, _, observed = bank.geometry()
+    points, _, observed, _ = bank.geometry()
     table = bank.table([0])[:, ::8]
     rows, _ = loops.choose(points, bank.poses(), observed, table, pose, lens, 2)
     depth, source_pose = bank.depths(rows)[:, :, ::4, ::4].contiguous(), bank.poses()[rows]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mgenv.camera import Pose
+from mgenv.images import to_float
 from mgenv.memory.reprojection import (
     LAST_WEIGHT,
     Sources,
@@ -19,7 +20,7 @@ from mgenv.memory.reprojection import (
     splat_depth,
 )
 from mgenv.memory.retrieval import DEFAULT_INTRINSICS
-from mgenv.training.data import make_walks, to_float
+from mgenv.training.data import make_walks
 from tests.memory.scenes import draw, looking
 
 WALL, BEHIND = (2.0, 0.9), (6.0, 0.2)

@@ -7,14 +7,14 @@ import torch
 
 from mgenv.camera import DEFAULT_INTRINSICS
 from mgenv.memory.bank import MemoryBank
+from mgenv.memory.geometry import surface_points, surface_positions
 from mgenv.memory.retrieval import (
     CANDIDATES,
     RULES,
     preselect,
     retrieve,
     retrieve_plain,
-    surface_points,
-    surface_positions,
+    select,
 )
 from tests.memory.scenes import SIZE, draw, looking
 
@@ -37,7 +37,7 @@ def bank() -> MemoryBank:
 
 
 def picks(bank: MemoryBank, k: int, rule: str = "visible", pose=QUERY, slot: int = 0) -> list[int]:
-    return retrieve(bank, [slot], pose[None], k, rule).indices[0].tolist()
+    return bank.retrieve([slot], pose[None], k, rule).indices[0].tolist()
 
 
 def test_a_frame_behind_a_wall_is_no_help(bank):
@@ -50,7 +50,7 @@ def test_a_frame_behind_a_wall_is_no_help(bank):
 
 def test_coverage_is_the_share_of_the_view_that_is_explained(bank):
     def coverage() -> float:
-        return float(retrieve(bank, [0], QUERY[None], 4).coverage[0])
+        return float(bank.retrieve([0], QUERY[None], 4).coverage[0])
 
     assert coverage() == 0
     remember(bank, 0, looking(0.0, 2.0))  # shows the left half of the view
@@ -89,7 +89,7 @@ def test_a_wall_seen_from_its_other_side_is_no_help(bank):
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_empty_memory_gives_nothing(bank, rule):
-    found = retrieve(bank, [0, 1], torch.stack([QUERY, QUERY]), 3, rule)
+    found = bank.retrieve([0, 1], torch.stack([QUERY, QUERY]), 3, rule)
     assert found.indices.tolist() == [[-1] * 3] * 2
     assert found.coverage.tolist() == [0, 0]
 
@@ -97,7 +97,7 @@ def test_empty_memory_gives_nothing(bank, rule):
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_no_picks_still_tell_coverage(bank, rule):
     remember(bank, 0, QUERY)
-    found = retrieve(bank, [0], QUERY[None], 0, rule)
+    found = bank.retrieve([0], QUERY[None], 0, rule)
     assert found.indices.shape == (1, 0) and found.coverage[0] > 0.9
 
 
@@ -108,10 +108,10 @@ def test_neighbours_do_not_change_picks(bank, rule):
         y, yaw = torch.rand(2, generator=generator).tolist()
         remember(bank, 0, looking(0.0, 3 * y - 1.5, yaw - 0.5))
     pose = torch.stack([looking(-0.3), looking(0.2)])
-    alone = retrieve(bank, [0], pose[:1], 4, rule)
+    alone = bank.retrieve([0], pose[:1], 4, rule)
     for number in range(CANDIDATES + 5):  # a neighbour with more than pass the cheap test
         remember(bank, 1, looking(-0.05 * number, 0.1 * (number % 7)))
-    both = retrieve(bank, [0, 1], pose, 4, rule)
+    both = bank.retrieve([0, 1], pose, 4, rule)
     assert both.indices[0].tolist() == alone.indices[0].tolist()
     assert both.coverage[0] == alone.coverage[0]
 
@@ -137,7 +137,8 @@ def test_a_needed_frame_is_found_among_many(bank, needle_first):
 def test_the_cheap_test_keeps_the_order_and_the_size(bank):
     fill(bank, CANDIDATES)
     remember(bank, 0, QUERY)
-    table, candidates = bank.candidates([0])
+    table = bank.table([0])
+    candidates = select(bank.geometry(), table)
     kept = preselect(candidates, QUERY[None], 10)
     assert kept.shape == (1, 10)
     assert kept[0].tolist() == sorted(kept[0].tolist())

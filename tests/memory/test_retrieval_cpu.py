@@ -12,12 +12,8 @@ from mgenv.engine.render.renderer import render
 from mgenv.engine.scene.scenes import make_scenes
 from mgenv.memory import retrieval
 from mgenv.memory.bank import MemoryBank
-from mgenv.memory.retrieval import (
-    CANDIDATES,
-    retrieve,
-    retrieve_plain,
-    sparse_points,
-)
+from mgenv.memory.geometry import sparse_points
+from mgenv.memory.retrieval import CANDIDATES, retrieve, retrieve_plain
 from tests.memory.scenes import draw, looking
 
 SIZE, STEPS, VIEWS = 16, 96, 40
@@ -74,8 +70,8 @@ def assert_alike(fast, plain) -> None:
 def test_compiled_equals_plain(walks, k, lens):
     bank = make_bank(walks, lens)
     queries = [views(walks, number) for number in range(VIEWS)]
-    fast = [retrieve(bank, SLOTS, view, k) for view in queries]
-    plain = [retrieve_plain(bank, SLOTS, view, k) for view in queries]
+    fast = [bank.retrieve(SLOTS, view, k) for view in queries]
+    plain = [retrieve_plain(bank.geometry(), bank.table(SLOTS), view, k) for view in queries]
     assert_alike(torch.cat([f.indices for f in fast]), torch.cat([p.indices for p in plain]))
     fast, plain = torch.stack([f.coverage for f in fast]), torch.stack([p.coverage for p in plain])
     assert_alike(fast.flatten()[:, None], plain.flatten()[:, None])
@@ -88,8 +84,9 @@ def test_the_cheap_tests_keep_the_same_frames(walks, monkeypatch, room):
     monkeypatch.setattr(retrieval, "CANDIDATES", room)
     bank = make_bank(walks, LENSES[1])
     queries = [views(walks, number) for number in range(VIEWS)]
-    fast = [retrieve(bank, SLOTS, view, room).indices for view in queries]
-    plain = [retrieve_plain(bank, SLOTS, view, room).indices for view in queries]
+    fast = [bank.retrieve(SLOTS, view, room).indices for view in queries]
+    place = bank.geometry(), bank.table(SLOTS)
+    plain = [retrieve_plain(*place, view, room).indices for view in queries]
     assert_alike(torch.cat(fast), torch.cat(plain))
 
 
@@ -118,16 +115,16 @@ def test_from_far_enough_away_all_frames_are_worth_the_same():
 @pytest.mark.parametrize("threads", [2, 3])
 def test_a_slot_does_not_depend_on_its_batch_or_threads(walks, threads):
     bank, view = make_bank(walks), views(walks, 3)
-    whole = retrieve(bank, SLOTS, view, 4)
+    whole = bank.retrieve(SLOTS, view, 4)
     torch.set_num_threads(threads)
     try:
-        shared = retrieve(bank, SLOTS, view, 4)
+        shared = bank.retrieve(SLOTS, view, 4)
     finally:
         torch.set_num_threads(1)
     assert torch.equal(shared.indices, whole.indices)
     assert torch.equal(shared.coverage, whole.coverage)
     for slot in SLOTS:
-        alone = retrieve(bank, [slot], view[slot : slot + 1], 4)
+        alone = bank.retrieve([slot], view[slot : slot + 1], 4)
         assert torch.equal(alone.indices[0], whole.indices[slot])
         assert torch.equal(alone.coverage[0], whole.coverage[slot])
 
@@ -136,7 +133,7 @@ def test_the_sparse_points_follow_the_points(walks, tmp_path):
     """Through eviction, reuse of rows, states and files."""
 
     def assert_in_step(bank: MemoryBank) -> None:
-        points, sparse, _ = bank.geometry()
+        points, sparse, *_ = bank.geometry()
         rows = bank.table(SLOTS)
         rows = rows[rows >= 0]
         assert len(rows) and torch.equal(sparse[rows], sparse_points(points[rows]))
@@ -160,15 +157,15 @@ def test_a_broken_view_finds_nothing(walks):
     """That must not write outside the buffers."""
     bank, view = make_bank(walks), views(walks, 4)
     view[0] = torch.nan
-    found = retrieve(bank, SLOTS, view, 4)
+    found = bank.retrieve(SLOTS, view, 4)
     assert found.indices[0].tolist() == [-1] * 4 and found.coverage[0] == 0
-    assert torch.equal(found.indices[1:], retrieve(bank, SLOTS[1:], view[1:], 4).indices)
+    assert torch.equal(found.indices[1:], bank.retrieve(SLOTS[1:], view[1:], 4).indices)
 
 
 def test_only_the_visible_rule_is_compiled(walks, monkeypatch):
     bank, view, plain = make_bank(walks), views(walks, 5), []
     monkeypatch.setattr(retrieval, "retrieve_plain", lambda *args: plain.append(args[-1]))
-    retrieve(bank, SLOTS, view, 4)
+    bank.retrieve(SLOTS, view, 4)
     assert not plain
-    retrieve(bank, SLOTS, view, 4, "frustum")
+    bank.retrieve(SLOTS, view, 4, "frustum")
     assert plain == ["frustum"]

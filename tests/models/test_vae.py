@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mgenv.images import to_float, to_uint8
 from mgenv.models.checkpoint import load_checkpoint
 from mgenv.models.vae import (
     FAR,
@@ -15,7 +16,7 @@ from mgenv.models.vae import (
     depth_to_channel,
 )
 from mgenv.models.world_model import WorldModel
-from mgenv.training.data import make_walks, to_float, to_uint8
+from mgenv.training.data import make_walks
 from mgenv.training.vae import vae_loss
 from mgenv.worlds import checkpoints
 

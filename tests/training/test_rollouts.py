@@ -8,12 +8,13 @@ from typing import cast
 import pytest
 import torch
 
+from mgenv.images import to_float
 from mgenv.memory.reprojection import Canvas
 from mgenv.models.vae import depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.training import adversarial
 from mgenv.training.adversarial import rollout_loss, shown_mask
-from mgenv.training.data import make_walks, to_float
+from mgenv.training.data import make_walks
 from mgenv.training.discriminator import Discriminator
 from mgenv.training.rollouts import RolloutConfig, Rollouts
 from tests.training.test_fit import MODEL

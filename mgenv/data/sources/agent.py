@@ -8,34 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mgenv.data.sources.game import Observation
+from mgenv.data.sources.play import Action, Observation
 
 NEAR = 2.0
 """Metres ahead at which it begins to turn away."""
 STUCK_TICKS = 6
 STILL = 0.02
 """Metres a tick below which it does not get on."""
-
-
-@dataclass(frozen=True)
-class Action:
-    """What a player's hands ask for.
-
-    Attributes:
-        forward, left: of full walking speed, in [-1, 1].
-        turn: of the game's full turning speed, in [-1, 1], left positive.
-        use: press what opens doors.
-    """
-
-    forward: float = 0.0
-    left: float = 0.0
-    turn: float = 0.0
-    use: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from mgenv.data.captions import describe
 from mgenv.data.episode import Episode
 from mgenv.data.motions import motions_of
 from mgenv.data.sources.base import SourceOptions
-from mgenv.engine.estates.estates import estate_bank
+from mgenv.engine.estates.banks import estate_bank
 from mgenv.engine.homes.furniture import FIRST_CHARACTER, LABELS
 from mgenv.engine.motion import navigation
 from mgenv.engine.people.crowd import Crowd, empty, place, stroll
 from mgenv.engine.render.renderer import render_surfaces
 from mgenv.engine.render.segmentation import classes, pieces
-from mgenv.engine.scene.scenes import SceneBatch, make_scenes
+from mgenv.engine.scene.batch import SceneBatch
+from mgenv.engine.scene.scenes import make_scenes
 from mgenv.engine.scene.world_ids import ESTATES, FREEDOOM_ESTATES, HELD_OUT
 from mgenv.errors import ClosedError, InvalidOptionError, UnknownNameError
 

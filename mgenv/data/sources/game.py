@@ -8,7 +8,6 @@ game is one class with the methods of :class:`Game`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from mgenv.camera import Intrinsics
 from mgenv.data.episode import Captions, Episode
 from mgenv.data.motions import motions_of
-from mgenv.data.sources.agent import Action, WanderingAgent
+from mgenv.data.sources.agent import WanderingAgent
 from mgenv.data.sources.base import SourceOptions
+from mgenv.data.sources.play import Action, Observation
 from mgenv.errors import ClosedError, DataError
 
 ACTION_NAMES = ("forward", "left", "turn", "use")
@@ -26,27 +26,6 @@ LONGEST_STRIDE = 1.5
 """Metres a tick; whatever moves the camera further is a teleporter, not a walk."""
 ATTEMPTS = 4
 """How many times as many ticks as an episode has are played at most."""
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What a game shows at one tick.
-
-    Attributes:
-        rgb: uint8 (H, W, 3).
-        pose: float (4, 4), camera-to-world (:mod:`mgenv.camera`); see :func:`pose_of`.
-        depth: float32 (H, W) along the optical axis [m], 0 where unknown; None if not shown.
-        segmentation: uint8 (H, W), indices into the game's ``labels``; None if not shown.
-        bumped: whether something shortened the motion that led here; None if not known.
-        over: the level has ended, this shows nothing, and nothing can be done any more.
-    """
-
-    rgb: NDArray[np.uint8]
-    pose: NDArray[np.floating]
-    depth: NDArray[np.float32] | None = None
-    segmentation: NDArray[np.uint8] | None = None
-    bumped: bool | None = None
-    over: bool = False
 
 
 class Game(Protocol):

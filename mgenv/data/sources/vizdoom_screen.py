@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from mgenv.camera import Intrinsics
-from mgenv.data.sources.game import Observation, pose_of
+from mgenv.data.sources.game import pose_of
+from mgenv.data.sources.play import Observation
 
 UNITS = 41.0
 """Map units a metre."""

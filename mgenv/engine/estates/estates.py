@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from mgenv.engine.estates.banks import OWN, WITH_FREEDOOM, estate_bank
 from mgenv.engine.estates.layout import (
     HEAD,
     MAX_WINDOWS,
@@ -48,48 +47,11 @@ from mgenv.engine.render.daylight import fill_sky, light_outdoors
 from mgenv.engine.render.raytrace import BANK, KIND, LAMP_COLOUR, LAMP_HEIGHT
 from mgenv.engine.render.stream import new_stream
 from mgenv.engine.scene.baking import bake_floor, list_objects, map_free_cells
-from mgenv.engine.textures.bank import TEXELS, Bank, procedural
-from mgenv.errors import MissingExtraError
+from mgenv.engine.scene.batch import Scene
 from mgenv.jit import compiled
-
-if TYPE_CHECKING:
-    from mgenv.engine.scene.scenes import Scene
 
 _PLAN, _PAINT, _FURNITURE, _SKY, _TEXTURES = 61, 62, 63, 64, 65
 _LAND = MAX_ROOMS - 1
-_OWN, _WITH_FREEDOOM = 1, 2
-
-
-@functools.cache
-def estate_bank(with_freedoom: bool) -> Bank:
-    """The textures of estates; with those of Freedoom after the procedural ones.
-
-    Raises:
-        MissingExtraError: Freedoom's are asked for and the ``games`` extra is not installed.
-    """
-    own = procedural()
-    if not with_freedoom:
-        return own
-    from mgenv.engine.estates.freedoom import freedoom
-
-    try:
-        game, first = freedoom(), len(own.size)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("games", "worlds with the textures of Freedoom") from error
-    moved = {k: range(r.start + first, r.stop + first) for k, r in game.categories.items()}
-    return Bank(
-        np.concatenate([own.texels, game.texels]),
-        np.concatenate([own.size, game.size]),
-        own.categories | moved,
-    )
-
-
-@functools.cache
-def texels_on(bank: int, device: str) -> torch.Tensor:
-    """uint8 (N, texels, 3) of a bank by its number in a scene's sky, once a device."""
-    if bank == 0:
-        return torch.zeros((1, TEXELS, 3), dtype=torch.uint8, device=device)
-    return torch.from_numpy(estate_bank(bank == _WITH_FREEDOOM).texels).to(device)
 
 
 @functools.cache
@@ -191,7 +153,7 @@ def build_estate(world_id: int, scene: Scene, with_freedoom: bool = False) -> No
     fill_levels(state, rects, rooms, level, scene.levels)
     fill_ground(scene.cells, scene.levels, scene.ground)
     fill_sky(new_stream(world_id, _SKY), scene.sky)
-    scene.sky[BANK] = _WITH_FREEDOOM if with_freedoom else _OWN
+    scene.sky[BANK] = WITH_FREEDOOM if with_freedoom else OWN
     paint = new_stream(world_id, _PAINT)
     draw_house(paint, house, trim)
     _paint(paint, textures, rects, rooms, house, table, sizes, scene.sky, scene.rooms, hues)

@@ -40,7 +40,7 @@ def seen_share(depth, pose, points, poses, rows, lens):
     Args:
         depth: float32 (H, W) of the view [m].
         pose: float32 (4, 4) of the view.
-        points: float32 (R, P, …) of all frames, see ``mgenv.memory.retrieval.surface_points``.
+        points: float32 (R, P, …) of all frames, see ``mgenv.memory.geometry.surface_points``.
         poses: float32 (R, 4, 4) of all frames.
         rows: int64 (M,), the frames that count.
         lens: float64 (4,), fx, fy, cx, cy.

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from mgenv.engine.motion import collision, explorer, viewpoints
 from mgenv.engine.render.renderer import compile_first, render
 from mgenv.engine.scene.baking import ROBOT_RADIUS
-from mgenv.engine.scene.scenes import Scene, SceneBatch, make_scenes, stack
+from mgenv.engine.scene.batch import Scene, SceneBatch, stack
+from mgenv.engine.scene.scenes import make_scenes
 from mgenv.errors import UnknownNameError
 
 STYLES = {

@@ -13,8 +13,9 @@ import torch
 from numba import config, cuda
 from torch import Tensor
 
+from mgenv.engine.render.pixels import draw_pixel, look_through
 from mgenv.engine.render.raytrace import View
-from mgenv.engine.render.renderer import draw_pixel, look_through
+from mgenv.jit import current_stream
 
 THREADS = 128
 _WIDE, _HIGH = 16, 8
@@ -88,7 +89,3 @@ def _launch(kernel: Any, blocks: int, stream: Any) -> Any:
     return kernel[blocks, THREADS, stream]
 
 
-def current_stream(device: torch.device) -> Any:
-    """Numba's handle of the stream on which torch works."""
-    pointer = torch.cuda.current_stream(device).cuda_stream
-    return cuda.external_stream(pointer) if pointer else cuda.default_stream()

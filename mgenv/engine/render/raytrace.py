@@ -53,7 +53,7 @@ _TOUCH = f32(1e-4)
 class View(NamedTuple):
     """All that a ray can meet, as arrays with a leading axis S of scenes, or F of frames.
 
-    The first eight are those of :class:`mgenv.engine.scene.scenes.Scene`.
+    The first eight are those of :class:`mgenv.engine.scene.batch.Scene`.
 
     Attributes:
         texels: uint8 (N, texels, 3), image textures.

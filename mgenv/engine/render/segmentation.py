@@ -18,7 +18,7 @@ from mgenv.engine.homes.layout import DOORWAY, PARAPET, STAIRS, WINDOW_SILL
 from mgenv.engine.people.crowd import Crowd
 from mgenv.engine.render.raytrace import FACES, FIRST_OBJECT, SKY_NUMBER
 from mgenv.engine.render.shading import FIRST_PART, SUNLIT
-from mgenv.engine.scene.scenes import SceneBatch
+from mgenv.engine.scene.batch import SceneBatch
 from mgenv.engine.scene.shapes import MAX_PARTS
 
 HOUSE = 0

@@ -17,20 +17,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mgenv.errors import InvalidOptionError, UnknownNameError
+from mgenv.matrix_game3.kernels.eight_bit_parts import BLOCK, Parts
 from mgenv.matrix_game3.kernels.hopper import on_hopper
 from mgenv.matrix_game3.kernels.quantize import FP8, FP8_MOST, INT8_MOST
 
 BF16 = "bf16"
 VALUES = (FP8, BF16)
-BLOCK = 128
-"""Keys that share a scale."""
 _EVERY = 17
 """One token of so many is looked at for what all share: a prime, which meets every column."""
 _HEADROOM = 8.0
@@ -38,26 +36,6 @@ _HEADROOM = 8.0
 _TOP = 256.0
 """The largest probability in FP8."""
 _LEAST = 1e-12
-
-
-class Parts(NamedTuple):
-    """What is multiplied, and what it stands for.
-
-    Attributes:
-        q, k: int8 (B, L, N, H) and (B, K, N, H).
-        v: ``float8_e4m3fn`` or bfloat16 (B, K, N, H).
-        q_scale: float32 (B, N, L), with the softmax's factor and log2(e) in it.
-        k_scale: float32 (B, N, K / BLOCK rounded up).
-        v_scale, v_mean: float32 (B, N, H); the values are v · v_scale + v_mean.
-    """
-
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    q_scale: Tensor
-    k_scale: Tensor
-    v_scale: Tensor
-    v_mean: Tensor
 
 
 @dataclass(frozen=True)

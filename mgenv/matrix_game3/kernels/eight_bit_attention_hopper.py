@@ -29,7 +29,7 @@ from triton.experimental.gluon.nvidia.hopper import (  # pyright: ignore[reportM
     TensorDescriptor,
 )
 
-from mgenv.matrix_game3.kernels.eight_bit_attention import BLOCK, Parts
+from mgenv.matrix_game3.kernels.eight_bit_parts import BLOCK, Parts
 from mgenv.matrix_game3.kernels.hopper import multiprocessors
 
 _load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared

@@ -18,7 +18,7 @@ from mgenv.matrix_game3.memory.memory_query import Recall
 from mgenv.matrix_game3.network.conventions import from_public, to_public
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.files import STORED, frame_digest
-from mgenv.memory.retrieval import POINT_SIZE
+from mgenv.memory.geometry import POINT_SIZE
 
 STRIDE = 16
 """Pixels along the side of a latent cell."""

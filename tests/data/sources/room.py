@@ -11,8 +11,8 @@ from PIL import Image
 
 from mgenv.camera import Intrinsics, Pose
 from mgenv.data.episode import Episode
+from mgenv.images import to_float
 from mgenv.memory.reprojection import Sources, reproject
-from mgenv.training.data import to_float
 
 WIDTH, HEIGHT = 120, 80
 FX, FY, CX, CY = 70.0, 74.0, 64.0, 37.0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS, Pose
-from mgenv.engine.estates.estates import estate_bank
+from mgenv.engine.estates.banks import estate_bank
 from mgenv.engine.estates.freedoom import freedoom
 from mgenv.engine.estates.layout import ROOM_HEIGHT
 from mgenv.engine.estates.terrain import CLIMB, STEP, height_at
@@ -47,7 +47,8 @@ from mgenv.engine.render.segmentation import classes
 from mgenv.engine.render.shading import FIRST_PART, SKY_DEPTH, SUNLIT
 from mgenv.engine.render.stream import new_stream
 from mgenv.engine.scene.baking import ROBOT_RADIUS, overlap
-from mgenv.engine.scene.scenes import empty_batch, make_scene, make_scenes
+from mgenv.engine.scene.batch import empty_batch
+from mgenv.engine.scene.scenes import make_scene, make_scenes
 from mgenv.engine.scene.world_ids import ESTATES, FREEDOOM_ESTATES, HELD_OUT, is_held_out
 from mgenv.engine.textures.bank import NUM_TEXTURES
 from mgenv.engine.textures.textures import IMAGE

@@ -20,7 +20,7 @@ from mgenv.engine.render.raytrace import (
     WALL_MATERIAL,
 )
 from mgenv.engine.render.renderer import render
-from mgenv.engine.scene.scenes import SceneBatch, empty_batch
+from mgenv.engine.scene.batch import SceneBatch, empty_batch
 
 PHASES = (0.0, 0.17, 0.34)
 SEEDS, AWAY, HEADING = 12, 2.0, 0.8

@@ -9,7 +9,8 @@ import pytest
 
 from mgenv.engine.homes.layout import DOORWAY, GRID, ROOM_MASK, WALL
 from mgenv.engine.motion.paths import UNREACHED, distances
-from mgenv.engine.scene.scenes import HELD_OUT, make_scene, make_scenes, stack
+from mgenv.engine.scene.batch import stack
+from mgenv.engine.scene.scenes import HELD_OUT, make_scene, make_scenes
 from mgenv.errors import InvalidOptionError
 
 IDS = [*range(24), *range(HELD_OUT, HELD_OUT + 8)]

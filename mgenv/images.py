@@ -1,0 +1,16 @@
+"""Pictures for people, uint8, and for networks, float in [-1, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def to_float(rgb: Tensor) -> Tensor:
+    """uint8 (..., H, W, 3) to float (..., 3, H, W) in [-1, 1]."""
+    return rgb.movedim(-1, -3).float() / 127.5 - 1
+
+
+def to_uint8(rgb: Tensor) -> Tensor:
+    """Inverse of :func:`to_float`, clamped and rounded."""
+    return (rgb.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8).movedim(-3, -1)
