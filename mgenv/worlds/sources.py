@@ -18,12 +18,13 @@ def engine_view(
     """
     from mgenv.engine.motion import navigation
     from mgenv.engine.render import renderer
-    from mgenv.engine.scene import scenes
+    from mgenv.engine.scene.batch import stack
+    from mgenv.engine.scene.scenes import cached_scene
 
-    scene = scenes.cached_scene(int(world_id))
+    scene = cached_scene(int(world_id))
     first = navigation.first_pose(scene) if pose is None else pose
     seen_from = np.asarray(first, dtype=np.float32)
-    batch, side = scenes.stack([scene]), max(picture_shape(image_size))
+    batch, side = stack([scene]), max(picture_shape(image_size))
     rgb, depth = renderer.render(batch, np.zeros(1, np.int64), seen_from[None], side)
     rgb, depth = (fitted(picture.numpy(), image_size) for picture in (rgb, depth))
     return rgb[0], depth[0], seen_from
