@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mgenv.camera import ImageSize, picture_shape
-from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
+from mgenv.errors import InvalidOptionError
 from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT
 from mgenv.matrix_game3.memory.latent_bank import LatentBank
 from mgenv.matrix_game3.memory.memory_query import Recall, nearest_view
@@ -27,15 +27,15 @@ from mgenv.matrix_game3.rollout.state import Clip, Track
 from mgenv.matrix_game3.slots import Slots
 from mgenv.memory.threads import one_thread_on_cpu
 from mgenv.worlds.base import Frame
-from mgenv.worlds.checks import checked_motions, checked_pictures, checked_poses
+from mgenv.worlds.checks import check_count, checked_motions, checked_poses
+from mgenv.worlds.slots import SlotWorld
 from mgenv.worlds.sources import engine_view
-from mgenv.worlds.states import check_state, own_state
 
 CANDIDATES = 2048
 """Remembered frames that are scored at most, evenly spread over all: bounds the cost."""
 
 
-class MatrixGame3World:
+class MatrixGame3World(SlotWorld):
     """N slots of the public model.
 
     Args:
@@ -48,6 +48,8 @@ class MatrixGame3World:
             a slot's pixels then never depend on the others.
     """
 
+    kind = "matrix-game-3"
+
     def __init__(
         self,
         rollout: Rollout,
@@ -58,19 +60,14 @@ class MatrixGame3World:
         batch: int = 1,
     ) -> None:
         check_picture(*picture_shape(image_size))
-        if num_envs < 1 or batch < 1:
-            raise InvalidOptionError(
-                f"num_envs, batch: expected at least 1, got {num_envs}, {batch}"
-            )
-        self.num_envs, self.image_size, self.batch = num_envs, image_size, batch
-        self.rollout, self.device = rollout, rollout.network.device
+        super().__init__(num_envs, image_size, rollout.network.device)
+        self.rollout, self.batch = rollout, check_count("batch", batch)
         channels = rollout.network.config.in_dim
         self.memory = LatentBank(
             num_envs, image_size, rollout.encode, channels, memory_frames, share_memory
         )
         blank = np.zeros((1, *picture_shape(image_size), 3), np.uint8)
         self._slots = Slots.empty(num_envs, blank)
-        self._closed = False
 
     @property
     def chunks(self) -> list[NDArray[np.uint8]]:
@@ -186,21 +183,10 @@ class MatrixGame3World:
 
     def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
         """Give each slot its own generator."""
-        for row, seed in zip(self._rows(slots), seeds, strict=True):
-            self._slots.generators[row] = torch.Generator().manual_seed(int(seed))
+        for row, seed in self._seeds(slots, seeds):
+            self._slots.generators[row] = torch.Generator().manual_seed(seed)
 
-    def enter(
-        self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
-    ) -> None:
-        """Move slots into worlds without looking; see :class:`mgenv.worlds.base.World`."""
-        rows = self._rows(slots)
-        if len(rows) != len(world_ids):
-            raise InvalidOptionError(f"world_ids: expected {len(rows)}, got {len(world_ids)}")
-        if memory not in ("keep", "clear"):
-            self.memory.load(memory, rows)
-        self.memory.enter(rows, world_ids)
-        if memory == "clear":
-            self.memory.clear(rows)
+    def _arrive(self, rows: list[int], ready: list[int]) -> None:
         for row in rows:
             self._slots.tracks[row] = None
 
@@ -229,6 +215,7 @@ class MatrixGame3World:
                 self.memory.store(row, rgb, latent, start.expand(4, 5), index, observed=True)
             self._slots.tracks[row] = self.rollout.begin(latent, start, index)
             self._slots.chunks[row], self._slots.coverage[row] = rgb[None].numpy(), float(known)
+        self._begun[rows] = True
         return self._frame(rows)
 
     def _known(self, row: int, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -247,13 +234,10 @@ class MatrixGame3World:
         self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None = None
     ) -> None:
         """Put observed frames into memory, each a latent of its own; depth is not used."""
-        rows, (height, width) = self._rows(slots), picture_shape(self.image_size)
-        colours = checked_pictures(rgb, (len(rows), height, width))
-        frames = colours.shape[1]
-        poses = checked_poses(np.asarray(pose).reshape(-1, 4, 4), len(rows) * frames)
-        none = np.zeros((frames, height, width), np.float32)
-        for row, seen, cameras in zip(rows, colours, poses.split(frames), strict=True):
-            self.memory.add([row] * frames, seen, none, cameras, observed=True)
+        seen = self._observations(slots, rgb, pose, None)
+        none = np.zeros(seen.rgb.shape[1:4], np.float32)
+        for row, colours, cameras in zip(seen.rows, seen.rgb, seen.pose, strict=True):
+            self.memory.add([row] * len(colours), colours, none, cameras, observed=True)
 
     # -- state -----------------------------------------------------------------------------------
 
@@ -269,24 +253,17 @@ class MatrixGame3World:
         Raises:
             InvalidOptionError: the state is of another kind or size of world.
         """
-        self._rows(None)
-        check_state(state, self._own())
+        self._check_state(state)
         self.memory.set_state(state["memory"])
         self._slots.set_state(state["slots"])
-
-    def _own(self) -> dict[str, Any]:
-        """What a state must be of."""
-        return own_state("matrix-game-3", self)
+        self._begun = np.array([track is not None for track in self._slots.tracks])
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""
         source, rows = self._rows([from_slot])[0], self._rows(to_slots)
         self.memory.fork(source, rows)
         self._slots.fork(source, rows)
-
-    def close(self) -> None:
-        """Later use raises :class:`ClosedError`."""
-        self._closed = True
+        self._begun[rows] = self._begun[source]
 
     # -- helpers ---------------------------------------------------------------------------------
 
@@ -304,17 +281,3 @@ class MatrixGame3World:
         track = self._slots.tracks[row]
         assert track is not None, row
         return track
-
-    def _rows(self, slots: Sequence[int] | None, begun: bool = False) -> list[int]:
-        if self._closed:
-            raise ClosedError("Expected an open world; this one has been closed.")
-        rows = list(range(self.num_envs)) if slots is None else [int(slot) for slot in slots]
-        wrong = [row for row in rows if not 0 <= row < self.num_envs]
-        if wrong:
-            raise InvalidOptionError(f"slots: expected 0 … {self.num_envs - 1}, got {wrong}")
-        if len(set(rows)) < len(rows):
-            raise InvalidOptionError(f"slots: expected each once, got {rows}")
-        waiting = [row for row in rows if self._slots.tracks[row] is None]
-        if begun and waiting:
-            raise NotResetError(f"Slots {waiting} have not begun; call begin (or reset) first.")
-        return rows

@@ -19,6 +19,7 @@ from mgenv.camera import DEFAULT_INTRINSICS, ImageSize, Intrinsics, picture_shap
 from mgenv.errors import InvalidOptionError, NotResetError
 from mgenv.memory.files import SHARED
 from mgenv.memory.geometry import POINT_SIZE, sparse_points, surface_points
+from mgenv.memory.step import most_redundant
 
 
 class FramePool:
@@ -43,7 +44,7 @@ class FramePool:
         intrinsics: Intrinsics = DEFAULT_INTRINSICS,
     ) -> None:
         if frames < 1:
-            raise InvalidOptionError(f"memory_frames: expected at least 1, got {frames}")
+            raise InvalidOptionError(f"memory_frames: expected a whole number from 1 up, got {frames}")
         self.num_slots, self.image_size, self.max_frames = num_slots, image_size, frames
         self.shared, self.device, self.intrinsics = shared, torch.device(device), intrinsics
         self._reset()
@@ -143,16 +144,12 @@ class FramePool:
     def _evict(self, rows: list[int], for_observed: bool) -> None:
         """Drop the generated frame closest in view to another; observed ones only for observed."""
         index = torch.tensor(rows, device=self.device)
-        pose, observed = self._pool["pose"][index], self._lasting(index)
-        position, forward = pose[:, :3, 3], pose[:, :3, 2]
-        gap = torch.cdist(position, position) + (1 - forward @ forward.T)  # (M, M)
-        gap.fill_diagonal_(torch.inf)
-        redundancy = gap.amin(1)
-        if not bool(observed.all()):
-            redundancy = redundancy.masked_fill(observed, torch.inf)
-        elif not for_observed:
-            return
-        self._release(rows.pop(int(redundancy.argmin())))
+        generated = ~self._lasting(index)
+        if not bool(generated.any()):
+            if not for_observed:
+                return
+            generated = torch.ones_like(generated)
+        self._release(rows.pop(int(most_redundant(self._pool["pose"][index], generated))))
 
     def _lasting(self, rows: Tensor) -> Tensor:
         """Which pool rows (M,) of a place outlive generated frames: bool (M,)."""

@@ -16,9 +16,6 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
-SMALLEST = 2
-"""Items in a part; for fewer, threads wait longer for Python's lock than they save."""
-
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
 _THREADS: ContextVar[int | None] = ContextVar("threads", default=None)
@@ -54,7 +51,7 @@ def _all_at_once(calls: Sequence[Callable[[], _Result]]) -> list[_Result]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep torch's operations in this thread; :func:`in_equal_parts` uses those that they could.
+    """Keep torch's operations in this thread; :func:`in_fixed_parts` uses those that they could.
 
     Torch counts threads partly for the whole process: other Python threads that first call torch
     meanwhile may stay at one.
@@ -69,23 +66,22 @@ def one_thread() -> Iterator[None]:
         _THREADS.reset(token)
 
 
-def in_equal_parts(work: Callable[[slice], _Result], batch: int) -> list[_Result]:
-    """``work(part)`` of slices that make up ``range(batch)``, all at once; torch adds no threads.
+def in_fixed_parts(work: Callable[[slice], _Result], parts: Sequence[slice]) -> list[_Result]:
+    """``work(part)`` of each part, by as many threads as torch has; torch itself adds none.
 
-    Nothing that it makes can have a gradient. Parts are of one size, since that may decide how a
-    product is rounded; so there are as many as torch has threads only if those divide the batch.
+    What is worked on together does not depend on the number of threads. Nothing that is made can
+    have a gradient.
     """
-    threads = min(_THREADS.get() or torch.get_num_threads(), batch // SMALLEST)
-    size = batch // max(n for n in range(1, max(threads, 1) + 1) if batch % n == 0)
-    parts = [slice(start, start + size) for start in range(0, batch, size)]
+    threads = max(1, min(_THREADS.get() or torch.get_num_threads(), len(parts)))
 
-    def alone(part: slice) -> _Result:
+    def some(first: int) -> list[_Result]:
         torch.set_num_threads(1)
         with torch.inference_mode():
-            return work(part)
+            return [work(part) for part in parts[first::threads]]
 
     with one_thread():
-        return _all_at_once([partial(alone, part) for part in parts])
+        made = _all_at_once([partial(some, first) for first in range(threads)])
+    return [made[n % threads][n // threads] for n in range(len(parts))]
 
 
 def one_thread_on_cpu(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from mgenv.images import to_float
-from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
+from mgenv.memory.reprojection import Canvas, reproject
 from mgenv.memory.retrieval import Candidates, visible
+from mgenv.memory.step import Found, Last, sources_of
 from mgenv.training.data import Walks
 from mgenv.training.error_buffer import ErrorBuffer
 
@@ -159,10 +160,11 @@ def _canvases(
         rgb, depth, observed = errors.corrupt_sources(rgb, depth, config.inject, generator)
     last = slice(first - 1, -1)
     keep = torch.rand(len(query), 1, generator=generator, device=query.device) >= config.drop_last
-    sources = Sources(
-        torch.cat([rgb, context_rgb[:, last].flatten(0, 1).unsqueeze(1)], 1),
-        torch.cat([depth, context_depth[:, last].flatten(0, 1)], 1),
-        torch.cat([walks.pose[at, frame], pose[:, last].flatten(0, 1).unsqueeze(1)], 1),
-        torch.cat([source_weights(observed, valid, frame), LAST_WEIGHT * keep.float()], 1),
+    found = Found(rgb, depth, walks.pose[at, frame], observed, valid, frame)
+    before = Last(
+        context_rgb[:, last].flatten(0, 1),
+        context_depth[:, last].flatten(0, 1)[:, 0],
+        pose[:, last].flatten(0, 1),
+        keep[:, 0],
     )
-    return reproject(sources, query)
+    return reproject(sources_of(found, before), query)

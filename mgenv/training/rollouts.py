@@ -16,8 +16,16 @@ from torch import Tensor
 from mgenv.camera import Pose
 from mgenv.images import to_float
 from mgenv.memory.geometry import POINT_SIZE, surface_points
-from mgenv.memory.reprojection import LAST_WEIGHT, Canvas, Sources, reproject, source_weights
+from mgenv.memory.reprojection import Canvas, Sources, reproject
 from mgenv.memory.retrieval import Candidates, visible
+from mgenv.memory.step import (
+    KEYFRAME_COVERAGE,
+    Found,
+    Last,
+    is_keyframe,
+    most_redundant,
+    sources_of,
+)
 from mgenv.models.history import History
 from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
@@ -45,7 +53,7 @@ class RolloutConfig:
         max_age: a rollout that re-lives a walk ends after 1 … max_age frames.
         wander, wander_age: share of rollouts that go where the imagined world lets them, and how
             many frames the longest of those last; the shortest take half as many.
-        observed, generated: memory slots for true frames, and for own keyframes (a ring).
+        observed, generated: memory slots for true frames, and for own keyframes.
         explored: share of rollouts whose world is remembered from the start.
         keyframe_coverage: a generated frame is remembered where memory explains less than this.
         steps: evaluations of the sampler.
@@ -59,7 +67,7 @@ class RolloutConfig:
     generated: int = 48
     retrieved: int = 6
     explored: float = 0.4
-    keyframe_coverage: float = 0.85
+    keyframe_coverage: float = KEYFRAME_COVERAGE
     steps: int = 2
 
 
@@ -67,7 +75,7 @@ class Rollouts:
     """Slots that live on the model's own frames; all state changes in place.
 
     Attributes:
-        rgb, depth, pose, points, valid: memory, true frames first: (n, M, …).
+        rgb, depth, pose, points, valid, age: memory, true frames first: (n, M, …).
         stored: (n,) own keyframes so far.
         walk, time, stride: (n,) the recorded walk, the frame reached, and frames a step.
         left: (n,) frames until the rollout ends.
@@ -92,6 +100,7 @@ class Rollouts:
             torch.zeros(n, dtype=torch.bool, device=device) for _ in range(4)
         )
         self.valid = torch.zeros(n, total, dtype=torch.bool, device=device)
+        self.age = (torch.arange(total, device=device) - config.observed).repeat(n, 1)
         self.last = torch.zeros(n, 4, size, size, device=device)
         self.last_pose = torch.eye(4, device=device).repeat(n, 1, 1)
         self.history = History.empty(model.config.transformer, n, device)
@@ -223,18 +232,12 @@ class Rollouts:
         candidates = Candidates(self.points, self.pose, observed, self.valid)
         picks = visible(candidates, pose, self.config.retrieved).indices
         at, rows = picks.clamp_min(0), torch.arange(len(picks), device=picks.device)[:, None]
-        weights = source_weights(observed.gather(1, at), picks >= 0, self._age(at))
-        return Sources(
-            torch.cat([self.rgb[rows, at], self.last[:, None, :3]], 1),
-            torch.cat([self.depth[rows, at], channel_to_depth(self.last[:, 3:])], 1),
-            torch.cat([self.pose[rows, at], self.last_pose[:, None]], 1),
-            torch.cat([weights, LAST_WEIGHT * self.has_last[:, None].float()], 1),
-        )
-
-    def _age(self, at: Tensor) -> Tensor:
-        """Order of storing of places ``at`` (n, k): own keyframes lie in a ring."""
-        ring = (at - self.config.observed - self.stored[:, None]) % self.config.generated
-        return torch.where(at < self.config.observed, at - self.config.observed, ring)
+        found = Found(
+            self.rgb[rows, at], self.depth[rows, at], self.pose[rows, at],
+            observed.gather(1, at), picks >= 0, self.age.gather(1, at),
+        )  # fmt: skip
+        rgb, depth = self.last[:, :3], channel_to_depth(self.last[:, 3])
+        return sources_of(found, Last(rgb, depth, self.last_pose, self.has_last))
 
     def _true_frame(self) -> Tensor:
         """Where slots stand in their walks, or anywhere where they wander: (B, 4, H, W)."""
@@ -258,17 +261,22 @@ class Rollouts:
         self.last_pose.copy_(pose)
         self.has_last.fill_(True)
         self.young.fill_(False)
-        self._remember(rgb, depth[:, 0], pose, canvas.coverage < self.config.keyframe_coverage)
+        new = is_keyframe(canvas.coverage, self.config.keyframe_coverage)
+        self._remember(rgb, depth[:, 0], pose, new)
 
     def _remember(self, rgb: Tensor, depth: Tensor, pose: Tensor, chosen: Tensor) -> None:
-        """Keyframes of the ``chosen`` (n,) slots go over their oldest ones."""
-        rows = torch.arange(len(chosen), device=chosen.device)
-        place = self.config.observed + self.stored % self.config.generated
+        """Keyframes of the ``chosen`` (n,) slots; in a full place the most redundant one goes."""
+        rows, first = torch.arange(len(chosen), device=chosen.device), self.config.observed
+        own = torch.arange(self.valid.shape[1], device=chosen.device) >= first
+        free = self.valid[:, first:].int().argmin(1) + first
+        full = self.valid[:, first:].all(1)
+        redundant = most_redundant(self.pose, own.expand_as(self.valid), self.valid)
+        place = torch.where(full, redundant, free)
         values = {"rgb": rgb, "depth": depth, "pose": pose, "points": surface_points(depth, pose)}
-        values["valid"] = torch.ones_like(chosen)
+        values |= {"valid": torch.ones_like(chosen), "age": self.stored}
         for name, value in values.items():
-            own = getattr(self, name)
-            own[rows, place] = _where(chosen, value, own[rows, place])
+            kept = getattr(self, name)
+            kept[rows, place] = _where(chosen, value, kept[rows, place])
         self.stored += chosen
 
     def _leave_walls(self, depth: Tensor) -> None:

@@ -17,9 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from mgenv.camera import ImageSize
 from mgenv.memory.bank import MemoryBank
 
-KEYFRAME_COVERAGE = 0.85
-"""A frame is remembered where memory explains less of its view than this."""
-
 
 @dataclass
 class Frame:

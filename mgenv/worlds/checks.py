@@ -70,16 +70,29 @@ def _motion_numbers(motion: ArrayLike) -> NDArray[np.float64]:
         raise InvalidActionError(f"motion: expected numbers; {error}") from error
 
 
-def checked_poses(pose: ArrayLike, count: int) -> Tensor:
-    """A copy of poses (count, 4, 4).
+def checked_poses(pose: ArrayLike, shape: int | tuple[int, ...]) -> Tensor:
+    """A copy of poses (*shape, 4, 4).
 
     Raises:
         InvalidOptionError: another shape, or not finite.
     """
+    shape = (shape,) if isinstance(shape, int) else shape
     poses = np.array(pose, np.float32)
-    if poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
-        raise InvalidOptionError(f"pose: expected finite ({count}, 4, 4), got {poses.shape}")
+    if poses.shape != (*shape, 4, 4) or not np.isfinite(poses).all():
+        raise InvalidOptionError(f"pose: expected finite {(*shape, 4, 4)}, got {poses.shape}")
     return torch.from_numpy(poses)
+
+
+def checked_depth(depth: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Depth maps float32 of a shape [m].
+
+    Raises:
+        InvalidOptionError: another shape.
+    """
+    maps = np.asarray(depth, np.float32)
+    if maps.shape != shape:
+        raise InvalidOptionError(f"depth: expected {shape}, got {maps.shape}")
+    return maps
 
 
 def checked_pictures(rgb: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -98,21 +111,24 @@ def checked_pictures(rgb: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.
     return pictures
 
 
-def check_sizes(num_envs: int, memory_slots: int, sampling_steps: int, retrieval: str) -> None:
-    """What a generated world is made with.
+def check_count(name: str, value: object, low: int = 1) -> int:
+    """A whole number from ``low`` up.
 
     Raises:
-        InvalidOptionError: a number too small or not whole, or no such rule of retrieval.
+        InvalidOptionError: it is not.
     """
-    for name, value in (
-        ("num_envs", num_envs),
-        ("memory_slots", memory_slots),
-        ("sampling_steps", sampling_steps),
-    ):
-        least = 0 if name == "memory_slots" else 1
-        if int(value) != value or value < least:
-            raise InvalidOptionError(
-                f"{name}: expected a whole number from {least} up, got {value!r}"
-            )
-    if retrieval not in RULES:
-        raise InvalidOptionError(f"retrieval: expected one of {sorted(RULES)}, got {retrieval!r}")
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or int(value) < low:  # type: ignore[call-overload]
+        raise InvalidOptionError(f"{name}: expected a whole number from {low} up, got {value!r}")
+    return int(value)  # type: ignore[call-overload]
+
+
+def check_retrieval(rule: str) -> str:
+    """The name of a rule of retrieval.
+
+    Raises:
+        InvalidOptionError: there is none of that name.
+    """
+    if rule not in RULES:
+        raise InvalidOptionError(f"retrieval: expected one of {sorted(RULES)}, got {rule!r}")
+    return rule

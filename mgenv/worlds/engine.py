@@ -15,15 +15,16 @@ from mgenv.engine.motion import explorer
 from mgenv.engine.motion.coverage import coverage
 from mgenv.engine.motion.navigation import first_pose
 from mgenv.engine.render.renderer import render
-from mgenv.engine.scene.batch import empty_batch
+from mgenv.engine.scene.batch import Scene, empty_batch
 from mgenv.engine.scene.scenes import cached_scene
-from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
+from mgenv.errors import InvalidOptionError
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.files import file_version, frame_digest, read_places
-from mgenv.worlds.base import KEYFRAME_COVERAGE, Frame
-from mgenv.worlds.checks import checked_motion, checked_pictures, checked_poses
+from mgenv.memory.step import KEYFRAME_COVERAGE
+from mgenv.worlds.base import Frame
+from mgenv.worlds.checks import check_count, checked_motion, checked_poses
+from mgenv.worlds.slots import SlotWorld
 from mgenv.worlds.sources import engine_view
-from mgenv.worlds.states import check_state, own_state
 
 VIEWS = 4
 """A place is told from another by this many of its frames."""
@@ -33,7 +34,7 @@ DEPTH_ERROR = 0.1
 share. The depth that `nano` estimates from a picture is off by 7 % at most, in 24 scenes."""
 
 
-class EngineWorld:
+class EngineWorld(SlotWorld):
     """N slots in procedural homes: walls stop the robot, frames are rendered, nothing is imagined.
 
     It keeps a memory of what it showed by the same rule as a generated world (a frame is
@@ -52,6 +53,8 @@ class EngineWorld:
         InvalidOptionError: sizes below 1.
     """
 
+    kind = "engine"
+
     def __init__(
         self,
         num_envs: int = 8,
@@ -60,20 +63,15 @@ class EngineWorld:
         share_memory: bool = False,
         device: str = "cpu",
     ) -> None:
-        for name, value in (("num_envs", num_envs), ("image_size", image_size)):
-            if value < 1:
-                raise InvalidOptionError(f"{name}: expected at least 1, got {value!r}")
-        self.num_envs, self.image_size, self.device = num_envs, image_size, torch.device(device)
+        super().__init__(num_envs, check_count("image_size", image_size), device)
         self.intrinsics = DEFAULT_INTRINSICS
         self.memory = MemoryBank(num_envs, image_size, memory_frames, share_memory)
         self.memory.check_file = self.check_memory
         self._scenes = empty_batch(num_envs)
         self._places = np.zeros((num_envs, 5))  # x, y, z, yaw, pitch
         self._poses = np.tile(np.eye(4, dtype=np.float32), (num_envs, 1, 1))
-        self._begun = np.zeros(num_envs, bool)
         self._checked: set[tuple[int, bytes]] = set()
         self._last_file: tuple[str | int, ...] = ()
-        self._closed = False
 
     # -- the spine -------------------------------------------------------------------------------
 
@@ -87,7 +85,7 @@ class EngineWorld:
             NotResetError: a slot has not begun.
             ClosedError: after close.
         """
-        rows = self._rows(slots, begun=True)
+        rows = np.asarray(self._rows(slots, begun=True))
         wanted = checked_motion(motion, len(rows)).numpy()
         bumped = np.zeros(len(rows), bool)
         if pose is not None:
@@ -133,29 +131,12 @@ class EngineWorld:
         """Accepted for the protocol: nothing here is random."""
         self._rows(slots)
 
-    def enter(
-        self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
-    ) -> None:
-        """Move slots into worlds without looking; see :class:`mgenv.worlds.base.World`.
+    def _prepare(self, world_ids: list[int]) -> list[tuple[int, Scene]]:
+        return [(world_id, cached_scene(world_id)) for world_id in world_ids]
 
-        Raises:
-            InvalidOptionError: a world id is negative, or there are more or fewer than slots.
-            CheckpointError: ``memory`` is not a memory file.
-            InvalidOptionError: ``memory`` is of places that are not the engine's.
-        """
-        rows = self._rows(slots)
-        if len(rows) != len(world_ids):
-            raise InvalidOptionError(
-                f"world_ids: expected {len(rows)}, one a slot, got {len(world_ids)}"
-            )
-        scenes = [cached_scene(world_id) for world_id in world_ids]
-        if memory not in ("keep", "clear"):
-            self.memory.load(memory, rows.tolist())
-        self._scenes = self._scenes.replaced(rows, world_ids, scenes)
-        self.memory.enter(rows.tolist(), world_ids)
-        if memory == "clear":
-            self.memory.clear(rows.tolist())
-        self._begun[rows] = False
+    def _arrive(self, rows: list[int], ready: list[tuple[int, Scene]]) -> None:
+        ids, scenes = zip(*ready, strict=True) if ready else ((), ())
+        self._scenes = self._scenes.replaced(rows, ids, scenes)
 
     def check_memory(self, path: str | Path) -> None:
         """Make sure that a file remembers the engine's scenes: by the depth of some views of each.
@@ -201,7 +182,7 @@ class EngineWorld:
         memory: str | Path = "keep",
     ) -> Frame:
         """Enter and look: from ``pose``, or from where the world is always first seen."""
-        rows = self._rows(slots)
+        rows = np.asarray(self._rows(slots))
         poses = None if pose is None else checked_poses(pose, len(rows)).numpy()
         self.enter(slots, world_ids, memory)
         if poses is None:
@@ -218,17 +199,14 @@ class EngineWorld:
         Raises:
             InvalidOptionError: arrays of other shapes than (slots, T, …).
         """
-        rows, size = self._rows(slots), self.image_size
-        colours = checked_pictures(rgb, (len(rows), size, size))
-        poses, frames = np.asarray(pose, np.float32), colours.shape[1]
-        if poses.shape != (len(rows), frames, 4, 4):
-            raise InvalidOptionError(
-                f"pose: expected ({len(rows)}, {frames}, 4, 4), got {poses.shape}"
-            )
-        for k, row in enumerate(rows):
-            near = self._render(np.repeat(row, frames), poses[k])[1] if depth is None else None
-            near = np.asarray(depth)[k] if near is None else near
-            self.memory.add([int(row)] * frames, colours[k], near, poses[k], True)
+        seen = self._observations(slots, rgb, pose, depth)
+        for n, row in enumerate(seen.rows):
+            poses, frames = seen.pose[n].numpy(), len(seen.pose[n])
+            if seen.depth is None:
+                near = self._render(np.repeat(row, frames), poses)[1]
+            else:
+                near = seen.depth[n]
+            self.memory.add([row] * frames, seen.rgb[n], near, poses, True)
 
     def _place(self, rows: NDArray[np.int64], poses: NDArray[np.float32]) -> None:
         for row, pose in zip(rows, poses, strict=True):
@@ -254,9 +232,8 @@ class EngineWorld:
         Raises:
             InvalidOptionError: the state is of another kind or size of world.
         """
-        rows = self._rows(None)
-        check_state(state, self._own())
-        in_world = rows[state["world_ids"] >= 0]
+        self._check_state(state)
+        in_world = np.flatnonzero(state["world_ids"] >= 0)
         ids = state["world_ids"][in_world].tolist()
         scenes = [cached_scene(world_id) for world_id in ids]
         self._scenes = empty_batch(self.num_envs).replaced(in_world, ids, scenes)
@@ -264,34 +241,11 @@ class EngineWorld:
         self._places, self._poses = state["places"].copy(), state["poses"].copy()
         self._begun = state["begun"].copy()
 
-    def _own(self) -> dict[str, Any]:
-        """What a state must be of."""
-        return own_state("engine", self)
-
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""
-        rows, source = self._rows(to_slots), int(self._rows([from_slot])[0])
-        self.memory.fork(source, rows.tolist())
+        rows, source = self._rows(to_slots), self._rows([from_slot])[0]
+        self.memory.fork(source, rows)
         world_ids = [int(self._scenes.world_ids[source])] * len(rows)
         self._scenes = self._scenes.replaced(rows, world_ids, [self._scenes[source]] * len(rows))
         for array in (self._places, self._poses, self._begun):
             array[rows] = array[source]
-
-    def close(self) -> None:
-        """Later use raises :class:`ClosedError`."""
-        self._closed = True
-
-    # -- checks ----------------------------------------------------------------------------------
-
-    def _rows(self, slots: Sequence[int] | None, begun: bool = False) -> NDArray[np.int64]:
-        if self._closed:
-            raise ClosedError("Expected an open world; this one has been closed.")
-        rows = np.arange(self.num_envs) if slots is None else np.asarray(slots, np.int64)
-        if ((rows < 0) | (rows >= self.num_envs)).any():
-            raise InvalidOptionError(
-                f"slots: expected 0 … {self.num_envs - 1}, got {rows.tolist()}"
-            )
-        if begun and not self._begun[rows].all():
-            waiting = rows[~self._begun[rows]].tolist()
-            raise NotResetError(f"Slots {waiting} have not begun; call begin (or reset) first.")
-        return rows

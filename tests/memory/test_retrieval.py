@@ -70,7 +70,7 @@ def test_observed_frames_come_first(bank):
 def test_only_observed_walls_hide_observed_ones(bank, find, observed, hidden):
     behind = remember(bank, 0, looking(2.2))  # past the wall, if there is one
     wall = remember(bank, 0, QUERY, observed=observed, walls=[WALL])
-    found = find(bank, [0], QUERY[None], 2).indices[0].tolist()
+    found = find(bank.geometry(), bank.table([0]), QUERY[None], 2).indices[0].tolist()
     assert found == ([wall, -1] if hidden else [behind, wall])
 
 

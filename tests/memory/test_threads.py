@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
-from mgenv.memory.threads import in_equal_parts, in_parts, one_thread
+from mgenv.memory.threads import in_fixed_parts, in_parts, one_thread
 
 
 @pytest.fixture
@@ -41,7 +42,11 @@ def test_an_error_of_any_part_is_raised(two_threads, wrong):
         in_parts(work, 4)
 
 
-@pytest.mark.parametrize("share", [in_parts, in_equal_parts])
+def in_slices(work, batch: int) -> list:
+    return in_fixed_parts(work, [slice(n, n + 2) for n in range(0, batch, 2)])
+
+
+@pytest.mark.parametrize("share", [in_parts, in_slices])
 def test_no_part_goes_on_after_an_error_has_come_back(two_threads, share):
     going: list[str] = []
 
@@ -60,21 +65,21 @@ def test_no_part_goes_on_after_an_error_has_come_back(two_threads, share):
     assert going == ["began", "ended"]
 
 
-@pytest.mark.parametrize(
-    "batch, sizes", [(1, [1]), (2, [2]), (3, [3]), (4, [2, 2]), (7, [7]), (16, [8, 8])]
-)
-def test_equal_parts_make_up_the_batch(two_threads, batch, sizes):
-    made = in_equal_parts(lambda part: list(range(batch))[part], batch)
-    assert [len(part) for part in made] == sizes
-    assert sum(made, []) == list(range(batch))
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [[1], [2, 2], [3, 3, 1], [2] * 7])
+def test_fixed_parts_come_back_in_their_order(two_threads, sizes, threads):
+    torch.set_num_threads(threads)
+    ends = np.cumsum(sizes).tolist()
+    parts = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+    assert in_fixed_parts(lambda part: part, parts) == parts
 
 
-def test_equal_parts_keep_torch_in_their_threads(two_threads):
+def test_fixed_parts_keep_torch_in_their_threads(two_threads):
     def work(part: slice) -> tuple[int, int, bool]:
         return threading.get_ident(), torch.get_num_threads(), torch.is_inference_mode_enabled()
 
     with one_thread():
-        made = in_equal_parts(work, 4)
+        made = in_slices(work, 4)
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
     assert len({ident for ident, _, _ in made}) == 2
@@ -88,7 +93,7 @@ def test_torch_has_its_threads_again_after_an_error(two_threads, wrong):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        in_equal_parts(work, 4)
+        in_slices(work, 4)
     assert torch.get_num_threads() == 2
 
 

@@ -225,7 +225,7 @@ def test_bad_arguments_are_named(make):
         world.remember([0], recording.rgb[None, :, ::2], recording.pose[None])
     with pytest.raises(InvalidOptionError, match="pose"):
         world.remember([0], recording.rgb[None], recording.pose[None, :2])
-    with pytest.raises(InvalidOptionError, match="expected shape"):
+    with pytest.raises(InvalidOptionError, match="depth"):
         world.remember([0], recording.rgb[None], recording.pose[None], recording.depth[None, :2])
     for options in (
         {"num_envs": 0},

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +15,11 @@ import torch
 from mgenv.models.packed import can_pack
 from mgenv.worlds.base import Frame
 from mgenv.worlds.generated import GeneratedWorld
+from mgenv.worlds.slot_parts import Share
 from tests.same import assert_same, differs
 from tests.worlds.walking import FORWARD, IDS, TURN, row, steps
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_same_seed_gives_the_same_frames(make):
@@ -101,16 +108,60 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(1)
 
 
-def run_of_four(world: GeneratedWorld) -> list[dict]:
-    world.begin(range(4), [*IDS, 7, 8])
-    apart = world.step(np.stack([TURN, FORWARD]), slots=[3, 1])
-    return [vars(frame) for frame in (*steps(world, TURN, 2), apart)]
+def only(run: list[dict], slot: int) -> list[dict]:
+    """A slot's part of what :func:`rolled` shows."""
+    return [{name: value[slot] for name, value in frame.items()} for frame in run]
 
 
-def test_threads_make_no_difference(make, two_threads):
-    shared = run_of_four(make(4))
-    torch.set_num_threads(1)
-    assert_same(shared, run_of_four(make(4)))
+def rolled(world: GeneratedWorld) -> list[dict]:
+    """Slots whose seeds and worlds follow from their numbers."""
+    slots = range(world.num_envs)
+    world.seed(slots, slots)
+    world.begin(slots, [IDS[slot % 2] for slot in slots])
+    return [vars(frame) for frame in (*steps(world, TURN, 2), *steps(world, FORWARD, 1))]
+
+
+@pytest.mark.parametrize("reproducible", [False, True])
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_threads_make_no_difference(make, two_threads, count, reproducible):
+    runs = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        runs.append(rolled(make(count, reproducible=reproducible)))
+    assert_same(runs[0], runs[1])
+    assert_same(runs[0], runs[2])
+
+
+def test_the_number_of_slots_makes_no_difference_where_that_is_asked_for(make, two_threads):
+    whole = rolled(make(16, reproducible=True))
+    for count in (1, 3, 5):
+        some = rolled(make(count, reproducible=True))
+        for slot in range(count):
+            assert_same(only(some, slot), only(whole, slot))
+
+
+def levels() -> list[str]:
+    """Instruction sets to which oneDNN can be held, that this CPU has."""
+    flags = torch.backends.cpu.get_cpu_capability()
+    return ["AVX2", *(["AVX512_CORE"] if "512" in flags else [])]
+
+
+@pytest.mark.parametrize("level", levels())
+def test_lesser_instruction_sets_keep_slots_apart(level):
+    """The promise holds of each instruction set alone, in a process of its own."""
+    code = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from mgenv.models.checkpoint import load_checkpoint\n"
+        "from mgenv.worlds import checkpoints\n"
+        "from mgenv.worlds.generated import GeneratedWorld\n"
+        "from tests.same import assert_same\n"
+        "from tests.worlds.test_generated_slots import only, rolled\n"
+        "model = load_checkpoint(checkpoints()['nano'])\n"
+        "one, three = (rolled(GeneratedWorld(model, n, reproducible=True)) for n in (1, 3))\n"
+        "assert_same(only(one, 0), only(three, 0))\n"
+    )
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": level, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=ROOT)
 
 
 def test_slots_at_rest_stay_untouched_whichever_thread_has_them(make, two_threads):
@@ -158,16 +209,17 @@ def test_resets_of_few_slots_in_groups_make_the_same_frames(make, monkeypatch):
     """As on a GPU, where a reset works for those slots and not for all."""
     expected = begin_some_again(make(5))
     monkeypatch.setattr("mgenv.worlds.slot_parts.FEW", 2)
-    grouped = make(5)
-    grouped._parts.threads = False
-    sizes, see = [], grouped._see
-    slots = grouped._parts.slots
-    monkeypatch.setattr(
-        grouped, "_see", lambda part, *rest: sizes.append(slots(part)) or see(part, *rest)
-    )
+    grouped, shared = make(5), []
+
+    def share(rows: list[int], few: bool = False) -> Share:
+        shared.append(grouped._parts._few(rows) if few else grouped._parts._every(rows))
+        return shared[-1]
+
+    monkeypatch.setattr(grouped._parts, "share", share)
     for one, other in zip(begin_some_again(grouped), expected, strict=True):
         assert np.abs(one["rgb"].astype(int) - other["rgb"]).mean() < 0.5
         for name in ("depth", "pose", "coverage"):
             np.testing.assert_allclose(one[name], other[name], rtol=0.02, atol=0.02)
-    assert [len(slots) for slots in sizes] == [5, 5, 2, 2, 5, 5]
-    assert [slots[:2] for slots in sizes[2:4]] == [[3, 0], [4, 0]]
+    parts = [[share.slots[part] for part in share.parts] for share in shared]
+    assert [[len(part) for part in each] for each in parts] == [[5], [5], [5], [2, 2], [5], [5]]
+    assert [part[0] for part in parts[3]] == [3, 4] and parts[3][0][1] == 0
