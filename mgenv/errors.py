@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
 
 
@@ -71,3 +72,15 @@ class MissingExtraError(MgenvError, ModuleNotFoundError):
     def __reduce__(self) -> tuple[type, tuple]:
         """For the way from one process to another."""
         return type(self), self._arguments
+
+
+def check_count(name: str, value: object, low: int = 1) -> int:
+    """A whole number from ``low`` up.
+
+    Raises:
+        InvalidOptionError: it is not.
+    """
+    whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not whole or operator.index(value) < low:  # type: ignore[call-overload]
+        raise InvalidOptionError(f"{name}: expected a whole number from {low} up, got {value!r}")
+    return operator.index(value)  # type: ignore[call-overload]

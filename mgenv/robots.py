@@ -18,7 +18,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from mgenv.camera import MOTION_SIZE
-from mgenv.errors import InvalidActionError, UnknownNameError
+from mgenv.errors import InvalidActionError, InvalidOptionError
+from mgenv.registry import Registry
 
 STEP_LENGTH = 0.25
 """Longest translation in a step, in metres."""
@@ -268,15 +269,19 @@ def check_numbers(
     return array.clip(low, high)
 
 
-def make_robot(name: str) -> Robot:
-    """The robot called ``name``.
+def make_robot(robot: str | Robot | type[Robot]) -> Robot:
+    """A robot by name or as ``package.module:Class``; an object is taken as it is.
 
     Raises:
         UnknownNameError: there is none of that name.
+        InvalidOptionError: it has no action space, or actions do not become motions.
     """
-    if name not in ROBOTS:
-        raise UnknownNameError("robot", name, ROBOTS)
-    return ROBOTS[name]
+    found = ROBOTS.resolve(robot)
+    made = found() if isinstance(found, type) else found
+    for name in ("name", "action_space", "motion", "stops"):
+        if not hasattr(made, name):
+            raise InvalidOptionError(f"robot: expected a name or one with {name}; got {robot!r}")
+    return made
 
 
 def _press(key: int | None, mouse: tuple[float, float]) -> dict[str, NDArray]:
@@ -322,10 +327,15 @@ def _axes_robot(name: str, *axes: int) -> AxesRobot:
     return AxesRobot(name, axes, moves)
 
 
-ROBOTS: dict[str, Robot] = {
-    "differential": _axes_robot("differential", FORWARD, YAW),
-    "holonomic": _axes_robot("holonomic", FORWARD, LEFT, YAW),
-    "fpv": _axes_robot("fpv", FORWARD, LEFT, YAW, PITCH),
-    "drone": _axes_robot("drone", FORWARD, LEFT, UP, YAW),
-    "keyboard_mouse": KeyboardMouseRobot(),
-}
+ROBOTS = Registry(
+    "robot",
+    "mgenv.robots",
+    {
+        "differential": _axes_robot("differential", FORWARD, YAW),
+        "holonomic": _axes_robot("holonomic", FORWARD, LEFT, YAW),
+        "fpv": _axes_robot("fpv", FORWARD, LEFT, YAW, PITCH),
+        "drone": _axes_robot("drone", FORWARD, LEFT, UP, YAW),
+        "keyboard_mouse": KeyboardMouseRobot(),
+    },
+)
+"""Robots by name; packages add theirs by entry points ``mgenv.robots``."""

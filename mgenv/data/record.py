@@ -16,7 +16,7 @@ from mgenv.data.adopting import Adopter
 from mgenv.data.backends import BACKENDS, Job
 from mgenv.data.filters import FilterConfig
 from mgenv.data.shards import STAGING, staged
-from mgenv.data.sources import SourceOptions, check_source, make_source
+from mgenv.data.sources import SOURCES, SourceOptions, make_source
 from mgenv.data.videos import LAYOUTS
 from mgenv.errors import DataError, InvalidOptionError, UnknownNameError
 from mgenv.output import prepare_folder
@@ -189,7 +189,7 @@ def _clear_staging(root: Path, adopter: Adopter) -> None:
 
 def check(config: CollectConfig) -> None:
     """Refuse settings that mean nothing, before any work."""
-    check_source(config.source)
+    SOURCES.check(config.source)
     for kind, name, known in (
         ("backend", config.backend, BACKENDS),
         ("colours", config.colours, [n for n in LAYOUTS if n not in ("depth", "labels")]),

@@ -19,7 +19,7 @@ from mgenv.envs.places import Places
 from mgenv.envs.wheels import Wheels
 from mgenv.errors import ClosedError, NotResetError
 from mgenv.robots import Robot, StoppingRobot
-from mgenv.tasks import Episode, TaskOptions, make_task
+from mgenv.tasks import Episode, Task, TaskOptions, make_task
 from mgenv.worlds.base import World
 from mgenv.worlds.states import check_state
 
@@ -41,7 +41,7 @@ class SlotsEnv(gym.vector.VectorEnv):
         world: World,
         places: Places,
         robot: Robot,
-        task: str,
+        task: str | Task | type[Task],
         options: TaskOptions,
         obs_type: str,
         odometry: str,
@@ -52,12 +52,13 @@ class SlotsEnv(gym.vector.VectorEnv):
         Raises:
             InvalidOptionError: chunks in a world that makes single frames.
         """
-        self.num_envs, self.world, self.task, self.obs_type = world.num_envs, world, task, obs_type
+        self.num_envs, self.world, self.obs_type = world.num_envs, world, obs_type
         self.odometry, self._clips = odometry, clip_world(world)
         robot = StoppingRobot(robot) if options.stop else robot
         self.robot = chunked(robot, self._clips) if chunks else robot
         self._places = places
         self._task = make_task(task, self.num_envs, world.image_size, options)
+        self.task = self._task.name
         self._wheels = Wheels(self.num_envs, noisy=odometry == "noisy")
         self._episodes = Episodes(self.num_envs)
         self._observer = Observer(self._task, obs_type)

@@ -21,8 +21,8 @@ from mgenv.envs.sb3_hint import WithSB3Hint
 from mgenv.envs.slots_env import SlotsEnv
 from mgenv.envs.starts import Start, draw_start, replayed
 from mgenv.errors import InvalidOptionError, NotResetError
-from mgenv.robots import make_robot
-from mgenv.tasks import TASKS
+from mgenv.robots import Robot, make_robot
+from mgenv.tasks import TASKS, Task
 from mgenv.tasks.base import DEFAULT_DIFFICULTY
 from mgenv.worlds import default_memory, load_world
 from mgenv.worlds.base import Frame, World
@@ -98,7 +98,8 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
         task: ``"explore"``, ``"pointnav"``, ``"imagenav"`` or ``"recall"``.
         world: what :func:`mgenv.load_world` knows, or a world with ``num_envs`` slots (which the
             environment then neither closes nor sizes).
-        robot: see :mod:`mgenv.robots`.
+        robot: see :mod:`mgenv.robots`; as for ``task`` and ``world``, a name, an object or
+            ``package.module:Class``.
         num_worlds: worlds 0 … num_worlds - 1 are used, unless ``world_ids`` names others.
         memory: ``"scan"`` (walk each world once, ``scan_frames`` long, and remember it),
             ``"fresh"`` or a memory file (whose worlds are used); None for ``"scan"``, but for
@@ -108,6 +109,8 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
         sampling_steps: denoising steps for a frame; the world's own number where None.
         image_size: side of the frames, or height and width; the world's own where None.
         share_memory: slots in one world share what they remember.
+        reproducible: of generated worlds: a slot's bits do not depend on ``num_envs`` on any one
+            CPU, AMX or not; two in five steps a second are lost.
         weights: folder of world ``"matrix-game-3"``.
         world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
         action_chunks: an action holds one for each frame of a step, where a step is a clip of
@@ -135,9 +138,9 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
     def __init__(
         self,
         num_envs: int = 1,
-        task: str = "pointnav",
+        task: str | Task | type[Task] = "pointnav",
         world: str | Path | World = "nano",
-        robot: str = "differential",
+        robot: str | Robot | type[Robot] = "differential",
         num_worlds: int = 16,
         world_ids: Sequence[int] | None = None,
         memory: str | None = None,
@@ -147,6 +150,7 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
         sampling_steps: int | None = None,
         image_size: ImageSize | None = None,
         share_memory: bool = False,
+        reproducible: bool = False,
         weights: str | Path | None = None,
         world_options: Mapping[str, Any] | None = None,
         action_chunks: bool = False,
@@ -162,7 +166,7 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
         render_mode: str | None = None,
     ) -> None:
         checks.check_integer("num_envs", num_envs, low=1)
-        checks.check_choice("task", task, tuple(TASKS))
+        TASKS.check(task)
         checks.check_choice("obs_type", obs_type, checks.OBSERVATION_TYPES)
         checks.check_choice("odometry", odometry, checks.ODOMETRY)
         asked = checks.check_task_options(difficulty, goal_sensor, stop, recall_memory)
@@ -176,6 +180,7 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
         scan_frames = checks.check_integer("scan_frames", scan_frames, low=1)
         self._owns_world = not isinstance(world, World)
         if not isinstance(world, World):
+            own = {"weights": weights, "reproducible": reproducible or None}
             world = load_world(
                 world,
                 num_envs=num_envs,
@@ -185,7 +190,7 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
                 memory_slots=memory_slots,
                 sampling_steps=sampling_steps,
                 share_memory=share_memory,
-                weights=weights,
+                **own,
                 **(world_options or {}),
             )
         if world.num_envs != num_envs:

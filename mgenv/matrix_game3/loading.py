@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from mgenv.camera import ImageSize, picture_shape
-from mgenv.errors import InvalidOptionError
+from mgenv.errors import InvalidOptionError, UnknownNameError, check_count
 from mgenv.matrix_game3.checkpoint.experts import check_boundary
 from mgenv.matrix_game3.checkpoint.folder import Folder, precision
 from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT
@@ -20,6 +21,7 @@ from mgenv.matrix_game3.speed.footprint import Load
 from mgenv.matrix_game3.speed.parallel import Shard, torchrun_group
 from mgenv.matrix_game3.vae.parallel_decoder import decoder_for
 from mgenv.matrix_game3.world import MatrixGame3World
+from mgenv.worlds.base import WorldEntry
 
 
 def load_matrix_game3(
@@ -142,3 +144,37 @@ def _check_texts(**texts: Any) -> None:
     for name, value in texts.items():
         if not isinstance(value, str):
             raise InvalidOptionError(f"{name}: expected a text, got {value!r}")
+
+
+def _load(
+    num_envs: int,
+    device: str,
+    weights: Any = None,
+    image_size: Any = None,
+    memory_slots: int | None = None,
+    **options: Any,
+) -> MatrixGame3World:
+    """:func:`load_matrix_game3` from what :func:`mgenv.load_world` is given."""
+    known = inspect.signature(load_matrix_game3).parameters
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option of world matrix-game-3", name, known)
+    if memory_slots not in (None, MEMORY_SLOTS):
+        raise InvalidOptionError(f"memory_slots: expected {MEMORY_SLOTS}, got {memory_slots}")
+    if not isinstance(weights, (str, Path)):
+        raise InvalidOptionError(f"weights: expected the folder of matrix-game-3, got {weights}")
+    if image_size is not None:
+        pair = isinstance(image_size, (tuple, list))
+        for side in image_size if pair else [image_size]:
+            check_count("image_size", side)
+        if pair and len(image_size) != 2:
+            raise InvalidOptionError(f"image_size: expected height and width, got {image_size}")
+        image_size = tuple(image_size) if pair else image_size
+    return load_matrix_game3(weights, num_envs, device, image_size, **options)
+
+
+MEMORY_SLOTS = 5
+"""Remembered latents that condition a clip."""
+
+ENTRY = WorldEntry(_load, default_memory="fresh")
+"""The world ``"matrix-game-3"``: the public model continues one picture of any place."""

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mgenv.camera import ImageSize, picture_shape
-from mgenv.errors import InvalidOptionError
+from mgenv.errors import InvalidOptionError, check_count
 from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT
 from mgenv.matrix_game3.memory.latent_bank import LatentBank
 from mgenv.matrix_game3.memory.memory_query import Recall, nearest_view
@@ -27,7 +27,7 @@ from mgenv.matrix_game3.rollout.state import Clip, Track
 from mgenv.matrix_game3.slots import Slots
 from mgenv.memory.threads import one_thread_on_cpu
 from mgenv.worlds.base import Frame
-from mgenv.worlds.checks import check_count, checked_motions, checked_poses
+from mgenv.worlds.checks import checked_motions, checked_poses
 from mgenv.worlds.slots import SlotWorld
 from mgenv.worlds.sources import engine_view
 

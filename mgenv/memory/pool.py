@@ -44,7 +44,9 @@ class FramePool:
         intrinsics: Intrinsics = DEFAULT_INTRINSICS,
     ) -> None:
         if frames < 1:
-            raise InvalidOptionError(f"memory_frames: expected a whole number from 1 up, got {frames}")
+            raise InvalidOptionError(
+                f"memory_frames: expected a whole number from 1 up, got {frames}"
+            )
         self.num_slots, self.image_size, self.max_frames = num_slots, image_size, frames
         self.shared, self.device, self.intrinsics = shared, torch.device(device), intrinsics
         self._reset()

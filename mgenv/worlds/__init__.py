@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError
+from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError, check_count
+from mgenv.registry import Registry
 
 if TYPE_CHECKING:
-    from mgenv.camera import ImageSize
     from mgenv.worlds.base import Frame, World
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 """Where the checkpoints that come with the package lie."""
 
 
-MATRIX_GAME_3 = "matrix-game-3"
-"""The name of the world with the public weights."""
-
-MATRIX_GAME_3_OPTIONS = (
-    "memory_frames",
-    "share_memory",
-    "sampling_steps",
-    "vae",
-    "base_model",
-    "guidance",
-    "prompt",
-    "negative_prompt",
-    "frames_per_step",
-    "boundary",
-    "batch",
-    "speed",
-    "sequence_parallel",
+WORLDS = Registry(
+    "world",
+    "mgenv.worlds",
+    {
+        "engine": "mgenv.worlds.engine:EngineWorld",
+        "matrix-game-3": "mgenv.matrix_game3.loading:ENTRY",
+    },
 )
+"""Worlds by name, beside checkpoints; packages add theirs by entry points ``mgenv.worlds``.
+
+An entry is called with ``num_envs``, ``device`` and its own options, or its ``load`` is if it has
+such a method.
+"""
+
+COMMON = ("image_size", "memory_frames", "memory_slots", "sampling_steps", "share_memory")
+"""Options that a world may leave out; others that it does not have are refused."""
 
 
 def checkpoints() -> dict[str, Path]:
@@ -41,33 +42,23 @@ def checkpoints() -> dict[str, Path]:
 
 
 def load_world(
-    name_or_path: str | Path = "nano",
-    num_envs: int = 8,
-    device: str = "cpu",
-    image_size: ImageSize | None = None,
-    memory_frames: int = 512,
-    memory_slots: int | None = None,
-    sampling_steps: int | None = None,
-    share_memory: bool = False,
-    weights: str | Path | None = None,
-    **options: Any,
+    name_or_path: str | Path = "nano", num_envs: int = 8, device: str = "cpu", **options: Any
 ) -> World:
     """Make a world.
 
     Args:
         name_or_path: ``"engine"`` (ground truth), a checkpoint that comes with the package
-            (``"nano"``), a checkpoint file, or ``"matrix-game-3"`` (the public weights).
+            (``"nano"``), a checkpoint file, ``"matrix-game-3"`` (the public weights), a name that a
+            package adds, or ``package.module:Class``.
         num_envs: slots.
         device: where frames are made, e.g. ``"cpu"`` or ``"cuda"``.
-        image_size: side of the frames; a checkpoint has one size only, the engine's is 64;
-            ``"matrix-game-3"`` also takes height and width, both divisible by 32.
-        memory_frames: at most this many frames are remembered of a place.
-        memory_slots: frames retrieved for a step, 6 by default; ``"matrix-game-3"`` has 5 always.
-        sampling_steps: denoising steps for a frame, 2 by default (``"matrix-game-3"``: 3).
-        share_memory: slots in one world share what they remember.
-        weights: folder of ``"matrix-game-3"``.
-        options: of ``"matrix-game-3"`` alone, see
-            :func:`mgenv.matrix_game3.loading.load_matrix_game3`.
+        options: of the world, None for its own value: ``image_size`` (side of the frames; a
+            checkpoint has one only), ``memory_frames`` (remembered of a place at most),
+            ``memory_slots`` (frames retrieved for a step), ``sampling_steps`` (denoising steps for
+            a frame), ``share_memory`` (slots in one world share what they remember); of generated
+            worlds ``reproducible``, ``retrieval``, ``canvas_only``, see
+            :class:`mgenv.worlds.generated.GeneratedWorld`; of ``"matrix-game-3"`` ``weights`` and
+            others, see :func:`mgenv.matrix_game3.loading.load_matrix_game3`.
 
     Raises:
         UnknownNameError: no such world or option.
@@ -75,77 +66,34 @@ def load_world(
         InvalidOptionError: another argument is not what is accepted.
     """
     _check_device(device)
-    public = isinstance(name_or_path, str) and name_or_path == MATRIX_GAME_3
-    for name, value in (("num_envs", num_envs), ("memory_frames", memory_frames)):
-        _check_count(name, value)
-    for name, value in (("memory_slots", memory_slots), ("sampling_steps", sampling_steps)):
-        _check_count(name, 1 if value is None else value)
-    if public:
-        if memory_slots not in (None, 5):
-            raise InvalidOptionError(f"memory_slots: expected 5 or None, got {memory_slots}")
-        own = {"memory_frames": memory_frames, "share_memory": share_memory} | options
-        own["sampling_steps"] = sampling_steps
-        return _matrix_game3(weights, num_envs, device, image_size, own)
-    for name in [*options, *(["weights"] if weights is not None else [])]:
-        raise UnknownNameError(f"option of world {name_or_path}", name, ["image_size"])
-    if image_size is not None:
-        _check_count("image_size", image_size)
-    assert image_size is None or isinstance(image_size, int)
-    if name_or_path == "engine":
-        from mgenv.worlds.engine import EngineWorld
+    for name in ("num_envs", "memory_frames", "memory_slots", "sampling_steps"):
+        value = num_envs if name == "num_envs" else options.get(name)
+        if value is not None:
+            check_count(name, value)
+    make = _maker(name_or_path)
+    given = {name: value for name, value in options.items() if value is not None}
+    known = inspect.signature(make).parameters
+    if not any(one.kind is one.VAR_KEYWORD for one in known.values()):
+        for name in given.keys() - known - set(COMMON):
+            raise UnknownNameError(f"option of world {name_or_path}", name, sorted(known))
+        given = {name: value for name, value in given.items() if name in known}
+    return make(num_envs=num_envs, device=device, **given)
 
-        size = image_size or 64
-        return EngineWorld(num_envs, size, memory_frames, share_memory, device)
-    path = checkpoint_path(name_or_path)
+
+def _maker(world: Any) -> Callable[..., World]:
+    if isinstance(world, str) and (world in WORLDS or (":" in world and not Path(world).exists())):
+        found = WORLDS.resolve(world)
+        return getattr(found, "load", found)
+    path = checkpoint_path(world)
     from mgenv.worlds.generated import GeneratedWorld
 
-    world = GeneratedWorld.load(
-        path,
-        num_envs=num_envs,
-        device=device,
-        memory_frames=memory_frames,
-        memory_slots=memory_slots or 6,
-        sampling_steps=sampling_steps or 2,
-        share_memory=share_memory,
-    )
-    if image_size not in (None, world.image_size):
-        raise InvalidOptionError(
-            f"image_size: expected {world.image_size}, that of {name_or_path}, got {image_size}"
-        )
-    return world
+    return partial(GeneratedWorld.load, path)
 
 
-def _matrix_game3(
-    weights: Any, num_envs: int, device: str, image_size: Any, options: dict[str, Any]
-) -> World:
-    from mgenv.matrix_game3.loading import load_matrix_game3
-
-    for name in options:
-        if name not in MATRIX_GAME_3_OPTIONS:
-            raise UnknownNameError(f"option of world {MATRIX_GAME_3}", name, MATRIX_GAME_3_OPTIONS)
-    if not isinstance(weights, (str, Path)):
-        raise InvalidOptionError(f"weights: expected the folder of {MATRIX_GAME_3}, got {weights}")
-    if image_size is not None:
-        for side in image_size if isinstance(image_size, (tuple, list)) else [image_size]:
-            _check_count("image_size", side)
-        pair = not isinstance(image_size, int)
-        if pair and len(image_size) != 2:
-            raise InvalidOptionError(f"image_size: expected height and width, got {image_size}")
-        image_size = tuple(image_size) if pair else image_size
-    return load_matrix_game3(weights, num_envs, device, image_size, **options)
-
-
-def _check_count(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidOptionError(f"{name}: expected an integer of at least 1, got {value!r}")
-
-
-def default_memory(name: Any) -> str:
-    """How the places of a world come to be known, where nobody says.
-
-    The public model continues one picture of any place; the others remember a scan.
-    """
-    return "fresh" if isinstance(name, str) and name == MATRIX_GAME_3 else "scan"
+def default_memory(world: Any) -> str:
+    """How the places of a world come to be known, where nobody says: ``"scan"`` or ``"fresh"``."""
+    found = WORLDS[world] if isinstance(world, str) and world in WORLDS else world
+    return getattr(found, "default_memory", "scan")
 
 
 def checkpoint_path(name_or_path: Any) -> Path:
@@ -159,7 +107,7 @@ def checkpoint_path(name_or_path: Any) -> Path:
     if path.is_file():
         return path
     if isinstance(name_or_path, str) and path.name == name_or_path and not path.suffix:
-        raise UnknownNameError("world", name_or_path, ["engine", MATRIX_GAME_3, *known])
+        raise UnknownNameError("world", name_or_path, [*WORLDS, *known])
     raise CheckpointError(f"world: expected a checkpoint file, got {name_or_path}")
 
 
@@ -183,4 +131,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Frame", "World", "checkpoints", "load_world"]
+__all__ = ["WORLDS", "Frame", "World", "checkpoints", "load_world"]

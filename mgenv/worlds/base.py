@@ -6,7 +6,7 @@ episodes. A world knows nothing of robots or tasks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -122,6 +122,19 @@ class World(Protocol):
     def close(self) -> None:
         """Free what the world holds; later use raises :class:`mgenv.errors.ClosedError`."""
         ...
+
+
+@dataclass(frozen=True)
+class WorldEntry:
+    """What a registry may hold of a world in place of its class.
+
+    Attributes:
+        load: called with ``num_envs``, ``device`` and the world's own options.
+        default_memory: how its places come to be known, ``"scan"`` or ``"fresh"``.
+    """
+
+    load: Callable[..., World]
+    default_memory: str = "scan"
 
 
 @runtime_checkable

@@ -111,18 +111,6 @@ def checked_pictures(rgb: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.
     return pictures
 
 
-def check_count(name: str, value: object, low: int = 1) -> int:
-    """A whole number from ``low`` up.
-
-    Raises:
-        InvalidOptionError: it is not.
-    """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or int(value) < low:  # type: ignore[call-overload]
-        raise InvalidOptionError(f"{name}: expected a whole number from {low} up, got {value!r}")
-    return int(value)  # type: ignore[call-overload]
-
-
 def check_retrieval(rule: str) -> str:
     """The name of a rule of retrieval.
 

@@ -17,12 +17,12 @@ from mgenv.engine.motion.navigation import first_pose
 from mgenv.engine.render.renderer import render
 from mgenv.engine.scene.batch import Scene, empty_batch
 from mgenv.engine.scene.scenes import cached_scene
-from mgenv.errors import InvalidOptionError
+from mgenv.errors import InvalidOptionError, check_count
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.files import file_version, frame_digest, read_places
 from mgenv.memory.step import KEYFRAME_COVERAGE
 from mgenv.worlds.base import Frame
-from mgenv.worlds.checks import check_count, checked_motion, checked_poses
+from mgenv.worlds.checks import checked_motion, checked_poses
 from mgenv.worlds.slots import SlotWorld
 from mgenv.worlds.sources import engine_view
 

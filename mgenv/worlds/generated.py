@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
 from mgenv.engine.scene.world_ids import ESTATES
+from mgenv.errors import InvalidOptionError, UnknownNameError, check_count
 from mgenv.images import to_float, to_uint8
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.obstacles import allowed_motion
@@ -26,7 +28,7 @@ from mgenv.models.sampler import noise_levels
 from mgenv.models.vae import channel_to_depth, depth_to_channel
 from mgenv.models.world_model import WorldModel
 from mgenv.worlds.base import Frame
-from mgenv.worlds.checks import check_count, check_retrieval, checked_motion, checked_poses
+from mgenv.worlds.checks import check_retrieval, checked_motion, checked_poses
 from mgenv.worlds.slot_parts import Share, SlotParts
 from mgenv.worlds.slots import SlotWorld
 from mgenv.worlds.sources import engine_view
@@ -95,13 +97,28 @@ class GeneratedWorld(SlotWorld):
         self._generators = [torch.Generator().manual_seed(slot) for slot in range(num_envs)]
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu", **options: Any) -> GeneratedWorld:
+    def load(
+        cls, path: str | Path, device: str = "cpu", image_size: int | None = None, **options: Any
+    ) -> GeneratedWorld:
         """From a checkpoint file; options as in the constructor.
+
+        Args:
+            image_size: that of the checkpoint, or None.
 
         Raises:
             CheckpointError: not an mgenv checkpoint, damaged, or of another version.
+            UnknownNameError: no such option.
+            InvalidOptionError: the checkpoint has another image size.
         """
-        return cls(load_checkpoint(path), device=device, **options)
+        known = list(inspect.signature(cls).parameters)
+        for name in options.keys() - known:
+            raise UnknownNameError(f"option of world {path}", name, known)
+        world = cls(load_checkpoint(path), device=device, **options)
+        if image_size not in (None, world.image_size):
+            raise InvalidOptionError(
+                f"image_size: expected {world.image_size}, that of {path}, got {image_size}"
+            )
+        return world
 
     # -- the spine -------------------------------------------------------------------------------
 
@@ -229,8 +246,7 @@ class GeneratedWorld(SlotWorld):
                 history.copy_(grown)
             else:
                 index = torch.tensor([at.slots[part][n] for n in own], device=self.device)
-                chosen = torch.tensor(own, device=self.device)
-                self._history.assign(index, grown.select(chosen))
+                self._history.assign(index, grown.select(torch.tensor(own, device=self.device)))
             return ()
 
         if not self.canvas_only:
@@ -267,29 +283,26 @@ class GeneratedWorld(SlotWorld):
         """Enter and look: from memory alone where there is any, else from the source's frame."""
         rows = self._rows(slots)
         given = None if pose is None else checked_poses(pose, len(rows)).to(self.device)
-        poses = {row: None if given is None else given[n] for n, row in enumerate(rows)}
         self.enter(rows, world_ids, memory)
         known = [row for row in rows if self.memory.count([row])[0] > 0]
         blank = [row for row in rows if row not in known]
         bumped = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
         coverage = torch.zeros(len(rows), device=self.device)
         if blank:
-            ids = dict(zip(rows, world_ids, strict=True))
-            self._show_source(blank, [ids[row] for row in blank], [poses[row] for row in blank])
+            at = [rows.index(row) for row in blank]
+            wanted = [None if given is None else given[n] for n in at]
+            self._show_source(blank, [world_ids[n] for n in at], wanted)
         if known:
-            seen_from = torch.stack([self._first(row, poses[row]) for row in known])
+            first = {row: torch.as_tensor(self.memory.frames(row, 1).pose[0]) for row in known}
+            if given is not None:
+                first |= {row: given[n] for n, row in enumerate(rows)}
+            seen_from = torch.stack([first[row].to(self.device) for row in known])
             still = torch.zeros(len(known), MOTION_SIZE, device=self.device)
             seen = self._advance(self._parts.share(known, few=True), still, seen_from)
             at = [rows.index(row) for row in known]
             coverage[at] = torch.from_numpy(seen.coverage).to(self.device)
         self._begun[rows] = True
         return self._frame(rows, bumped, coverage)
-
-    def _first(self, row: int, wanted: Tensor | None) -> Tensor:
-        """Where a slot begins whose place is remembered: (4, 4)."""
-        if wanted is not None:
-            return wanted
-        return torch.as_tensor(self.memory.frames(row, 1).pose[0], device=self.device)
 
     def _show_source(
         self, rows: list[int], world_ids: list[int], poses: list[Tensor | None]

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mgenv.camera import ImageSize, picture_shape
-from mgenv.errors import ClosedError, InvalidOptionError, NotResetError
+from mgenv.errors import ClosedError, InvalidOptionError, NotResetError, check_count
 from mgenv.memory.bank import MemoryBank
-from mgenv.worlds.checks import check_count, checked_depth, checked_pictures, checked_poses
+from mgenv.worlds.checks import checked_depth, checked_pictures, checked_poses
 from mgenv.worlds.states import check_state, own_state
 
 
