@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import gymnasium as gym
@@ -17,7 +18,9 @@ import torch
 from mgenv.benchmark import speed
 from mgenv.cli import bench_common, demo
 from mgenv.cli.main import COMMANDS, SUBCOMMANDS, main
+from mgenv.data.sources import SOURCES
 from mgenv.envs import places, vector_env
+from mgenv.envs.registration import IDS
 from mgenv.matrix_game3 import PUBLIC_5B, build
 from mgenv.matrix_game3.checkpoint.experts import Expert
 from mgenv.matrix_game3.checkpoint.loader import Weights
@@ -28,6 +31,7 @@ from mgenv.models.world_model import WorldModel, WorldModelConfig
 from mgenv.robots import ROBOTS
 from mgenv.tasks import TASKS
 from mgenv.worlds import load_world
+from mgenv.wrappers import __all__ as WRAPPERS
 from tests.fake_world import FakeRecording, FakeWorld
 from tests.pages import PAGES, ROOT, anchors, blocks, commands, file_name, prose, tables
 
@@ -177,6 +181,19 @@ def test_every_recipe_is_a_piece_of_code_that_runs():
     ]  # fmt: skip
     for name, recipe in recipes:
         assert "```python" in recipe, name
+
+
+def test_every_robot_task_source_and_wrapper_is_named():
+    text = "\n".join(page.read_text() for page in PAGES)
+    tasks = {name.partition("/")[2] for name in IDS}
+    assert not {name for name in {*ROBOTS, *tasks, *SOURCES, *WRAPPERS} if f"`{name}`" not in text}
+
+
+def test_the_layers_are_those_that_imports_keep():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    drawn = "\n".join(layers).replace("mgenv.", "")
+    assert f"```\n{drawn}\n```" in (ROOT / "docs" / "architecture.md").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
