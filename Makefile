@@ -12,13 +12,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SETUP := pyproject.toml setup.py constraints.txt
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-gpu lint clean
 
 demo: $(STAMP)
 	$(BIN)/mgenv demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# For example `make test-gpu PYTHON=/path/to/python`, whose torch has CUDA.
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
 
 lint: $(LINT_STAMP)
 	$(BIN)/ruff check .

@@ -15,6 +15,12 @@ from tests.fake_world import FakeRecording, FakeWorld
 torch.set_num_threads(1)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked ``gpu`` where there is no GPU."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
 @pytest.fixture
 def tiny_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scans are of the tiny world, not of the engine's scenes."""

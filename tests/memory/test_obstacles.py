@@ -256,7 +256,7 @@ def test_the_kernels_sweep_as_the_loops_do(tmp_path: Path):
     assert table[0, best].tolist() == rows[0, : len(best)].tolist()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_sweeps_as_a_cpu_does():
     bank, rng = remembered(box_room(*DOOR), 0.02, 0.1), np.random.default_rng(0)
     there = MemoryBank(1, SIZE, device="cuda")

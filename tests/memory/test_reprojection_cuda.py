@@ -93,7 +93,7 @@ def test_the_kernels_draw_what_the_plain_tensors_draw(tmp_path: Path):
     assert (off < 1e-3).float().mean() > 0.99
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_draws_what_the_plain_tensors_draw():
     sources, view = some_sources()
     there = Sources(*(t.cuda() for t in vars(sources).values()))

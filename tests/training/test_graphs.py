@@ -28,7 +28,7 @@ def test_elsewhere_than_on_cuda_the_step_is_called():
     assert totals == sorted(totals) and len(set(totals)) == len(totals)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_replays_draw_anew_and_equal_calls():
     recorded, calls = counting("cuda")
     plain, _ = counting("cuda", enabled=False)

@@ -349,7 +349,7 @@ def test_a_frame_does_not_depend_on_its_batch(estates, walks):
     assert torch.equal(rgb[6], one[0]) and torch.equal(depth[6], near[0])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
+@pytest.mark.gpu
 def test_a_gpu_renders_the_same(estates, walks):
     index, poses = np.repeat(np.arange(COUNT), 4), walks.pose[:, :4].reshape(-1, 4, 4)
     rgb, _ = render(estates, index, poses, SIZE)

@@ -22,7 +22,7 @@ from mgenv.engine.scene.shapes import BOX, CYLINDER, ELLIPSOID, hit_object
 from tests.engine.rooms import HIGH, box_room, level_pose
 
 SIZE, SIDE = 32, 10
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.engine.rooms import box_room
 
 SIZE, FRAMES = 32, 24
 IDS = [11, 12, 1_000_003, 5]
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 TOUCH = 0.01
 """How far from a surface a point may lie that is on it [m]."""
 

@@ -158,6 +158,7 @@ def test_other_values_are_named():
         EightBitAttention("int8")
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not HOPPER, reason="a Hopper GPU is needed")
 @pytest.mark.parametrize("values", VALUES)
 @pytest.mark.parametrize("width", [64, 128])
@@ -169,6 +170,7 @@ def test_the_kernel_gives_what_the_plain_path_gives(values, width, length, keys,
     assert error(out, exact(q, k, v)) < 1.1 * WITHIN[values]
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not HOPPER, reason="a Hopper GPU is needed")
 def test_the_kernel_can_be_compiled_and_captured():
     q, k, v = (x.cuda().bfloat16() for x in inputs(300, 500))

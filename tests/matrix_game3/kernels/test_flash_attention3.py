@@ -18,10 +18,8 @@ def test_a_missing_package_is_named(monkeypatch):
         flash_attention3.attend(x, x, x)
 
 
-@pytest.mark.skipif(
-    not (torch.cuda.is_available() and flash_attention3.installed()),
-    reason="a GPU and the extra 'fast' are needed",
-)
+@pytest.mark.gpu
+@pytest.mark.skipif(not flash_attention3.installed(), reason="needs the extra 'fast'")
 @pytest.mark.parametrize(("length", "keys"), [(130, 77), (1000, 3001)])
 def test_it_is_attention(length, keys):
     q, k, v = (torch.randn(2, n, 3, 128).cuda().bfloat16() for n in (length, keys, keys))

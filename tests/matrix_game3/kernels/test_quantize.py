@@ -179,7 +179,7 @@ def test_the_hopper_kernel_compiles_to_products_that_overlap(gelu, bias, monkeyp
     assert made.metadata.shared <= 227 * 1024
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
+@pytest.mark.gpu
 @pytest.mark.parametrize("rows", [1, 33, 1000])
 def test_the_gpu_kernel_gives_what_the_plain_path_gives(rows):
     torch.manual_seed(0)

@@ -54,7 +54,7 @@ def test_one_pass_equals_the_plain_path():
     interpret(INTERPRETED)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
+@pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES)
 def test_one_pass_on_a_gpu_equals_the_plain_path(case):
     check(case, "cuda", torch.bfloat16, 4e-3)

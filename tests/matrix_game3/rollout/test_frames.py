@@ -46,7 +46,7 @@ def test_what_another_stream_reads_is_not_reused_before(background, monkeypatch)
     assert all(by is stream for _, by in marked)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
+@pytest.mark.gpu
 def test_a_past_that_the_caller_made_outlives_the_call(background):
     vae, latents = background.decoder.vae.cuda(), torch.randn(48, 2, 2, 3).cuda()
     background = BackgroundDecoder(StreamingDecoder(vae), latents.device)

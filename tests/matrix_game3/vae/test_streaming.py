@@ -185,7 +185,7 @@ def test_graphs_need_a_gpu(vae: VideoVAE) -> None:
         StreamingDecoder(vae, graphed=True)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_graphs_equal_plain(vae: VideoVAE, latent: Tensor) -> None:
     copy = VideoVAE.from_state_dict(
         vae.state_dict(), vae.latent_mean, vae.latent_std, device="cuda", dtype=torch.float64
