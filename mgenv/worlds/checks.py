@@ -77,7 +77,7 @@ def checked_poses(pose: ArrayLike, shape: int | tuple[int, ...]) -> Tensor:
         InvalidOptionError: another shape, or not finite.
     """
     shape = (shape,) if isinstance(shape, int) else shape
-    poses = np.array(pose, np.float32)
+    poses = np.array(np.asarray(pose), np.float32)
     if poses.shape != (*shape, 4, 4) or not np.isfinite(poses).all():
         raise InvalidOptionError(f"pose: expected finite {(*shape, 4, 4)}, got {poses.shape}")
     return torch.from_numpy(poses)
