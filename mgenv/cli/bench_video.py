@@ -1,4 +1,4 @@
-"""``mgenv bench video``: the public 5B network at full size, lever by lever."""
+"""``mgenv bench video``: the public 5B network at full size, optimisation by optimisation."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mgenv.cli.console import make_table, positive
 from mgenv.data.dataset import Dataset
-from mgenv.data.records import adopted
+from mgenv.data.records import committed
 from mgenv.data.view import contact_sheet, path_plot
 from mgenv.output import prepare_file
 
@@ -49,7 +49,7 @@ def _info(dataset: Dataset, options: argparse.Namespace) -> int:
     ]
     console.print(make_table("features", ("name", "type", "shape"), rows))
     dropped: dict[str, int] = {}
-    for summary in adopted(dataset.root):
+    for summary in committed(dataset.root):
         for name, count in summary.dropped.items():
             dropped[name] = dropped.get(name, 0) + count
     rows = [(name, count) for name, count in sorted(dropped.items())] or [("none", 0)]
@@ -66,7 +66,7 @@ def _info(dataset: Dataset, options: argparse.Namespace) -> int:
 
 def _checked(dataset: Dataset) -> str:
     """What the check of checksums, which is behind it, has proved."""
-    counts = [len(summary.files) for summary in adopted(dataset.root)]
+    counts = [len(summary.files) for summary in committed(dataset.root)]
     if not sum(counts):
         return "no checksums were recorded: nothing to compare"
     return f"{sum(counts)} files of {len(counts)} shards have their checksums"

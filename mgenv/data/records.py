@@ -30,7 +30,7 @@ class Summary:
         features, fps: as ``info.json`` has them; empty where nothing was kept.
         statistics: sums for ``stats.json``, by feature.
         files: of each file, by its place in the dataset, ``bytes`` and ``sha256``; known once the
-            shard is adopted.
+            shard is committed.
     """
 
     first: int
@@ -73,7 +73,7 @@ def read_summary(file: Path) -> Summary:
     return summary
 
 
-def adopted(root: Path) -> Iterator[Summary]:
+def committed(root: Path) -> Iterator[Summary]:
     """The shards that belong to a dataset, in order.
 
     Raises:

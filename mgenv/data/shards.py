@@ -1,9 +1,9 @@
-"""Shards: a few episodes each, recorded anywhere, then adopted into the dataset one after another.
+"""Recording of shards: a few episodes each, committed to the dataset one after another.
 
-A worker builds a shard in a folder of its own, which gets its final name only when it is whole and
-on the disk. It belongs to the dataset once it is adopted (:mod:`mgenv.data.adopting`) and its
-record is there (:mod:`mgenv.data.records`). Whatever was killed, what has no record is made again
-or adopted again.
+A worker records a shard in a temporary folder and renames it once the shard is complete and on the
+disk. The shard belongs to the dataset once it is committed (:mod:`mgenv.data.commit_shards`) and
+its record exists (:mod:`mgenv.data.records`). Without a record, an interrupted shard is recorded
+or committed again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FRAMES, SUMMARY = "frames.parquet", "summary.json"
 
 
 def staged(root: Path, first: int, last: int) -> Path:
-    """The folder of a whole shard that is not adopted yet."""
+    """The folder of a whole shard that is not committed yet."""
     return root / STAGING / f"{first:09d}-{last:09d}"
 
 

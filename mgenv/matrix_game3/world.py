@@ -23,7 +23,7 @@ from mgenv.matrix_game3.memory.latent_bank import LatentBank
 from mgenv.matrix_game3.memory.memory_query import Recall, nearest_view
 from mgenv.matrix_game3.network.conventions import actions_of, from_public, to_public
 from mgenv.matrix_game3.rollout.rollout import Rollout, check_picture
-from mgenv.matrix_game3.rollout.state import Clip, Track
+from mgenv.matrix_game3.rollout.state import Clip, RolloutState
 from mgenv.matrix_game3.slots import Slots
 from mgenv.memory.threads import one_thread_on_cpu
 from mgenv.worlds.base import Frame
@@ -300,7 +300,7 @@ class MatrixGame3World:
             coverage=self._slots.coverage[rows],
         )
 
-    def _track(self, row: int) -> Track:
+    def _track(self, row: int) -> RolloutState:
         track = self._slots.tracks[row]
         assert track is not None, row
         return track

@@ -13,7 +13,7 @@ from mgenv.cli.main import main
 from mgenv.data import lerobot
 from mgenv.data.dataset import Dataset
 from mgenv.data.record import CollectConfig, collect
-from mgenv.data.records import adopted, record_of
+from mgenv.data.records import committed, record_of
 from mgenv.errors import DataError
 
 FILES = (
@@ -46,7 +46,7 @@ def flip(file: Path) -> None:
 
 
 def test_records_name_all_files_of_their_shards(root):
-    summaries = list(adopted(root))
+    summaries = list(committed(root))
     assert set(summaries[1].files) == set(FILES)
     for place, known in (item for summary in summaries for item in summary.files.items()):
         content = (root / place).read_bytes()

@@ -22,7 +22,7 @@ from mgenv.matrix_game3.network.config import PUBLIC_5B, TransformerConfig
 from mgenv.matrix_game3.network.transformer import Transformer, build
 from mgenv.matrix_game3.rollout.frames import BackgroundDecoder
 from mgenv.matrix_game3.rollout.rollout import Rollout
-from mgenv.matrix_game3.rollout.state import Track
+from mgenv.matrix_game3.rollout.state import RolloutState
 from mgenv.matrix_game3.speed.fast import (
     SPEEDS,
     Speed,
@@ -73,9 +73,9 @@ class Begun(Inputs):
 
     past: Past | None = None
 
-    def track(self) -> Track:
+    def state(self) -> RolloutState:
         """See :class:`Inputs`."""
-        return replace(super().track(), decoder=self.past)
+        return replace(super().state(), decoder=self.past)
 
 
 class Log:

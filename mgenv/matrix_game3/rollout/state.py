@@ -16,7 +16,7 @@ from mgenv.matrix_game3.rollout.frames import Frames
 
 
 @dataclass
-class Track:
+class RolloutState:
     """Where one rollout is: all that its next clip depends on but memory.
 
     Attributes:
@@ -56,7 +56,7 @@ class Track:
         self.mouse = torch.cat([self.mouse[:-1], mouse[:1]])
         return keyboard[1:], mouse[1:]
 
-    def copy(self) -> Track:
+    def copy(self) -> RolloutState:
         """One that shares no memory with this."""
         if self.latents.is_cuda:
             torch.cuda.synchronize(self.latents.device)  # the decoder has a stream of its own
@@ -69,14 +69,14 @@ class Track:
         return vars(self.copy())
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Track:
-        """The track that :meth:`get_state` was called on."""
+    def from_state(cls, state: dict[str, Any]) -> RolloutState:
+        """The rollout state that :meth:`get_state` was called on."""
         return cls(**state).copy()
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What one clip added to one track.
+    """What one clip added to one rollout.
 
     Attributes:
         decoded: its frames, perhaps still on their way.
@@ -106,10 +106,10 @@ class Clip:
         return self.poses[-1, -1]
 
 
-def extended(track: Track, keyboard: Tensor, mouse: Tensor) -> Track:
-    """A track with the poses and actions of its whole next window; latents are still the past."""
-    keys, moves = torch.cat([track.keyboard, keyboard]), torch.cat([track.mouse, mouse])
-    last = 0 if track.first else len(track.keyboard) - 1  # the action that leads on from the past
-    poses = poses_of_actions(keys[last:], moves[last:], track.poses[-1])
-    poses = torch.cat([track.poses[:-1], poses])
-    return replace(track, poses=poses, keyboard=keys, mouse=moves)
+def extended(state: RolloutState, keyboard: Tensor, mouse: Tensor) -> RolloutState:
+    """The state with poses and actions of the whole next window; latents are still the past."""
+    keys, moves = torch.cat([state.keyboard, keyboard]), torch.cat([state.mouse, mouse])
+    last = 0 if state.first else len(state.keyboard) - 1  # the action that leads on from the past
+    poses = poses_of_actions(keys[last:], moves[last:], state.poses[-1])
+    poses = torch.cat([state.poses[:-1], poses])
+    return replace(state, poses=poses, keyboard=keys, mouse=moves)

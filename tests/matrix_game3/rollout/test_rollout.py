@@ -25,7 +25,7 @@ from mgenv.matrix_game3.network.conventions import actions_of, from_public, to_p
 from mgenv.matrix_game3.rollout.clips import REUSE, memory_rays, window_rays
 from mgenv.matrix_game3.rollout.rollout import Rollout
 from mgenv.matrix_game3.rollout.sampler import FlowUniPC
-from mgenv.matrix_game3.rollout.state import Track, extended
+from mgenv.matrix_game3.rollout.state import RolloutState, extended
 from mgenv.matrix_game3.speed.fast import compile_blocks
 from mgenv.robots import PITCH
 
@@ -167,7 +167,7 @@ def test_memory_and_actions_change_what_is_made(rollout):
 
 def test_a_track_resumes_exactly(rollout):
     track, _ = run(rollout, 1)
-    again = Track.from_state(track.get_state())
+    again = RolloutState.from_state(track.get_state())
     one, other = (extend(rollout, [t], [torch.Generator().manual_seed(7)])[0]
                   for t in (track, again))  # fmt: skip
     assert torch.equal(one.frames, other.frames)

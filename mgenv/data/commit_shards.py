@@ -1,8 +1,8 @@
-"""Adopting: whole shards become part of a dataset, one after another.
+"""Commit of recorded shards to a dataset, one after another.
 
-Adopting gives a shard's rows their numbers in the dataset, puts its files in their places, sees to
-it that they are on the disk, and last of all writes its record. What was cut off before that is
-cleared and done again.
+A commit numbers the shard's rows, links its files into the dataset, flushes them to the disk and
+writes the shard's record last. A commit that was interrupted before the record is undone and
+repeated.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import pyarrow as pa
 from mgenv.data import lerobot
 from mgenv.data.records import (
     Summary,
-    adopted,
     check_files,
     check_same,
+    committed,
     fingerprint,
     read_summary,
     record_of,
@@ -33,7 +33,7 @@ from mgenv.data.statistics import merged, statistics
 from mgenv.errors import OutputError
 
 
-class Adopter:
+class ShardCommitter:
     """Appends shards to a dataset; there is one for each dataset at a time."""
 
     def __init__(self, root: Path, robot: str) -> None:
@@ -43,12 +43,12 @@ class Adopter:
         self.next, self.dropped = 0, Counter()
         self.total = Summary(0, 0)
         self._index: dict[str, int] = {}
-        for summary in adopted(root):
+        for summary in committed(root):
             check_files(root, summary)
             self._count(summary)
         self._clear_unrecorded()
 
-    def adopt(self, folder: Path) -> Summary:
+    def commit(self, folder: Path) -> Summary:
         """Make a whole, staged shard part of the dataset."""
         summary = read_summary(folder / SUMMARY)
         if summary.episodes:
@@ -64,7 +64,7 @@ class Adopter:
         return summary
 
     def _clear_unrecorded(self) -> None:
-        """Remove files of shards whose adoption was cut off; they are made or adopted again."""
+        """Remove files of shards whose commit was cut off; they are made or committed again."""
         for pattern in ("data/*/*", "meta/episodes/*/*", "videos/*/*/*"):
             for file in self.root.glob(pattern):
                 chunk, number = (part[-3:] for part in (file.parent.name, file.stem))
