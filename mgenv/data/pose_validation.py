@@ -140,7 +140,7 @@ def _warp(
     """
     assert episode.depth is not None
     depth = torch.as_tensor(episode.depth[ticks]).float()
-    pose = torch.as_tensor(episode.pose)
+    pose = torch.tensor(episode.pose)
     here, there = pose[ticks + shift], pose[ticks + shift + 1]
     sources = Sources(rgb[:, None], depth[:, None], here[:, None], torch.ones(len(ticks), 1))
     canvas = reproject(sources, there, lens)
