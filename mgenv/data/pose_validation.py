@@ -64,11 +64,6 @@ class PoseValidation:
         return self.still / max(self.warped, 1e-12)
 
     @property
-    def late_gain(self) -> float:
-        """The same with the poses of the tick before."""
-        return self.still / max(self.late, 1e-12)
-
-    @property
     def is_valid(self) -> bool:
         """Whether warping helps enough and no other tick or lens fits better."""
         lens, tick = self.lens / BETTER_LENS, min(self.late, self.early) / BETTER_TICK

@@ -38,7 +38,7 @@ def episode() -> Episode:
 
 def test_true_poses_hold(episode):
     result = validate_poses(episode)
-    assert result.is_valid and result.gain > 3 and result.late_gain < 0.7 * result.gain
+    assert result.is_valid and result.gain > 3 and result.warped < 0.7 * result.late
     assert result.pairs > 30 and 0.6 < result.coverage <= 1
 
 

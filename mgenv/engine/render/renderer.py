@@ -23,8 +23,6 @@ from mgenv.engine.render.raytrace import View
 from mgenv.engine.scene.batch import SceneBatch, empty_batch
 from mgenv.jit import ray_function
 
-f32 = np.float32
-
 _CUDA_PIXELS = 2**27
 """Pixels a launch at most, which bounds the memory for rays through edges to a gigabyte."""
 _OF_SCENE = View._fields.index("texels")

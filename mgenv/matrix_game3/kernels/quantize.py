@@ -9,7 +9,7 @@ Legend: M tokens, K input channels, N output channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -142,23 +142,3 @@ def stacked(layers: Sequence[nn.Linear]) -> nn.Linear:
 
 def _joined(parts: Sequence[Tensor]) -> nn.Parameter:
     return nn.Parameter(torch.cat([part.detach() for part in parts]), requires_grad=False)
-
-
-def quantize(model: nn.Module, kind: str, chosen: Callable[[str, nn.Linear], bool]) -> nn.Module:
-    """Put 8-bit layers in place of the linear layers that ``chosen`` names; returns the model.
-
-    Raises:
-        InvalidOptionError: it names none.
-        UnknownNameError: another kind.
-    """
-    found = [
-        (name, layer)
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear) and chosen(name, layer)
-    ]
-    if not found:
-        raise InvalidOptionError("quantize: expected linear layers to choose, none was chosen")
-    for name, layer in found:
-        parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, QuantizedLinear(layer, kind))
-    return model

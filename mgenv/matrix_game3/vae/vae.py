@@ -120,24 +120,6 @@ class VideoVAE(nn.Module):
         vae.set_statistics(latent_mean, latent_std)
         return vae.requires_grad_(False).eval()
 
-    def encode_step(
-        self, video: Tensor, past: Past | None, *, keep: bool = True
-    ) -> tuple[Tensor, Past]:
-        """Encodes one segment, given what the segment before left.
-
-        Args:
-            video: (B, 3, F, H, W) in [-1, 1]; F = 1 + 4n at first (`past` is None), then 4n.
-            past: what the step before returned.
-            keep: whether another segment follows; otherwise nothing is returned for it.
-
-        Returns:
-            Normalised latents (B, C, T, h, w), and the past for the next step.
-        """
-        tape = Tape(past, keep=keep)
-        x = fold_patches(video.to(self.latent_mean.dtype), self.config.patch)
-        mean = self.conv1(self.encoder(x, tape)).chunk(2, dim=1)[0]
-        return (mean - self.latent_mean) / self.latent_std, tape.kept
-
     def decode_step(
         self, latent: Tensor, past: Past | None, *, keep: bool = True
     ) -> tuple[Tensor, Past]:
@@ -156,25 +138,26 @@ class VideoVAE(nn.Module):
         x = self.decoder(self.conv2(z), tape)
         return unfold_patches(x, self.config.patch), tape.kept
 
-    def check_video(self, video: Tensor, *, first: bool = True) -> None:
-        """Whether `video` (B, 3, F, H, W) can be encoded, at its start or later.
+    def _check_video(self, video: Tensor) -> None:
+        """Whether `video` (B, 3, F, H, W) can be encoded.
 
         Raises:
             InvalidOptionError: sides or number of frames do not fit the strides.
         """
         space, time = self.config.spatial_stride, self.config.temporal_stride
-        frames = f"1 + {time}n" if first else f"{time}n"
         fits = video.ndim == 5 and video.shape[1] == 3 and video.shape[2] > 0
-        if not fits or (video.shape[2] - first) % time or any(s % space for s in video.shape[3:]):
+        if not fits or (video.shape[2] - 1) % time or any(s % space for s in video.shape[3:]):
             raise InvalidOptionError(
-                f"Expected video (B, 3, {frames}, H, W) with sides divisible by {space}, "
+                f"Expected video (B, 3, 1 + {time}n, H, W) with sides divisible by {space}, "
                 f"got {tuple(video.shape)}."
             )
 
     def encode(self, video: Tensor) -> Tensor:
         """Video (B, 3, 1 + 4n, H, W) in [-1, 1] to normalised mean latents (B, C, 1 + n, h, w)."""
-        self.check_video(video)
-        return self.encode_step(video, None, keep=False)[0]
+        self._check_video(video)
+        x = fold_patches(video.to(self.latent_mean.dtype), self.config.patch)
+        mean = self.conv1(self.encoder(x, Tape(None, keep=False))).chunk(2, dim=1)[0]
+        return (mean - self.latent_mean) / self.latent_std
 
     def decode(self, latent: Tensor) -> Tensor:
         """Normalised latents (B, C, T, h, w) to video (B, 3, 4T - 3, H, W), about [-1, 1]."""

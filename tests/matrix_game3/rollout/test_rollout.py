@@ -17,10 +17,8 @@ from mgenv.matrix_game3.memory.camera import (
     memory_pose_frame,
     plucker,
     poses_of_actions,
-    window_pose_frames,
 )
 from mgenv.matrix_game3.memory.memory_query import Recall
-from mgenv.matrix_game3.memory.retrieval import memory_frames
 from mgenv.matrix_game3.network.conventions import actions_of, from_public, to_public
 from mgenv.matrix_game3.rollout.clips import REUSE, memory_rays, window_rays
 from mgenv.matrix_game3.rollout.rollout import Rollout
@@ -28,6 +26,7 @@ from mgenv.matrix_game3.rollout.sampler import FlowUniPC
 from mgenv.matrix_game3.rollout.state import RolloutState, extended
 from mgenv.matrix_game3.speed.fast import compile_blocks
 from mgenv.robots import PITCH
+from tests.matrix_game3.public_frames import memory_frames, window_pose_frames
 
 ROOT = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 

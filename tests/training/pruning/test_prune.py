@@ -12,14 +12,12 @@ from torch import Tensor
 
 from mgenv.errors import InvalidOptionError
 from mgenv.matrix_game3.vae.config import (
-    PUBLIC_LIGHT_50,
-    PUBLIC_LIGHT_75,
-    PUBLIC_VAE,
     VaeConfig,
 )
 from mgenv.matrix_game3.vae.streaming import StreamingDecoder
 from mgenv.matrix_game3.vae.vae import VideoVAE
 from mgenv.training.pruning.prune import axes, fit_pruned, narrowed, prune_channels
+from tests.matrix_game3.light_vae import PUBLIC_LIGHT_50, PUBLIC_LIGHT_75, PUBLIC_VAE
 
 CONFIG = VaeConfig(
     latent_channels=6,
