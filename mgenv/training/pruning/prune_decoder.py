@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mgenv.errors import CheckpointError, InvalidOptionError, OutputError
+from mgenv.images import psnr
 from mgenv.matrix_game3.checkpoint.loader import Weights, check_fit, open_weights
 from mgenv.matrix_game3.checkpoint.renaming import light_vae_key
 from mgenv.matrix_game3.checkpoint.verify import require_device
@@ -136,15 +137,14 @@ def psnr_of(full: VideoVAE, pruned: VideoVAE, videos: Videos) -> float:
     Returns:
         At most 100; NaN where a decoder's output is no number.
     """
-    squared, count = 0.0, 0
+    squared, count = torch.zeros((), dtype=torch.float64), 0
     with torch.inference_mode():
         for index in range(len(videos)):
             latent = full.encode(videos[index].to(full.latent_mean.device))
             error = pruned.decode(latent).clamp(-1, 1) - full.decode(latent).clamp(-1, 1)
-            squared += error.double().square().sum().item()
+            squared += error.double().square().sum().cpu()
             count += error.numel()
-    mean = squared / count / 4
-    return math.nan if math.isnan(mean) else -10 * math.log10(max(mean, 1e-10))
+    return psnr((squared / count).clamp_min(4e-10), peak=2.0).item()
 
 
 def _sizes(weights: Weights) -> VaeConfig:
