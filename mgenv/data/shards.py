@@ -22,7 +22,7 @@ import pyarrow as pa
 from mgenv.data import lerobot
 from mgenv.data.episode import Episode
 from mgenv.data.filters import FilterConfig, first_fault
-from mgenv.data.records import Summary, check_same, settle
+from mgenv.data.records import ShardSummary, check_same, flush_to_disk
 from mgenv.data.sources import Source, UnfitError
 from mgenv.data.statistics import add_statistics
 from mgenv.data.videos import VideoWriter, to_millimetres
@@ -39,18 +39,18 @@ def staged(root: Path, first: int, last: int) -> Path:
 
 def record_shard(
     root: Path, source: Source, first: int, last: int, filters: FilterConfig, colours: str
-) -> Summary:
+) -> ShardSummary:
     """Record the source's episodes ``first`` … ``last`` - 1 into a folder of their own."""
     final = staged(root, first, last)
     part = final.with_name(f"{final.name}.part-{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
-        with _Shard(part, Summary(first, last), colours) as shard:
+        with _Shard(part, ShardSummary(first, last), colours) as shard:
             for number in range(first, last):
                 shard.record(number, source, filters)
             shard.close()
-        settle(part, part.iterdir())
+        flush_to_disk(part, part.iterdir())
         if not final.exists():  # else another process was first, with the same
             part.rename(final)
     except MgenvError:
@@ -74,7 +74,7 @@ def _recorded(source: Source, number: int) -> Episode:
 class _Shard:
     """A shard that is being recorded; a context at whose end no video is left open."""
 
-    def __init__(self, folder: Path, summary: Summary, colours: str) -> None:
+    def __init__(self, folder: Path, summary: ShardSummary, colours: str) -> None:
         self.folder, self.summary, self.colours = folder, summary, colours
         self._videos: dict[str, VideoWriter] = {}
         self._open = ExitStack()

@@ -82,7 +82,7 @@ def tilting(episode: Episode) -> Episode:
     rays = episode.intrinsics.rays(size, size) @ torch.as_tensor(pose[:, None, :3, :3]).mT
     light = torch.sin(rays / rays.norm(dim=-1, keepdim=True) @ waves.T).mean(-1)  # (12, H, W)
     rgb = (127 + 500 * light).clamp(0, 255)[..., None].expand(-1, -1, -1, 3)
-    return Episode.watched(
+    return Episode.from_poses(
         rgb.to(torch.uint8).numpy(), pose, intrinsics=episode.intrinsics, source="noise",
         name="1", depth=np.full(rgb.shape[:3], 5, np.float32),
     )  # fmt: skip
@@ -101,7 +101,7 @@ def test_steady_walks_hold_though_they_tell_little(turn):
     pose = Pose.create(place, turn * time, 0 * time).matrix.numpy()
     drawn = [draw(p, (24.0, 24.0, 24.0, 24.0), (48, 48)) for p in pose]
     rgb, depth = (np.stack(part) for part in zip(*drawn, strict=True))
-    episode = Episode.watched(
+    episode = Episode.from_poses(
         rgb, pose, intrinsics=Intrinsics(0.5, 0.5), source="room", name="1",
         depth=depth.astype(np.float32),
     )  # fmt: skip

@@ -187,7 +187,7 @@ class FootageSource(ABC):
         pose = np.stack([frame.pose for frame in frames]).astype(np.float32)
         depths = _depths(recording, frames) if self._has_depth else None
         rgb = np.stack([rgb for rgb, _ in shots])
-        episode = Episode.watched(
+        episode = Episode.from_poses(
             rgb,
             pose,
             intrinsics=intrinsics,

@@ -18,7 +18,7 @@ from mgenv.data.episode import Captions, Episode
 from mgenv.data.motions import motions_of
 from mgenv.data.sources.agent import WanderingAgent
 from mgenv.data.sources.base import SourceOptions
-from mgenv.data.sources.play import Action, Observation
+from mgenv.data.sources.game_interface import Action, Observation
 from mgenv.errors import ClosedError, DataError
 
 ACTION_NAMES = ("forward", "left", "turn", "use")

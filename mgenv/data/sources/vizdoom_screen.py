@@ -16,7 +16,7 @@ from PIL import Image
 
 from mgenv.camera import Intrinsics
 from mgenv.data.sources.game import pose_of
-from mgenv.data.sources.play import Observation
+from mgenv.data.sources.game_interface import Observation
 
 UNITS = 41.0
 """Map units a metre."""

@@ -11,7 +11,7 @@ from mgenv.engine.estates.terrain import height_at
 from mgenv.engine.homes.layout import GRID
 from mgenv.engine.motion.collision import collide
 from mgenv.engine.motion.paths import distances, mark_seen, nearest_free, new_seen, waypoint
-from mgenv.engine.render.stream import below, between, new_stream, normal, uniform
+from mgenv.engine.render.random_stream import below, between, new_stream, normal, uniform
 from mgenv.jit import compiled
 
 DIFFERENTIAL, HOLONOMIC, FPV, DRONE, MIXED = range(5)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mgenv.engine.people.figures import CHOICES, GAIT, HEIGHT, PLAN, reach_of
 from mgenv.engine.people.limbs import SWING
-from mgenv.engine.render.stream import below, new_stream
+from mgenv.engine.render.random_stream import below, new_stream
 from mgenv.engine.textures.textures import CHECKER, FABRIC, LEAVES, PLAIN, STRIPES
 from mgenv.jit import compiled
 

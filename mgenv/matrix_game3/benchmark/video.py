@@ -159,7 +159,7 @@ def run(
             if n and all(later.products == rows[n - 1].products for later in rows[n:]):
                 bench.settle()
             table.append(bench.measure(variant))
-            report(" ".join(f"{key}: {told(value)}" for key, value in table[-1].items()))
+            report(" ".join(f"{key}: {format_value(value)}" for key, value in table[-1].items()))
         except (RuntimeError, ImportError) as error:
             failed.append(f"{variant.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             report(failed[-1])
@@ -168,7 +168,7 @@ def run(
     )
 
 
-def told(value: object) -> str:
+def format_value(value: object) -> str:
     """A figure as it is printed."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -311,7 +311,7 @@ class Bench:
         }
         for name, work in works.items():
             kernels = video_profile.kernel_seconds(work, self.device)
-            self.notes.append(f"{variant.name}, {name}: {video_profile.told(kernels)}")
+            self.notes.append(f"{variant.name}, {name}: {video_profile.format_kernels(kernels)}")
 
     def _peak(self) -> float:
         on_gpu = self.device != "cpu"

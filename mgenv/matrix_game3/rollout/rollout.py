@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mgenv.errors import InvalidActionError, InvalidOptionError, UnknownNameError
 from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT, camera_to_world
-from mgenv.matrix_game3.memory.memory_query import Found, Recall
+from mgenv.matrix_game3.memory.memory_query import Recall, RetrievedMemory
 from mgenv.matrix_game3.network.attention import attention_kernels
 from mgenv.matrix_game3.network.conditions import Prompt
 from mgenv.matrix_game3.network.mixture import Mixture
@@ -184,14 +184,18 @@ class Rollout:
         return torch.empty(batch, channels, new, *grid, pin_memory=past.is_cuda)
 
     def _conditions(
-        self, windows: Sequence[RolloutState], found: Sequence[Found | None], past: Tensor, new: int
+        self,
+        windows: Sequence[RolloutState],
+        found: Sequence[RetrievedMemory | None],
+        past: Tensor,
+        new: int,
     ) -> ClipConditions:
         grid = (past.shape[3], past.shape[4])
         count = past.shape[2] + new
         return clip_conditions(self.network, *self._prompts, windows, found, grid, count)
 
     def _advance(
-        self, state: RolloutState, window: RolloutState, made: Tensor, found: Found | None
+        self, state: RolloutState, window: RolloutState, made: Tensor, found: RetrievedMemory | None
     ) -> Clip:
         """Decode new latents (C, n, h, w) and keep the last four."""
         new, index = made.shape[1], state.index + state.latents.shape[1]

@@ -1,4 +1,4 @@
-"""Where a rollout is, and what a clip adds to it.
+"""State of a rollout, and the result of one clip.
 
 Legend: C latent channels, P past latents, p their frames, n new latents, F frames of a clip.
 """
@@ -17,7 +17,7 @@ from mgenv.matrix_game3.rollout.frames import Frames
 
 @dataclass
 class RolloutState:
-    """Where one rollout is: all that its next clip depends on but memory.
+    """State of one rollout: all that the next clip depends on, except memory.
 
     Attributes:
         latents: (C, P, h, w) clean past, 1 at first and 4 later.
@@ -25,7 +25,7 @@ class RolloutState:
         keyboard, mouse: (p, 6) and (p, 2) of those frames; none at first.
         index: of the first past latent in the video of its place.
         origin: index of the picture that it began with.
-        decoder: what the decoder remembers, None at first.
+        decoder: feature cache of the decoder, None at first.
     """
 
     latents: Tensor
@@ -38,11 +38,11 @@ class RolloutState:
 
     @property
     def first(self) -> bool:
-        """Whether no clip was made yet."""
+        """Whether no clip exists yet."""
         return self.latents.shape[1] == 1
 
     def lead_on(self, keyboard: Tensor, mouse: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the last frame lead to the next clip by the first of its actions.
+        """Give the last frame the first action of the next clip.
 
         Args:
             keyboard, mouse: (F + 1, 6) and (F + 1, 2), of the last frame and the F to come.
@@ -57,7 +57,7 @@ class RolloutState:
         return keyboard[1:], mouse[1:]
 
     def copy(self) -> RolloutState:
-        """One that shares no memory with this."""
+        """A copy that shares no memory with this state."""
         if self.latents.is_cuda:
             torch.cuda.synchronize(self.latents.device)  # the decoder has a stream of its own
         past = None if self.decoder is None else [kept.clone() for kept in self.decoder]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
-from mgenv.matrix_game3.vae.blocks import Double, channels_innermost
+from mgenv.matrix_game3.vae.blocks import Upsample, channels_innermost
 from mgenv.matrix_game3.vae.vae import Past, VideoVAE, to_uint8
 
 Step = Callable[[Tensor, Past | None], tuple[Tensor, Past]]
@@ -81,7 +81,7 @@ def to_channels_last(module: nn.Module) -> nn.Module:
 def fold(module: nn.Module) -> nn.Module:
     """Merges enlargements into the convolutions behind them, in place; not for training."""
     for layer in module.modules():
-        if isinstance(layer, Double):
+        if isinstance(layer, Upsample):
             layer.fold()
     return module
 

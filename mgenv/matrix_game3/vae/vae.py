@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from mgenv.errors import CheckpointError, InvalidOptionError
-from mgenv.matrix_game3.vae.blocks import CausalConv3d, Tape
+from mgenv.matrix_game3.vae.blocks import CausalConv3d, FeatureCache
 from mgenv.matrix_game3.vae.config import (
     PUBLIC_LATENT_MEAN,
     PUBLIC_LATENT_STD,
     VaeConfig,
 )
-from mgenv.matrix_game3.vae.halves import Decoder, Encoder
+from mgenv.matrix_game3.vae.encoder_decoder import Decoder, Encoder
 
 Past = list[Tensor]
 """What causal layers remember, one tensor (B, C, 1 or 2, H, W) a layer."""
@@ -51,7 +51,7 @@ class VideoVAE(nn.Module):
             are 48 channels, else 0 and 1. They are no part of the state dict.
 
     Attributes:
-        tape: how the decoder's layers come to what they remember.
+        cache: how the decoder's layers come to what they remember.
     """
 
     latent_mean: Tensor
@@ -70,7 +70,7 @@ class VideoVAE(nn.Module):
         self.conv1 = CausalConv3d(2 * channels, 2 * channels, 1)
         self.conv2 = CausalConv3d(channels, channels, 1)
         self.decoder = Decoder(config)
-        self.tape: Callable[..., Tape] = Tape
+        self.make_cache: Callable[..., FeatureCache] = FeatureCache
         self.set_statistics(latent_mean, latent_std)
 
     def set_statistics(
@@ -133,10 +133,10 @@ class VideoVAE(nn.Module):
         Returns:
             Video (B, 3, F, H, W), F = 4T - 3 at first, then 4T; and the past for the next step.
         """
-        tape = self.tape(past, keep=keep)
+        cache = self.make_cache(past, keep=keep)
         z = latent.to(self.latent_mean.dtype) * self.latent_std + self.latent_mean
-        x = self.decoder(self.conv2(z), tape)
-        return unfold_patches(x, self.config.patch), tape.kept
+        x = self.decoder(self.conv2(z), cache)
+        return unfold_patches(x, self.config.patch), cache.kept
 
     def _check_video(self, video: Tensor) -> None:
         """Whether `video` (B, 3, F, H, W) can be encoded.
@@ -156,7 +156,7 @@ class VideoVAE(nn.Module):
         """Video (B, 3, 1 + 4n, H, W) in [-1, 1] to normalised mean latents (B, C, 1 + n, h, w)."""
         self._check_video(video)
         x = fold_patches(video.to(self.latent_mean.dtype), self.config.patch)
-        mean = self.conv1(self.encoder(x, Tape(None, keep=False))).chunk(2, dim=1)[0]
+        mean = self.conv1(self.encoder(x, FeatureCache(None, keep=False))).chunk(2, dim=1)[0]
         return (mean - self.latent_mean) / self.latent_std
 
     def decode(self, latent: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ import torch
 from mgenv.camera import Intrinsics, Pose
 from mgenv.data.pose_validation import validate_poses
 from mgenv.data.sources import SourceOptions, openarena, openarena_process
+from mgenv.data.sources.game_interface import Action
 from mgenv.data.sources.openarena import OpenArenaGame, OpenArenaSource, camera_to_world, metres
-from mgenv.data.sources.play import Action
 from mgenv.errors import DataError, UnknownNameError
 
 there = os.environ.get("MGENV_TEST_OPENARENA") == "1" and openarena_process.ENGINE.exists()

@@ -15,7 +15,7 @@ from mgenv.data.actions import DIRECTIONS
 from mgenv.data.pose_validation import validate_poses
 from mgenv.data.sources import make_source, udmf
 from mgenv.data.sources.base import SourceOptions
-from mgenv.data.sources.play import Action
+from mgenv.data.sources.game_interface import Action
 from mgenv.data.sources.vizdoom import BATCH, VizdoomGame, VizdoomSource
 from mgenv.data.sources.vizdoom_screen import STRUCTURE, UNITS
 from mgenv.errors import DataError, UnknownNameError

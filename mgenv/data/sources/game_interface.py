@@ -1,4 +1,4 @@
-"""What passes between a game and the agent that plays it."""
+"""Actions and observations of an agent that plays a game."""
 
 from __future__ import annotations
 
