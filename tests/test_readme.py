@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mgenv.benchmark import speed
-from mgenv.cli import bench_common, demo
+from mgenv.cli import demo
 from mgenv.cli.main import COMMANDS, main
 from mgenv.envs import places, vector_env
 from mgenv.models.world_model import WorldModel, WorldModelConfig
@@ -64,7 +64,6 @@ def untrained(monkeypatch):
     model = WorldModel(WorldModelConfig())
     for name in ("bench_memory", "bench_drift"):
         monkeypatch.setattr(f"mgenv.cli.{name}.load_model", lambda *_: model)
-    assert callable(bench_common.load_model)
 
 
 def test_two_commands_set_it_up():

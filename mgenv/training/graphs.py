@@ -2,8 +2,8 @@
 
 A step of these small networks is about a thousand short kernels. Launching them one by one takes
 three times as long as running them; a recorded graph launches once. A recorded step must do the
-same work on the same tensors every time: it changes its state in place, asks nothing of the host, and
-reads what varies (learning rates, say) from tensors.
+same work on the same tensors every time: it changes its state in place, asks nothing of the host,
+and reads what varies (learning rates, say) from tensors.
 """
 
 from __future__ import annotations
