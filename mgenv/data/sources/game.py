@@ -139,24 +139,6 @@ class GameSource:
         )
 
 
-def pose_of(
-    position: tuple[float, float, float], yaw: float, pitch: float = 0.0
-) -> NDArray[np.float64]:
-    """Camera-to-world (4, 4) at ``position`` [m], from angles [rad]: yaw 0 = +x and left positive.
-
-    Example:
-        >>> pose_of((1.0, 2.0, 3.0), 0.0)[:3, 2:].T.tolist()  # forward is +x
-        [[1.0, 0.0, 0.0], [1.0, 2.0, 3.0]]
-    """
-    (sy, cy), (sp, cp) = ((np.sin(a), np.cos(a)) for a in (yaw, pitch))
-    pose = np.eye(4)
-    pose[:3, 0] = sy, -cy, 0.0
-    pose[:3, 1] = sp * cy, sp * sy, -cp
-    pose[:3, 2] = cp * cy, cp * sy, sp
-    pose[:3, 3] = position
-    return pose
-
-
 def _play(
     game: Game, agent: Agent, first: Observation, frames: int
 ) -> tuple[list[Observation], list[Action]]:

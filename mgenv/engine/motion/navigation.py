@@ -63,16 +63,11 @@ def _views(
     return out
 
 
-def _pose(place: NDArray[np.float64]) -> NDArray[np.float32]:
-    pose = np.empty((4, 4), np.float32)
-    explorer.write_pose(pose, *(float(x) for x in place))
-    return pose
-
-
 def first_pose(scene: Scene) -> NDArray[np.float32]:
     """The pose (4, 4) at which a world is first seen: always the same, looking into a room."""
     zero = np.zeros(1, np.int64)
-    return _pose(_views(stack([scene]), zero, zero, _FIRST, _FIRST_TRIES)[0])
+    *position, yaw, pitch = _views(stack([scene]), zero, zero, _FIRST, _FIRST_TRIES)[0]
+    return explorer.pose_of(position, yaw, pitch).astype(np.float32)
 
 
 def collide(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mgenv.data.sources import SourceOptions, make_source
-from mgenv.data.sources.game import pose_of
 from mgenv.data.sources.tum import nearest
+from mgenv.engine.motion.explorer import pose_of
 from mgenv.errors import DataError, UnknownNameError
 from tests.data.sources.room import SIZE, check, draw, quaternion, save, walk
 
