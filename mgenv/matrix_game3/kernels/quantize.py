@@ -24,9 +24,9 @@ INT8_MOST, FP8_MOST = 127.0, 448.0
 _LEAST = 1e-12
 
 
-def to_int8(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (…, K) to whole numbers in [-127, 127] and float32 scales (…, 1)."""
-    scale = x.float().abs().amax(-1, keepdim=True).clamp(min=_LEAST) / INT8_MOST
+def to_int8(x: Tensor, dims: int | tuple[int, ...] = -1) -> tuple[Tensor, Tensor]:
+    """Rows (…, K) to integers in [-127, 127] and float32 scales (…, 1), shared along ``dims``."""
+    scale = x.float().abs().amax(dims, keepdim=True).clamp(min=_LEAST) / INT8_MOST
     return (x.float() / scale).round().to(torch.int8), scale
 
 
