@@ -14,12 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from mgenv.errors import CheckpointError
-from mgenv.output import write_bytes
+from mgenv.output import open_safetensors, write_bytes
 
 FORMAT = "mgenv-policy"
 VERSION = "1"
@@ -90,12 +89,9 @@ def load_policy(path: Path) -> tuple[PolicyCard, dict[str, Tensor]]:
     Raises:
         CheckpointError: the file is missing, damaged, not a policy or of another version.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            card = _read_card(path, file.metadata() or {})
-            return card, {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"Expected a policy file at {path}; got: {error}.") from error
+    with open_safetensors(path, "a policy file") as file:
+        card = _read_card(path, file.metadata() or {})
+        return card, {name: file.get_tensor(name) for name in file.keys()}
 
 
 def describe_space(space: spaces.Space) -> dict[str, Any]:
@@ -143,7 +139,4 @@ def _read_card(path: Path, header: dict[str, str]) -> PolicyCard:
             f"Expected version {VERSION!r} of the policy format at {path}; "
             f"got {header.get('version')!r}."
         )
-    try:
-        return PolicyCard(**json.loads(header["card"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"Expected a policy card in {path}; got: {error!r}.") from error
+    return PolicyCard(**json.loads(header["card"]))

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from stable_baselines3 import PPO
 from torch import Tensor
 
 from mgenv.agents.learned import copy_weights, read_weights
 from mgenv.errors import CheckpointError, InvalidOptionError
-from mgenv.output import write_safetensors
+from mgenv.output import open_safetensors, write_safetensors
 
 FORMAT, VERSION = "mgenv-training", "1"
 FILE = "training.safetensors"
@@ -117,18 +116,15 @@ def load_run(folder: Path) -> RunState:
     file = folder / FILE
     if not file.is_file():
         raise CheckpointError(f"Expected a run to resume, {file}; there is none.")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            header = opened.metadata() or {}
-            found = (header.get("format"), header.get("version"))
-            if found != (FORMAT, VERSION):
-                raise CheckpointError(
-                    f"{file}: expected format {FORMAT!r} version {VERSION!r}; got {found}."
-                )
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
-            return RunState(**json.loads(header["run"]), tensors=tensors)
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{file}: expected a run to resume; got: {error!r}.") from error
+    with open_safetensors(file, "a run to resume") as opened:
+        header = opened.metadata() or {}
+        found = (header.get("format"), header.get("version"))
+        if found != (FORMAT, VERSION):
+            raise CheckpointError(
+                f"{file}: expected format {FORMAT!r} version {VERSION!r}; got {found}."
+            )
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}
+        return RunState(**json.loads(header["run"]), tensors=tensors)
 
 
 def restore_run(model: PPO, state: RunState) -> None:

@@ -171,12 +171,6 @@ def train_policy(config: TrainConfig, report: Report | None = None) -> tuple[Lea
         envs.close()
 
 
-def untrained_policy(config: TrainConfig, envs: gym.vector.VectorEnv) -> LearnedPolicy:
-    """The policy that :func:`train_policy` begins with."""
-    model = build_ppo(SB3VecEnv(envs), config.ppo, config.seed, config.env.device)
-    return LearnedPolicy(model.policy, _card(config, envs, 0), "untrained", seed=config.seed)
-
-
 class _Run:
     """One training run: its model and what it writes."""
 

@@ -241,11 +241,6 @@ def frustum_points(
     return pose.do(torch.stack([x, y, z], -1).reshape(-1, 3))
 
 
-def wrap_angle(angle: Tensor) -> Tensor:
-    """Angles [rad] into [-pi, pi)."""
-    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
-
-
 def planar(pose: NDArray) -> NDArray[np.float64]:
     """Where cameras (..., 4, 4) stand on the ground plan: x, y [m] and yaw [rad], (..., 3).
 

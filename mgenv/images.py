@@ -1,4 +1,4 @@
-"""Pictures for people, uint8, and for networks, float in [-1, 1]."""
+"""Images as uint8 and as float in [-1, 1], and the PSNR of their errors."""
 
 from __future__ import annotations
 
@@ -14,3 +14,13 @@ def to_float(rgb: Tensor) -> Tensor:
 def to_uint8(rgb: Tensor) -> Tensor:
     """Inverse of :func:`to_float`, clamped and rounded."""
     return (rgb.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8).movedim(-3, -1)
+
+
+def psnr(mean_square: Tensor, peak: float = 1.0) -> Tensor:
+    """PSNR [dB] of mean squared errors, inf for 0; ``peak`` is the range of the values.
+
+    Example:
+        >>> psnr(torch.tensor(0.01)).item()
+        20.0
+    """
+    return -10 * (mean_square / peak**2).log10()

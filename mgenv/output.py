@@ -1,14 +1,16 @@
-"""Folders and files that results go to: checked before any work, written whole or not at all."""
+"""Files: folders checked before any work, files written whole or not at all, safetensors read."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mgenv.errors import OutputError
+from mgenv.errors import CheckpointError, MgenvError, OutputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,3 +119,25 @@ def write_safetensors(path: str | Path, tensors: dict[str, Tensor], header: dict
     finally:
         if partial:
             Path(partial).unlink(missing_ok=True)
+
+
+@contextmanager
+def open_safetensors(path: str | Path, expected: str) -> Iterator[Any]:
+    """Open a safetensors file to read.
+
+    Args:
+        path: the file.
+        expected: what it should hold, for the error.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or the block fails to read its content.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            yield file
+    except MgenvError:
+        raise
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected {expected}; got {error!r}.") from error

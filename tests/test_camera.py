@@ -18,7 +18,6 @@ from mgenv.camera import (
     full_precision,
     planar,
     planar_from,
-    wrap_angle,
 )
 
 
@@ -148,14 +147,6 @@ def test_frustum_points_are_seen():
     assert points.shape == (64, 3)
     image, depth = DEFAULT_INTRINSICS.project(camera.inv_do(points))
     assert ((image > 0) & (image < 1)).all() and (depth > 0.5).all() and (depth < 2.0).all()
-
-
-def test_angles_wrap():
-    angles = torch.tensor([0.0, math.pi, -math.pi, 3 * math.pi + 0.1, -7.0])
-    wrapped = wrap_angle(angles)
-    assert ((wrapped >= -math.pi) & (wrapped < math.pi)).all()
-    assert_close(wrapped.cos(), angles.cos(), atol=1e-5, rtol=0)
-    assert_close(wrapped.sin(), angles.sin(), atol=1e-5, rtol=0)
 
 
 def test_the_ground_plan_agrees_with_the_camera(some):

@@ -65,7 +65,7 @@ def test_the_engine_imports_and_runs_without_any_cache(tmp_path):
     code = (
         "import tempfile, mgenv.jit as c\n"
         "assert c.CACHE_FOLDER is None, c.CACHE_FOLDER\n"
-        "from mgenv.engine.render.stream import new_stream, uniform\n"
+        "from mgenv.engine.render.random_stream import new_stream, uniform\n"
         "assert 0 <= uniform(new_stream(1, 2)) < 1\n"
     )
     patch = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,13 +16,15 @@ from mgenv.benchmark.metrics import psnr, sharpness, squared_error, variance
 from mgenv.benchmark.replay import Paths, held_out, make_world, replay, scan, true_paths
 from mgenv.benchmark.report import Report
 from mgenv.benchmark.strips import save_strips
-from mgenv.benchmark.wander import wander
 from mgenv.models.world_model import WorldModel
 from mgenv.training.data import HELD_OUT
+from mgenv.training.walkers import Habits, Walkers
 from mgenv.worlds.engine import EngineWorld
 
 FEW = 8
 """Observed frames from which an unknown world is imagined."""
+TURN = math.radians(12.0)
+HABITS = Habits(forward=(0.2, 0.2), turn=(TURN, TURN), clear=(0.7, 0.7))
 
 
 def run(
@@ -45,9 +49,9 @@ def run(
     frames = replay(world, path, report=told("scanned"))
     rows = window_rows("scanned", frames, path, known, window)
     start = path.until(FEW)
-    engine = wander(EngineWorld(worlds, size), start, steps, NEW_SEED)
+    engine = walk_by_sight(EngineWorld(worlds, size), start, steps, NEW_SEED)
     scan(world, start)
-    imagined = wander(world, start, steps, NEW_SEED, told(f"from {FEW} frames"))
+    imagined = walk_by_sight(world, start, steps, NEW_SEED, told(f"from {FEW} frames"))
     rows += unknown_rows(imagined, engine, window)
     if pictures is not None:
         every = max(1, steps // 12)
@@ -69,6 +73,24 @@ def run(
         seeds=[KNOWN_SEED, NEW_SEED],
         notes=[f"{sampling_steps} sampling steps."],
     )
+
+
+def walk_by_sight(
+    world: Any, start: Paths, steps: int, seed: int, report: Callable[[int], None] | None = None
+) -> Tensor:
+    """Walk a world from the last pose of ``start``: uint8 (N, steps, H, W, 3)."""
+    slots = range(len(start.world_ids))
+    pose = start.pose[:, -1].cpu().numpy()
+    frame = world.begin(slots, start.world_ids, pose=pose)
+    walkers = Walkers(len(slots), torch.Generator().manual_seed(seed), HABITS)
+    frames = [frame.rgb]
+    for step in range(1, steps):
+        motion = walkers.act(torch.from_numpy(np.ascontiguousarray(frame.depth)))
+        frame = world.step(motion.numpy())
+        frames.append(frame.rgb)
+        if report is not None:
+            report(step + 1)
+    return torch.from_numpy(np.stack(frames, 1))
 
 
 def unknown_rows(imagined: Tensor, engine: Tensor, window: int) -> list[dict[str, Any]]:

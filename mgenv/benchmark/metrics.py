@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mgenv import images
 from mgenv.camera import DEFAULT_INTRINSICS, Intrinsics, Pose
 
 
@@ -19,7 +20,7 @@ def psnr(error: Tensor, where: Tensor | None = None) -> float:
     values = error if where is None else error[where]
     if values.numel() == 0:
         return float("nan")
-    return float(-10 * values.double().mean().clamp_min(1e-10).log10())
+    return float(images.psnr(values.double().mean().clamp_min(1e-10)))
 
 
 def sharpness(frames: Tensor) -> Tensor:

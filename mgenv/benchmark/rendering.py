@@ -42,10 +42,10 @@ def run(
     rows = []
     for family, first in FAMILIES.items():
         rows.append(build_row(family, first))
-        report(_told(rows[-1]))
+        report(_format_row(rows[-1]))
         for row in render_rows(family, range(first, first + worlds), device):
             rows.append(row)
-            report(_told(row))
+            report(_format_row(row))
     return Report(title="Rendering", protocol=PROTOCOL, rows=rows, seeds=[0])
 
 
@@ -131,6 +131,6 @@ def _row(what: str, rate: float, near: float | None = None) -> Row:
     return {"what": what, "a second": rate, "alike": near}
 
 
-def _told(row: Row) -> str:
+def _format_row(row: Row) -> str:
     near = "" if row["alike"] is None else f", {row['alike']:.5f} alike"
     return f"{row['what']}: {row['a second']:.0f} a second{near}"

@@ -13,8 +13,6 @@ from mgenv.models.world_model import WorldModel
 from mgenv.training.data import HELD_OUT, make_walks
 from mgenv.worlds.generated import GeneratedWorld
 
-Progress = Callable[[str, int, int], None]
-
 
 @dataclass
 class Paths:

@@ -23,9 +23,6 @@ from mgenv.output import prepare_file, write_text
 PACKAGES = ("torch", "numpy", "numba", "gymnasium", "stable-baselines3")
 """Whose versions a results file names."""
 
-RESULTS = Path(__file__).parent / "results"
-"""Where the project's own results lie."""
-
 
 @dataclass(kw_only=True)
 class Report:

@@ -14,7 +14,13 @@ from typing import Any
 from mgenv.agents.evaluate import Evaluation
 from mgenv.agents.registry import POLICIES, policy_file
 from mgenv.agents.train import EnvConfig, make_envs
-from mgenv.benchmark.judging import Setting, differences, display_names, provenance, read_card
+from mgenv.benchmark.policy_comparison import (
+    Setting,
+    differences,
+    display_names,
+    provenance,
+    read_card,
+)
 from mgenv.benchmark.report import Report
 from mgenv.engine.scene.world_ids import HELD_OUT
 from mgenv.envs.episode_list import EpisodeList, draw_episodes, origin_of

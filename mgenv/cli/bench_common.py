@@ -1,11 +1,12 @@
-"""What the quality benchmarks share."""
+"""Parser, model and output of the benchmark commands."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
-from mgenv.benchmark.report import Report, markdown_table
+from mgenv.benchmark.report import Report, check_outputs, markdown_table
 from mgenv.cli.console import positive
 from mgenv.engine.scene.world_ids import HELD_OUT, is_held_out
 from mgenv.models.checkpoint import load_checkpoint
@@ -13,8 +14,24 @@ from mgenv.models.world_model import WorldModel
 from mgenv.worlds import checkpoint_path
 
 
-def add_common(parser: argparse.ArgumentParser, worlds: int) -> None:
-    """Arguments of every quality benchmark."""
+def bench_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser with the arguments of every benchmark."""
+    parser = argparse.ArgumentParser(f"mgenv bench {name}", description=description)
+    parser.add_argument("--json", metavar="FILE", help="write all as JSON")
+    parser.add_argument("--markdown", metavar="FILE", help="write a results file")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+    """Parse arguments and check that the results can be written."""
+    options = parser.parse_args(argv)
+    check_outputs(options.json, options.markdown)
+    return options
+
+
+def quality_parser(name: str, description: str | None, worlds: int) -> argparse.ArgumentParser:
+    """A parser with the arguments of every quality benchmark."""
+    parser = bench_parser(name, description)
     parser.add_argument("--world", default="nano", help="a shipped checkpoint's name, or a file")
     parser.add_argument("--worlds", type=positive, default=worlds, help="held-out worlds")
     parser.add_argument("--first-world", type=held_out_id, default=HELD_OUT, help="first of them")
@@ -22,8 +39,16 @@ def add_common(parser: argparse.ArgumentParser, worlds: int) -> None:
     parser.add_argument("--sampling-steps", type=positive, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--pictures", metavar="DIR", help="write sample strips")
-    parser.add_argument("--json", metavar="FILE", help="write all as JSON")
-    parser.add_argument("--markdown", metavar="FILE", help="write a results file")
+    return parser
+
+
+def run_quality(
+    run: Callable[..., Report], parser: argparse.ArgumentParser, argv: list[str]
+) -> int:
+    """Run a quality benchmark, whose keyword arguments are the parser's, and print its table."""
+    options = parse(parser, argv)
+    settings = {k: v for k, v in vars(options).items() if k not in ("world", "json", "markdown")}
+    return finish(run(load_model(options.world, options.device), **settings, report=print), options)
 
 
 def load_model(world: str, device: str) -> WorldModel:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-
 from mgenv.benchmark import exploration
-from mgenv.benchmark.report import check_outputs
-from mgenv.cli.bench_common import finish, held_out_id
+from mgenv.cli.bench_common import bench_parser, finish, held_out_id, parse
 from mgenv.cli.console import positive
 from mgenv.engine.scene.scenes import HELD_OUT
 
 
 def main(argv: list[str]) -> int:
     """Walk and print a row an agent."""
-    parser = argparse.ArgumentParser("mgenv bench exploration", description=__doc__)
+    parser = bench_parser("exploration", __doc__)
     parser.add_argument("--worlds", type=positive, default=64, help="held-out worlds")
     parser.add_argument("--first-world", type=held_out_id, default=HELD_OUT, help="first of them")
     parser.add_argument("--frames", type=positive, default=256, help="of each walk")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE", help="write all as JSON")
-    parser.add_argument("--markdown", metavar="FILE", help="write a results file")
-    options = parser.parse_args(argv)
-    check_outputs(options.json, options.markdown)
+    options = parse(parser, argv)
     report = exploration.run(
         worlds=options.worlds,
         frames=options.frames,

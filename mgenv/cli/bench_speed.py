@@ -7,8 +7,8 @@ from itertools import product
 
 from rich.console import Console
 
-from mgenv.benchmark.report import check_outputs, markdown_table
 from mgenv.benchmark.speed import Setting, run
+from mgenv.cli.bench_common import bench_parser, finish, parse
 from mgenv.cli.console import positive, progress_bar
 
 
@@ -19,21 +19,13 @@ def main(argv: list[str]) -> int:
         0, or 1 where a combination could not be measured.
     """
     options = _parse(argv)
-    check_outputs(options.json, options.markdown)
     settings = _settings(options)
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("measuring", total=len(settings), note="")
         report = run(
             settings, lambda row: bar.update(task, advance=1, note=f"{row['steps/s']:.0f} steps/s")
         )
-    print(markdown_table(report.rows))
-    for line in report.failed:
-        print(f"failed: {line}")
-    if options.json is not None:
-        report.write_json(options.json)
-    if options.markdown is not None:
-        report.write_markdown(options.markdown)
-    return 1 if report.failed else 0
+    return finish(report, options)
 
 
 def _settings(options: argparse.Namespace) -> list[Setting]:
@@ -57,7 +49,7 @@ def _settings(options: argparse.Namespace) -> list[Setting]:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("mgenv bench speed", description=__doc__)
+    parser = bench_parser("speed", __doc__)
     parser.add_argument("--world", nargs="+", default=["nano", "engine"])
     parser.add_argument("--num-envs", type=positive, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--sampling-steps", type=positive, nargs="+", default=[1, 2, 4])
@@ -66,6 +58,4 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=positive, help="of torch; its own choice by default")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE", help="write all as JSON")
-    parser.add_argument("--markdown", metavar="FILE", help="write a results file")
-    return parser.parse_args(argv)
+    return parse(parser, argv)

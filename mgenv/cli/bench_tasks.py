@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-
 from mgenv.agents.registry import POLICIES
 from mgenv.benchmark import tasks
-from mgenv.benchmark.report import check_outputs
-from mgenv.cli.bench_common import finish, held_out_id, write_files
+from mgenv.cli.bench_common import bench_parser, finish, held_out_id, parse, write_files
 from mgenv.cli.console import positive
 from mgenv.engine.scene.world_ids import HELD_OUT
 
 
 def main(argv: list[str]) -> int:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser("mgenv bench tasks", description=__doc__)
+    parser = bench_parser("tasks", __doc__)
     parser.add_argument("policies", nargs="*", metavar="POLICY", help="names or files, beside …")
     parser.add_argument("--baselines", nargs="*", default=list(POLICIES), choices=list(POLICIES))
     parser.add_argument("--tasks", nargs="+", default=list(tasks.CASES), metavar="TASK")
@@ -27,10 +24,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--num-envs", type=positive, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", metavar="FILE", help="write all as JSON")
-    parser.add_argument("--markdown", metavar="FILE", help="write a results file")
-    options = parser.parse_args(argv)
-    check_outputs(options.json, options.markdown)
+    options = parse(parser, argv)
     config = tasks.TasksConfig(
         policies=[*options.baselines, *options.policies],
         cases=options.tasks,

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from mgenv.cli.console import make_table, positive
+from mgenv.data import lerobot
 from mgenv.data.dataset import Dataset
-from mgenv.data.records import adopted
+from mgenv.data.pose_validation import validate_poses
+from mgenv.data.records import committed
 from mgenv.data.view import contact_sheet, path_plot
+from mgenv.errors import InvalidOptionError
 from mgenv.output import prepare_file
+
+CHECKED_EPISODES = 16
+"""Episodes whose poses ``info --check`` validates, at most, spread over the dataset."""
+EXIT_INVALID = 1
 
 
 def main(argv: list[str]) -> int:
@@ -19,7 +28,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("mgenv data", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     info = verbs.add_parser("info", help="what it holds")
-    info.add_argument("--check", action="store_true", help="compare files with their checksums")
+    checks = "compare files with their checksums, and poses with pictures and depth"
+    info.add_argument("--check", action="store_true", help=checks)
     info.add_argument("--verify", action="store_true", help="decode all of it")
     view = verbs.add_parser("view", help="a contact sheet and a plot of the paths, as PNG")
     view.add_argument("--episodes", type=positive, default=8)
@@ -49,24 +59,47 @@ def _info(dataset: Dataset, options: argparse.Namespace) -> int:
     ]
     console.print(make_table("features", ("name", "type", "shape"), rows))
     dropped: dict[str, int] = {}
-    for summary in adopted(dataset.root):
+    for summary in committed(dataset.root):
         for name, count in summary.dropped.items():
             dropped[name] = dropped.get(name, 0) + count
     rows = [(name, count) for name, count in sorted(dropped.items())] or [("none", 0)]
     console.print(make_table("episodes dropped", ("filter", "episodes"), rows))
     if len(dataset):
         console.print(f"first caption: {dataset.rows[0]['tasks'][0]}", soft_wrap=True)
+    invalid = 0
     if options.check:
         console.print(_checked(dataset), soft_wrap=True)
+        for valid, text in _validated_poses(dataset):
+            invalid += not valid
+            console.print(text, soft_wrap=True, highlight=False)
     if options.verify:
         dataset.verify()
         console.print("every frame decodes, and every pose is rigid")
-    return 0
+    return EXIT_INVALID if invalid else 0
+
+
+def _validated_poses(dataset: Dataset) -> Iterator[tuple[bool, str]]:
+    """Whether poses, pictures and depth agree, with a line of text, for a sample of episodes."""
+    if lerobot.DEPTH not in dataset.features:
+        yield True, "poses: no depth was recorded, so poses cannot be validated"
+        return
+    count = min(CHECKED_EPISODES, len(dataset))
+    for number in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
+        try:
+            result = validate_poses(dataset.episode(number))
+        except InvalidOptionError:  # the camera stands
+            yield True, f"episode {number}: the camera does not move, so poses cannot be validated"
+            continue
+        verdict = "agree" if result.is_valid else "do NOT agree"
+        yield result.is_valid, (
+            f"episode {number}: poses, pictures and depth {verdict} "
+            f"(warping divides the error by {result.gain:.1f})"
+        )
 
 
 def _checked(dataset: Dataset) -> str:
-    """What the check of checksums, which is behind it, has proved."""
-    counts = [len(summary.files) for summary in adopted(dataset.root)]
+    """Result of the checksum comparison, which :class:`Dataset` made when it was opened."""
+    counts = [len(summary.files) for summary in committed(dataset.root)]
     if not sum(counts):
         return "no checksums were recorded: nothing to compare"
     return f"{sum(counts)} files of {len(counts)} shards have their checksums"

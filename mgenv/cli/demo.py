@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mgenv.benchmark.judging import as_json
+from mgenv.benchmark.policy_comparison import as_json
 from mgenv.cli.console import describe, make_table, positive, progress_bar
 from mgenv.demo.drawing import draw_comparison, draw_walk
 from mgenv.demo.learn import TWIN, LearnConfig, Learned, learn, verdict

@@ -13,7 +13,7 @@ from rich.console import Console
 from mgenv.agents.evaluate import INFOS
 from mgenv.agents.registry import POLICIES, policy_file, shipped
 from mgenv.agents.train import EnvConfig, task_id
-from mgenv.benchmark.judging import (
+from mgenv.benchmark.policy_comparison import (
     Judged,
     Setting,
     as_json,

@@ -97,7 +97,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from mgenv.training.pruning.lighten import LightenConfig, lighten
+    from mgenv.training.pruning.prune_decoder import PruneConfig, prune_decoder
 
     console = Console()
 
@@ -106,7 +106,7 @@ def _prune(options: argparse.Namespace) -> int:
 
     settings = {name: value for name, value in vars(options).items() if name != "verb"}
     settings["learning_rate"] = settings.pop("lr")
-    made = lighten(LightenConfig(**settings), report)
+    made = prune_decoder(PruneConfig(**settings), report)
     widths = f"{made.whole.decoder_widths} to {made.pruned.decoder_widths}"
     console.print(f"widths {widths}", soft_wrap=True, highlight=False)
     console.print(str(made.path), soft_wrap=True, highlight=False)

@@ -1,13 +1,13 @@
-"""Actions from poses, for games that do not report them: one of eight directions, and turning.
+"""Actions inferred from poses, for games that do not report them: eight directions, and turns.
 
-A player's velocity is what is left of the last one plus what the held keys add, so that
+The velocity of a player is a share of the last velocity plus what the held keys add:
 
     key[t] = displacement[t] - momentum · displacement[t - 1],
 
-seen along the heading, is what was asked for. The momentum is the one under which keys change
-least often. Poses cannot tell everything: a player who leans on a wall looks like one who stands,
-one who slides along it like one who walks that way, and one who falls has no say. Such ticks are
-marked as not sure, and keep the last action that was.
+along the heading. The momentum is the one under which keys change least often. Poses do not
+determine everything. Pushing a wall looks like standing, sliding along a wall looks like walking
+that way, and a fall overrides the keys. Such ticks are marked as unsure and keep the last sure
+direction.
 
 Legend: T ticks.
 """
@@ -34,37 +34,39 @@ DIRECTIONS = (
     "forward right",
 )
 MOMENTA = (0.0, *np.arange(0.5, 0.96, 0.005).round(4).tolist(), 0.90625)
-"""What is tried; the last is Doom's and its descendants'."""
+"""Candidates; the last is that of Doom and its descendants."""
 PHASES = (0.0, 1.0)
 """Whether keys act along the heading before a tick's turn, or after it."""
 CLEARLY = 0.8
-"""How much nearer to eight directions keys must be for the latter; those of sticks are in none."""
+"""Factor by which keys must be nearer to eight directions for the second phase to be chosen."""
 NONE = 0.35
-"""Of the usual strength, below which a key is not held."""
+"""Press threshold, as a fraction of the usual strength."""
 FIT = 0.04
-"""Of the usual strength, by which held keys may miss it in games whose keys have one strength."""
+"""Tolerance of the strength of held keys in games with digital keys, as a fraction of it."""
 HELD = 0.03
-"""Of the usual strength, by which held keys may seem to change."""
+"""Change of a held key that is noise, as a fraction of the usual strength."""
 DIGITAL = 0.5
-"""Share of ticks with held keys that must fit for a game to be taken for one."""
+"""Least share of fitting ticks with held keys for a game to count as digital."""
 EIGHTH = math.pi / 4
+BUTTON_NAMES = ("forward", "left", "turn")
+"""Of the columns of :func:`infer_buttons`."""
 STANDS = 1e-4
-"""Metres a tick that are no motion."""
+"""Largest step of a player who stands, in metres per tick."""
 LEAST_TURN = 2e-3
-"""Radians a tick."""
+"""Least turn, in radians per tick."""
 FALLS = 5e-3
-"""Metres a tick downwards that are not of walking."""
+"""Least descent of a fall, in metres per tick."""
 
 
 @dataclass(frozen=True)
 class Actions:
-    """What was asked for.
+    """Inferred actions.
 
     Attributes:
         direction: int (T,), an index into :data:`DIRECTIONS`; the last tick is 0.
         turn: int (T,), 1 left, -1 right, 0 neither; the last tick is 0.
-        sure: bool (T,), whether the poses tell the direction; where not it is the last that was.
-        momentum: share of the velocity that outlasts a tick.
+        sure: bool (T,), whether the poses determine the direction; elsewhere the last sure one.
+        momentum: share of the velocity that is kept from tick to tick.
     """
 
     direction: NDArray[np.int64]
@@ -78,11 +80,11 @@ def infer_actions(
     momentum: float | None = None,
     bumped: NDArray[np.bool_] | None = None,
 ) -> Actions:
-    """What whoever moved a camera along ``pose`` (T, 4, 4) asked for.
+    """Infer the actions of a player who moved a camera along ``pose`` (T, 4, 4).
 
     Args:
-        momentum: share of the velocity that outlasts a tick; found from the poses by default.
-        bumped: (T,) where something is known to have shortened the motion.
+        momentum: share of the velocity that is kept from tick to tick; estimated by default.
+        bumped: bool (T,), ticks whose motion an obstacle is known to have shortened.
     """
     steps, yaw, turns, climbs = _travel(pose)
     if momentum is None:
@@ -104,8 +106,16 @@ def infer_actions(
     )
 
 
+def infer_buttons(pose: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Buttons (T, 3) in {-1, 0, 1}, see :data:`BUTTON_NAMES`, from poses (T, 4, 4)."""
+    actions = infer_actions(pose)
+    angle = EIGHTH * (actions.direction - 1)
+    walk = np.round([np.cos(angle), np.sin(angle)]) * (actions.direction > 0)
+    return np.stack([*walk, actions.turn], -1).astype(np.float32)
+
+
 def direction_of(forward: NDArray, left: NDArray, none: float = NONE) -> NDArray[np.int64]:
-    """The direction that keys (T,) of full strength 1 ask for.
+    """Direction of keys (T,) of full strength 1.
 
     Example:
         >>> [DIRECTIONS[i] for i in direction_of(np.array([1, 0, 0]), np.array([-1, 1, 0]))]
@@ -124,7 +134,7 @@ def _travel(pose: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray, NDArr
 
 
 def _keys(steps: NDArray, heading: NDArray, momentum: float) -> NDArray:
-    """What was added to the velocity, forward and left: (T - 1, 2)."""
+    """Velocity added by the keys, forward and left: (T - 1, 2)."""
     before = np.concatenate([np.zeros((1, 2)), steps[:-1]])
     added = steps - momentum * before
     cos, sin = np.cos(heading), np.sin(heading)
@@ -142,7 +152,7 @@ def _find_momentum(steps: NDArray, yaw: NDArray, turns: NDArray) -> float:
 
 
 def _slant(keys: NDArray) -> float:
-    """How far from the eight directions keys usually point [rad]."""
+    """Median angle between keys and the nearest of the eight directions [rad]."""
     held = keys[np.linalg.norm(keys, axis=1) > STANDS]
     angles = np.arctan2(held[:, 1], held[:, 0])
     off = np.abs(angles - np.round(angles / EIGHTH) * EIGHTH)
@@ -159,7 +169,7 @@ def _restlessness(keys: NDArray) -> float:
 
 
 def _strength(sizes: NDArray) -> float:
-    """The usual size of what is not nothing."""
+    """Median of the sizes that are not noise."""
     held = sizes[sizes > STANDS]
     if not len(held):
         return 1.0
@@ -173,7 +183,7 @@ def _octant(keys: NDArray) -> NDArray[np.int64]:
 
 
 def _tells(keys: NDArray, steps: NDArray, climbs: NDArray) -> NDArray[np.bool_]:
-    """Where poses tell what was asked for: (T - 1,)."""
+    """Where poses determine the keys: (T - 1,)."""
     fits = _fits(keys)
     sizes = np.linalg.norm(keys, axis=1)
     held = sizes > NONE * _strength(sizes)

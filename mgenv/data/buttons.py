@@ -1,10 +1,10 @@
-"""Games' buttons against what happened: how much of it contradicts them.
+"""Consistency of games' buttons with the motion that followed.
 
-Walls stop a body, momentum carries it on, and doors take their time, so that a tick says little by
-what it lacks. It tells something where the body moves clearly, on its feet, with nothing in the
-way, and no slower than momentum alone would carry it; where it is to go aslant, only at speed, for
-else it may slide along a wall. Such a tick contradicts the buttons if it leads against one that is
-held, or turns where none is, and if the tick before does not explain it.
+Walls stop a body, momentum carries it on and doors take time to open, so a missing motion says
+little. A tick is evidence if the body clearly moves, on its feet, without contact, and no slower
+than momentum alone would carry it. Diagonal motion is evidence only at full speed, since a slower
+body may slide along a wall. Such a tick contradicts the buttons if the motion opposes a held button
+or turns without one, and if the buttons of the tick before do not explain it.
 
 Legend: T ticks; the 3 axes are forward [m], left [m] and turn [rad, left positive].
 """
@@ -25,26 +25,26 @@ BUTTONS = {
     "right": (LEFT, -1), "strafe_right": (LEFT, -1), "move_right": (LEFT, -1),
     "turn": (TURN, 1), "turn_left": (TURN, 1), "turn_right": (TURN, -1),
 }  # fmt: skip
-"""Names of actions that are known, each with its axis and its sign there."""
+"""Known action names, each with its axis and sign."""
 CLEAR = np.array([0.02, 0.02, 0.005])
-"""Metres and radians a tick from which on a motion is one."""
+"""Least motion per axis, in metres and radians per tick."""
 HELD = 0.01
-"""Of a button's range, from where on it is held."""
+"""Press threshold, as a fraction of the range."""
 CARRIES = 0.98
-"""Of the last tick's motion, the least that momentum alone does not explain."""
+"""Share of the last tick's motion above which momentum alone does not explain a motion."""
 SPEED = 0.8
-"""Of the most that walking aslant reaches; sliding against a button reaches 0.71 of it."""
+"""Share of the top diagonal speed that counts as full speed; a slide reaches 0.71 of it."""
 FEWEST = 4
-"""Ticks that must contradict an axis before it counts: fewer are accidents."""
+"""Least contradicting ticks of an axis; fewer are ignored."""
 
 
 def has_buttons(episode: Episode) -> bool:
-    """Whether any of its actions is a known button."""
+    """Whether any action is a known button."""
     return any(name in BUTTONS for name in episode.action_names)
 
 
 def contradiction(episode: Episode) -> float:
-    """The share of telling ticks that contradict the buttons, of the axis where it is largest.
+    """Share of evidence that contradicts the buttons, on the axis where it is largest.
 
     Returns:
         In [0, 1]; 0 where no button is known, or too few ticks contradict any axis.
@@ -55,14 +55,14 @@ def contradiction(episode: Episode) -> float:
     done = episode.motion[:-1, [0, 1, 3]]
     tells = _tells(episode, held, done) & known
     against = tells & (np.sign(done) != held)
-    against[1:] &= np.sign(done[1:]) != held[:-1]  # what was held before may act still
+    against[1:] &= np.sign(done[1:]) != held[:-1]  # buttons held before may still act
     counts = against.sum(0)
     shares = counts / np.maximum(tells.sum(0), 1)
     return float(shares[counts >= FEWEST].max(initial=0.0))
 
 
 def _held(episode: Episode) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """To which side axes are held, -1, 0 or 1: (T - 1, 3); which of them have buttons: (3,)."""
+    """Held sides, -1, 0 or 1: (T - 1, 3), and whether each axis has buttons: (3,)."""
     held, known = np.zeros((len(episode) - 1, 3)), np.zeros(3, bool)
     for name, column in zip(episode.action_names, episode.action[:-1].T, strict=True):
         if name in BUTTONS:
@@ -75,22 +75,22 @@ def _held(episode: Episode) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 def _tells(
     episode: Episode, held: NDArray[np.float64], done: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Where motions tell what was asked for: (T - 1, 3)."""
+    """Which motions are evidence: (T - 1, 3)."""
     before = _before(episode)
     tells = (np.abs(done) > CLEAR) & (done * np.sign(before) < 0)
     tells |= (np.abs(done) > CLEAR) & (np.abs(done) >= CARRIES * np.abs(before))
     free = ~episode.bumped[:-1]
     free[1:] &= ~episode.bumped[:-2]
-    free[0] = False  # how fast it was before is not known
+    free[0] = False  # the velocity before is unknown
     tells &= free[:, None]
     walks = episode.motion[:-1, 2] > -FALLS
     walks &= _at_speed(held, done)
-    tells[:, :TURN] &= walks[:, None] & (held[:, :TURN] != 0)  # lifts and belts move one, too
+    tells[:, :TURN] &= walks[:, None] & (held[:, :TURN] != 0)  # lifts and belts also move a body
     return tells
 
 
 def _at_speed(held: NDArray[np.float64], done: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where walking aslant is as fast as it usually gets, or only one axis is held: (T - 1,)."""
+    """Where diagonal motion has full speed, or only one axis is held: (T - 1,)."""
     aslant = (held[:, :TURN] != 0).all(1)
     aslant[1:] |= (held[:-1, :TURN] != 0).all(1)
     speed = np.linalg.norm(done[:, :TURN], axis=1)

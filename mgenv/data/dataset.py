@@ -19,7 +19,7 @@ from mgenv.camera import Intrinsics
 from mgenv.data import lerobot
 from mgenv.data.episode import Captions, Episode
 from mgenv.data.open_files import OpenFiles
-from mgenv.data.records import RECORDS, adopted, check_files
+from mgenv.data.records import RECORDS, check_files, committed
 from mgenv.data.videos import VideoReader, to_metres
 from mgenv.errors import DataError, InvalidOptionError
 
@@ -248,7 +248,7 @@ class Dataset:
     def _check_records(self, contents: bool) -> None:
         """Prove that all shards are recorded, and their files as they were; others have none."""
         recorded, total = 0, self.info["total_episodes"]
-        for summary in adopted(self.root):
+        for summary in committed(self.root):
             check_files(self.root, summary, contents)
             recorded += len(summary.episodes)
         if 0 < recorded < total:

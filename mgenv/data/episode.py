@@ -80,8 +80,10 @@ class Episode:
     captions: Captions = field(default_factory=Captions)
 
     @classmethod
-    def watched(cls, rgb: NDArray[np.uint8], pose: NDArray[np.float32], **others: Any) -> Episode:
-        """A recording of a camera that nobody asked for anything: its actions are its motions.
+    def from_poses(
+        cls, rgb: NDArray[np.uint8], pose: NDArray[np.float32], **others: Any
+    ) -> Episode:
+        """An episode without recorded actions: its motions stand for them.
 
         Args:
             rgb, pose: as the attributes. others: the attributes that follow from nothing else.

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from mgenv.camera import MOTION_NAMES, MOTION_SIZE
 from mgenv.data.episode import Episode
-from mgenv.data.sources.reading import need_key, need_number
+from mgenv.data.sources.parsing import need_key, need_number
 from mgenv.data.videos import LAYOUTS
 from mgenv.errors import DataError
 from mgenv.output import write_bytes, write_text

@@ -1,4 +1,4 @@
-"""Motions from poses, and actions from motions, for recordings whose actions nobody noted."""
+"""Motions from poses, for recordings without actions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mgenv.camera import MOTION_SIZE
 
 
 def motions_of(pose: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What happened between poses (T, 4, 4): (T, 5) along the heading at each; the last is 0.
+    """Motions (T, 5) between poses (T, 4, 4), along the heading at each; the last is 0.
 
     The inverse of :meth:`mgenv.camera.Pose.move` for cameras that do not roll: forward, left and up
     [m], yaw and pitch [rad].

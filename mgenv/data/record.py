@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mgenv.data import lerobot
-from mgenv.data.adopting import Adopter
 from mgenv.data.backends import BACKENDS, Job
+from mgenv.data.commit_shards import ShardCommitter
 from mgenv.data.filters import FilterConfig
 from mgenv.data.shards import STAGING, staged
 from mgenv.data.sources import SOURCES, SourceOptions, make_source
@@ -114,19 +114,19 @@ def collect(
 def _run(
     root: Path, config: CollectConfig, count: int | None, report: Callable[[Progress], None]
 ) -> Progress:
-    adopter = Adopter(root, config.source)
-    adopter.describe()
+    committer = ShardCommitter(root, config.source)
+    committer.describe()
 
     def progress(done: bool = False) -> Progress:
-        now = Progress(adopter.episodes, adopter.frames, dict(Counter(adopter.dropped)), done)
+        now = Progress(committer.episodes, committer.frames, dict(Counter(committer.dropped)), done)
         report(now)
         return now
 
     progress()
     with BACKENDS[config.backend](config.workers) as backend:
         waiting: list[tuple[Job, Any]] = []
-        plan = _plan(adopter, config, count)
-        _clear_staging(root, adopter)
+        plan = _plan(committer, config, count)
+        _clear_staging(root, committer)
         fruitless = 0
         while True:
             while len(waiting) < max(1, 2 * config.workers):
@@ -138,30 +138,30 @@ def _run(
                 break
             job, pending = waiting.pop(0)
             backend.wait(job, pending)
-            kept = adopter.adopt(staged(root, job.first, job.last)).episodes
+            kept = committer.commit(staged(root, job.first, job.last)).episodes
             progress()
             fruitless = 0 if kept else fruitless + job.last - job.first
             if fruitless >= FRUITLESS and count is None:
                 raise DataError(
                     f"{config.source}: expected some of {fruitless} episodes to be worth keeping; "
-                    f"dropped {dict(adopter.dropped)}"
+                    f"dropped {dict(committer.dropped)}"
                 )
-            if config.frames and adopter.frames >= config.frames:
+            if config.frames and committer.frames >= config.frames:
                 break
             if not waiting:  # what was planned fell short, since episodes were dropped
-                plan = _plan(adopter, config, count)
+                plan = _plan(committer, config, count)
     shutil.rmtree(root / STAGING, ignore_errors=True)
-    if not adopter.episodes:
+    if not committer.episodes:
         raise DataError(
             f"{config.source}: expected some episodes to be worth keeping; "
-            f"dropped {dict(adopter.dropped)}"
+            f"dropped {dict(committer.dropped)}"
         )
     return progress(True)
 
 
-def _plan(adopter: Adopter, config: CollectConfig, count: int | None) -> Iterator[Job]:
+def _plan(committer: ShardCommitter, config: CollectConfig, count: int | None) -> Iterator[Job]:
     """Shards from where the dataset ends, as if nothing were dropped."""
-    first, frames = adopter.next, adopter.frames
+    first, frames = committer.next, committer.frames
     while not config.frames or frames < config.frames:
         size = config.shard_episodes
         if config.frames:
@@ -170,20 +170,20 @@ def _plan(adopter: Adopter, config: CollectConfig, count: int | None) -> Iterato
         if last <= first:
             return
         yield Job(
-            str(adopter.root), config.source, config.options, first, last, config.filters,
+            str(committer.root), config.source, config.options, first, last, config.filters,
             config.colours,
         )  # fmt: skip
         frames += (last - first) * config.episode_frames
         first = last
 
 
-def _clear_staging(root: Path, adopter: Adopter) -> None:
+def _clear_staging(root: Path, committer: ShardCommitter) -> None:
     """Drop folders that were cut off, and whole ones that belong to the dataset already."""
     folder = root / STAGING
     for part in folder.glob("*") if folder.exists() else ():
         first, _, last = part.name.partition("-")
         whole = first.isdigit() and last.isdigit()
-        if not whole or int(first) < adopter.next:
+        if not whole or int(first) < committer.next:
             shutil.rmtree(part, ignore_errors=True)
 
 

@@ -1,7 +1,7 @@
-"""A shard's record, ``meta/shards/shard-….json``: what the shard holds, and which files with it.
+"""Records of shards, ``meta/shards/shard-….json``: the episodes and files of each shard.
 
-A shard belongs to a dataset if and only if its record is there. The record is written last, when
-everything that it names is on the disk, and says of each file how long it is and its SHA-256.
+A shard belongs to a dataset if and only if its record exists. The record is written last, after
+every file that it names is on the disk, and holds the size and SHA-256 of each file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECORDS = "meta/shards"
 
 
 @dataclass
-class Summary:
+class ShardSummary:
     """What a shard holds.
 
     Attributes:
@@ -30,7 +30,7 @@ class Summary:
         features, fps: as ``info.json`` has them; empty where nothing was kept.
         statistics: sums for ``stats.json``, by feature.
         files: of each file, by its place in the dataset, ``bytes`` and ``sha256``; known once the
-            shard is adopted.
+            shard is committed.
     """
 
     first: int
@@ -53,7 +53,7 @@ def record_of(number: int) -> str:
     return f"{RECORDS}/shard-{number:06d}.json"
 
 
-def read_summary(file: Path) -> Summary:
+def read_summary(file: Path) -> ShardSummary:
     """A summary or record.
 
     Raises:
@@ -61,10 +61,10 @@ def read_summary(file: Path) -> Summary:
     """
     content = lerobot.read_json(file)
     try:
-        summary = Summary(**content)
+        summary = ShardSummary(**content)
     except TypeError as error:
         raise DataError(f"{file}: expected a shard's record; got: {error}") from error
-    for name, usual in asdict(Summary(0, 0)).items():
+    for name, usual in asdict(ShardSummary(0, 0)).items():
         got, kind = getattr(summary, name), type(usual)
         if not isinstance(got, kind):
             raise DataError(f"{file}: expected {name} to be {kind.__name__}, got {got!r}")
@@ -73,7 +73,7 @@ def read_summary(file: Path) -> Summary:
     return summary
 
 
-def adopted(root: Path) -> Iterator[Summary]:
+def committed(root: Path) -> Iterator[ShardSummary]:
     """The shards that belong to a dataset, in order.
 
     Raises:
@@ -86,7 +86,7 @@ def adopted(root: Path) -> Iterator[Summary]:
         yield read_summary(file)
 
 
-def check_same(summary: Summary, features: dict[str, Any], fps: int, where: str) -> None:
+def check_same(summary: ShardSummary, features: dict[str, Any], fps: int, where: str) -> None:
     """Prove that an episode or shard has the features of what is there.
 
     Raises:
@@ -114,7 +114,7 @@ def fingerprint(file: Path) -> dict[str, Any]:
         }
 
 
-def check_files(root: Path, summary: Summary, contents: bool = False) -> None:
+def check_files(root: Path, summary: ShardSummary, contents: bool = False) -> None:
     """Prove that a shard's files are as long as its record says, or hold the very same bytes.
 
     Args:
@@ -138,7 +138,7 @@ def check_files(root: Path, summary: Summary, contents: bool = False) -> None:
                 )
 
 
-def settle(root: Path, files: Iterable[Path]) -> None:
+def flush_to_disk(root: Path, files: Iterable[Path]) -> None:
     """Return when files, and their names in all folders up to ``root``, are on the disk."""
     folders: set[Path] = {root}
     for file in files:

@@ -1,9 +1,9 @@
-"""Shards: a few episodes each, recorded anywhere, then adopted into the dataset one after another.
+"""Recording of shards: a few episodes each, committed to the dataset one after another.
 
-A worker builds a shard in a folder of its own, which gets its final name only when it is whole and
-on the disk. It belongs to the dataset once it is adopted (:mod:`mgenv.data.adopting`) and its
-record is there (:mod:`mgenv.data.records`). Whatever was killed, what has no record is made again
-or adopted again.
+A worker records a shard in a temporary folder and renames it once the shard is complete and on the
+disk. The shard belongs to the dataset once it is committed (:mod:`mgenv.data.commit_shards`) and
+its record exists (:mod:`mgenv.data.records`). Without a record, an interrupted shard is recorded
+or committed again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow as pa
 from mgenv.data import lerobot
 from mgenv.data.episode import Episode
 from mgenv.data.filters import FilterConfig, first_fault
-from mgenv.data.records import Summary, check_same, settle
+from mgenv.data.records import ShardSummary, check_same, flush_to_disk
 from mgenv.data.sources import Source, UnfitError
 from mgenv.data.statistics import add_statistics
 from mgenv.data.videos import VideoWriter, to_millimetres
@@ -33,24 +33,24 @@ FRAMES, SUMMARY = "frames.parquet", "summary.json"
 
 
 def staged(root: Path, first: int, last: int) -> Path:
-    """The folder of a whole shard that is not adopted yet."""
+    """The folder of a whole shard that is not committed yet."""
     return root / STAGING / f"{first:09d}-{last:09d}"
 
 
 def record_shard(
     root: Path, source: Source, first: int, last: int, filters: FilterConfig, colours: str
-) -> Summary:
+) -> ShardSummary:
     """Record the source's episodes ``first`` … ``last`` - 1 into a folder of their own."""
     final = staged(root, first, last)
     part = final.with_name(f"{final.name}.part-{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
-        with _Shard(part, Summary(first, last), colours) as shard:
+        with _Shard(part, ShardSummary(first, last), colours) as shard:
             for number in range(first, last):
                 shard.record(number, source, filters)
             shard.close()
-        settle(part, part.iterdir())
+        flush_to_disk(part, part.iterdir())
         if not final.exists():  # else another process was first, with the same
             part.rename(final)
     except MgenvError:
@@ -74,7 +74,7 @@ def _recorded(source: Source, number: int) -> Episode:
 class _Shard:
     """A shard that is being recorded; a context at whose end no video is left open."""
 
-    def __init__(self, folder: Path, summary: Summary, colours: str) -> None:
+    def __init__(self, folder: Path, summary: ShardSummary, colours: str) -> None:
         self.folder, self.summary, self.colours = folder, summary, colours
         self._videos: dict[str, VideoWriter] = {}
         self._open = ExitStack()

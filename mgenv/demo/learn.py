@@ -15,7 +15,7 @@ from mgenv.agents.evaluate import Evaluation
 from mgenv.agents.sb3 import PPOConfig
 from mgenv.agents.statistics import Interval
 from mgenv.agents.train import EnvConfig, TrainConfig, make_envs, train_policy
-from mgenv.benchmark.judging import Setting, display_names
+from mgenv.benchmark.policy_comparison import Setting, display_names
 from mgenv.envs.episode_list import EpisodeList, draw_episodes, origin_of
 
 TWIN = "engine"

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS, MOTION_SIZE, Pose
+from mgenv.images import psnr
 from mgenv.worlds.base import Frame, World
 
 STEP = 0.2
@@ -149,8 +150,8 @@ def way_back(way_out: list[NDArray[np.float32]], number: int) -> NDArray[np.floa
 def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Likeness:
     """Compare two pictures uint8 (H, W, 3)."""
     error = np.square(first.astype(np.float64) - second.astype(np.float64)).mean()
-    psnr = math.inf if error == 0 else 10 * math.log10(255.0**2 / error)
-    return Likeness(psnr, _gradient(second) / max(_gradient(first), 1e-6))
+    decibels = psnr(torch.tensor(error), peak=255.0).item()
+    return Likeness(decibels, _gradient(second) / max(_gradient(first), 1e-6))
 
 
 def path_length(walk: list[Step]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mgenv.matrix_game3.rollout.state import Track
+from mgenv.matrix_game3.rollout.state import RolloutState
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Slots:
         coverage: float32 (N,), share of the last step's views that memory had seen.
     """
 
-    tracks: list[Track | None]
+    tracks: list[RolloutState | None]
     generators: list[torch.Generator]
     chunks: list[NDArray[np.uint8]]
     coverage: NDArray[np.float32]
@@ -46,7 +46,7 @@ class Slots:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Resume from :meth:`get_state`."""
-        self.tracks = [track and Track.from_state(track) for track in state["tracks"]]
+        self.tracks = [track and RolloutState.from_state(track) for track in state["tracks"]]
         for generator, value in zip(self.generators, state["generators"], strict=True):
             generator.set_state(value)
         self.chunks = [chunk.copy() for chunk in state["chunks"]]

@@ -23,7 +23,7 @@ from mgenv.matrix_game3.memory.latent_bank import LatentBank
 from mgenv.matrix_game3.memory.memory_query import Recall, nearest_view
 from mgenv.matrix_game3.network.conventions import actions_of, from_public, to_public
 from mgenv.matrix_game3.rollout.rollout import Rollout, check_picture
-from mgenv.matrix_game3.rollout.state import Clip, Track
+from mgenv.matrix_game3.rollout.state import Clip, RolloutState
 from mgenv.matrix_game3.slots import Slots
 from mgenv.memory.threads import one_thread_on_cpu
 from mgenv.worlds.base import Frame
@@ -49,6 +49,7 @@ class MatrixGame3World(SlotWorld):
     """
 
     kind = "matrix-game-3"
+    memory: LatentBank
 
     def __init__(
         self,
@@ -277,7 +278,7 @@ class MatrixGame3World(SlotWorld):
             coverage=self._slots.coverage[rows],
         )
 
-    def _track(self, row: int) -> Track:
+    def _track(self, row: int) -> RolloutState:
         track = self._slots.tracks[row]
         assert track is not None, row
         return track

@@ -58,7 +58,7 @@ class Canvas:
         """Share of the view that memory explains: (B,)."""
         return self.mask.mean((1, 2, 3))
 
-    def select(self, rows: Tensor) -> Canvas:
+    def select(self, rows: Tensor | slice) -> Canvas:
         """Some of the views."""
         return Canvas(self.rgb[rows], self.depth[rows], self.mask[rows], self.evidence[rows])
 

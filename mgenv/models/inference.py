@@ -1,4 +1,4 @@
-"""How a finished model is run: in which precision, and in which form."""
+"""Inference of a trained model: precision and layer implementations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import torch
 
-from mgenv.models.frozen import FrozenTransformer
-from mgenv.models.packed import can_pack, pack
+from mgenv.models.onednn_layers import has_onednn, to_onednn
+from mgenv.models.transformer_inference_cpu import CpuTransformer
 from mgenv.models.world_model import WorldModel
 
 
@@ -30,8 +30,8 @@ def for_inference(
         levels: the sampler's noise levels.
     """
     model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
-    if device.type == "cpu" and can_pack():
-        return freeze(model, dtype, levels)
+    if device.type == "cpu" and has_onednn():
+        return _for_cpu(model, dtype, levels)
     for part in (model.vae, model.network, model.refiner):
         for parameter in part.parameters():
             parameter.data = parameter.data.to(dtype)
@@ -40,17 +40,17 @@ def for_inference(
     return model
 
 
-def freeze(model: WorldModel, dtype: torch.dtype, levels: Sequence[float]) -> WorldModel:
-    """Put packed layers and a frozen transformer into ``model``."""
-    pack(model.vae, dtype)
-    model.refiner = pack(model.refiner, dtype)  # type: ignore[assignment]
-    network = FrozenTransformer(model.network, levels, dtype)
+def _for_cpu(model: WorldModel, dtype: torch.dtype, levels: Sequence[float]) -> WorldModel:
+    """Replace layers by oneDNN layers and the network by a :class:`CpuTransformer`, in place."""
+    to_onednn(model.vae, dtype)
+    model.refiner = to_onednn(model.refiner, dtype)  # type: ignore[assignment]
+    network = CpuTransformer(model.network, levels, dtype)
     model.network = network  # type: ignore[assignment]
     return model
 
 
 def precision(model: WorldModel, dtype: torch.dtype) -> contextlib.AbstractContextManager:
-    """What to run ``model`` in; a frozen one casts for itself."""
+    """Autocast context for ``model``; a :class:`CpuTransformer` casts by itself."""
     device = next(model.parameters()).device.type
-    low = dtype != torch.float32 and not isinstance(model.network, FrozenTransformer)
+    low = dtype != torch.float32 and not isinstance(model.network, CpuTransformer)
     return torch.autocast(device, torch.bfloat16, enabled=low)

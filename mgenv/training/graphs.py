@@ -1,9 +1,9 @@
 """Training steps recorded as CUDA graphs.
 
-A step of these small networks is some thousand short kernels; launching them one by one takes
-three times as long as running them. Recorded once, they are replayed by one call. A recorded step
-must do the same work on the same tensors every time: it changes its state in place, asks nothing
-of the host, and takes what varies (learning rates, say) from tensors.
+A step of these small networks is about a thousand short kernels. Launching them one by one takes
+three times as long as running them; a recorded graph launches once. A recorded step must do the
+same work on the same tensors every time: it changes its state in place, asks nothing of the host,
+and reads what varies (learning rates, say) from tensors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EAGER_CALLS = 3
 """Calls before recording, in which libraries choose their kernels and states are made."""
 
 
-class Recorded:
+class CudaGraphStep:
     """A step that is replayed from its fourth call on; elsewhere than on CUDA, the step itself.
 
     Args:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mgenv.errors import CheckpointError
-from mgenv.output import write_safetensors
+from mgenv.output import open_safetensors, write_safetensors
 from mgenv.training.optimizers import Average, Optimizers
 
 FORMAT = "mgenv-training-1"
@@ -51,15 +50,12 @@ def load_state(
     Raises:
         CheckpointError: not a training state, damaged, or of another network.
     """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise CheckpointError(f"{path}: expected a training state, got {header}")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-            step = int(json.loads(header["step"]))
-    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path}: expected a training state; got {error}") from error
+    with open_safetensors(path, "a training state") as file:
+        header = file.metadata() or {}
+        if header.get("format") != FORMAT:
+            raise CheckpointError(f"{path}: expected a training state, got {header}")
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+        step = int(json.loads(header["step"]))
     try:
         for name, module in modules.items():
             module.load_state_dict(_under(tensors, f"module.{name}."))

@@ -27,7 +27,7 @@ from mgenv.training.data import HELD_OUT, Walks, make_walks
 from mgenv.training.discriminator import Discriminator, discriminator_loss
 from mgenv.training.error_buffer import ErrorBuffer
 from mgenv.training.flow_matching import Loss, flow_matching_loss
-from mgenv.training.graphs import Recorded, Step
+from mgenv.training.graphs import CudaGraphStep, Step
 from mgenv.training.optimizers import Average, Optimizers, adamw
 from mgenv.training.rollouts import RolloutConfig, Rollouts
 from mgenv.training.state import load_state, save_state
@@ -192,8 +192,8 @@ class Trainer:
         on_cuda = self.device.type == "cuda"
         return torch.autocast(self.device.type, torch.bfloat16, on_cuda, cache_enabled=False)
 
-    def _recorded(self, step: Step) -> Recorded:
-        return Recorded(step, self.generator, self.config.graphs)
+    def _recorded(self, step: Step) -> CudaGraphStep:
+        return CudaGraphStep(step, self.generator, self.config.graphs)
 
     def _vae_steps(self, walks: Walks) -> Iterator[dict[str, Tensor]]:
         def step() -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mgenv.images import to_float
+from mgenv.images import psnr, to_float
 from mgenv.models.vae import UNKNOWN_DEPTH, VAE, depth_to_channel
 from mgenv.training.data import Walks
 from mgenv.training.flow_matching import Loss, pixel_loss
@@ -35,10 +35,10 @@ def vae_loss(vae: VAE, rgb: Tensor, depth: Tensor, generator: torch.Generator) -
     decoded = vae.decoder(mean + noise * (log_variance / 2).exp()).float()
     pixels = pixel_loss(decoded, target).mean()
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-    psnr = -10 * ((decoded[:, :3] - rgb).square().mean() / 4).log10()
+    decibels = psnr((decoded[:, :3] - rgb).square().mean(), peak=2.0)
     return Loss(
         pixels + KL_WEIGHT * kl,
-        {"pixels": pixels.detach(), "kl": kl.detach(), "psnr": psnr.detach()},
+        {"pixels": pixels.detach(), "kl": kl.detach(), "psnr": decibels.detach()},
     )
 
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgenv.agents import bootstrap, evaluate_policy, make_envs, make_policy, paired_difference
-from mgenv.agents.train import EnvConfig, untrained_policy
+from mgenv.agents.train import EnvConfig
 from mgenv.errors import InvalidOptionError
+from tests.agents.untrained import untrained_policy
 
 
 class Greedy:

@@ -8,8 +8,9 @@ from gymnasium import spaces
 from mgenv.agents import LearnedPolicy, PPOConfig, make_envs
 from mgenv.agents.features import NavigationExtractor, channels_first, encode
 from mgenv.agents.sb3 import build_policy
-from mgenv.agents.train import TrainConfig, untrained_policy
+from mgenv.agents.train import TrainConfig
 from mgenv.errors import UnknownNameError
+from tests.agents.untrained import untrained_policy
 
 PIXELS = spaces.Box(0, 255, (64, 64, 3), np.uint8)
 DEPTH = spaces.Box(0, 20, (64, 64, 1), np.float32)

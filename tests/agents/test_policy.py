@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from mgenv.agents import LearnedPolicy, make_envs
 from mgenv.agents.policy import build_space, describe_space
-from mgenv.agents.train import untrained_policy
 from mgenv.errors import CheckpointError, InvalidOptionError, OutputError
+from tests.agents.untrained import untrained_policy
 
 
 @pytest.fixture

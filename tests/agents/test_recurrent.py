@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mgenv.agents import LearnedPolicy, PPOConfig, make_envs, train_policy
-from mgenv.agents.train import untrained_policy
 from mgenv.errors import MissingExtraError, UnknownNameError
+from tests.agents.untrained import untrained_policy
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from mgenv.agents import (
     train_policy,
 )
 from mgenv.agents.sb3 import build_ppo
-from mgenv.agents.train import untrained_policy
 from mgenv.cli.config import load_config
 from mgenv.errors import InvalidOptionError, MgenvError, OutputError, UnknownNameError
 from mgenv.wrappers.sb3 import SB3VecEnv
+from tests.agents.untrained import untrained_policy
 
 
 def test_ppo_learns_to_reach_goals(env_config, tmp_path):

@@ -142,7 +142,7 @@ def test_every_world_is_looked_up_before_any_episode(monkeypatch, capsys):
         raise AssertionError("an episode was played")
 
     monkeypatch.setattr("mgenv.envs.vector_env.load_world", load_world)
-    monkeypatch.setattr("mgenv.benchmark.judging.evaluate_policy", never)
+    monkeypatch.setattr("mgenv.benchmark.policy_comparison.evaluate_policy", never)
     assert evaluate("random", "--world", "engine", "nanoo") == 2
     assert "Unknown world 'nanoo'" in capsys.readouterr().err
 
@@ -151,7 +151,7 @@ def test_results_that_cannot_be_written_are_told_before_judging(tmp_path, capsys
     def never(*_args, **_kwargs):
         raise AssertionError("environments were made")
 
-    monkeypatch.setattr("mgenv.benchmark.judging.make_envs", never)
+    monkeypatch.setattr("mgenv.benchmark.policy_comparison.make_envs", never)
     assert evaluate("random", "--json", "/proc/mgenv/results.json") == 2
     assert "mgenv evaluate: Expected a folder to write to" in capsys.readouterr().err
 

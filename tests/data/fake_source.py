@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,8 @@ def make_episode(number: int, ticks: int, size: int, dark: bool = False) -> Epis
 class FakeSource:
     """``variant``: ``dark3`` makes every third episode black; ``die`` kills its process once.
 
-    ``unfit4`` has every fourth episode unfit for a dataset; ``finite`` has five episodes.
+    ``unfit4`` has every fourth episode unfit for a dataset; ``finite`` has five episodes;
+    ``flat`` records no depth.
     """
 
     name = "fake"
@@ -71,7 +73,8 @@ class FakeSource:
         if variant == "unfit4" and number % 4 == 3:
             raise UnfitError("expected another episode", "unfit")
         dark = variant == "black" or (variant == "dark3" and number % 3 == 0)
-        return make_episode(number, options.episode_frames, options.image_size, dark)
+        episode = make_episode(number, options.episode_frames, options.image_size, dark)
+        return replace(episode, depth=None) if variant == "flat" else episode
 
     def close(self) -> None:
         pass

@@ -9,7 +9,7 @@ import pytest
 
 from mgenv.data.actions import DIRECTIONS, direction_of, infer_actions
 from mgenv.data.sources.base import SourceOptions
-from mgenv.data.sources.game import pose_of
+from mgenv.engine.motion.explorer import pose_of
 
 
 def walked(keys, turns, momentum=0.0, speed=0.2, late=True, wall=math.inf):

@@ -54,7 +54,7 @@ def pose_at(*places: tuple[float, float]) -> np.ndarray:
 def still(pose: np.ndarray) -> Episode:
     """A recording along ``pose`` of nothing in particular."""
     grey = np.full((len(pose), 8, 8, 3), 120, np.uint8)
-    return Episode.watched(grey, pose, intrinsics=DEFAULT_INTRINSICS, source="test", name="test")
+    return Episode.from_poses(grey, pose, intrinsics=DEFAULT_INTRINSICS, source="test", name="test")
 
 
 def captioned(homes, s: int, pose: np.ndarray):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mgenv.cli.data import EXIT_INVALID
 from mgenv.cli.main import main
 from mgenv.data import lerobot
 from mgenv.data.dataset import Dataset
@@ -268,6 +269,45 @@ def test_commands_describe_and_draw_it(root, tmp_path, capsys):
     assert {p.name for p in out.iterdir()} == {"contact_sheet.png", "paths.png"}
     assert main(["data", "info", str(tmp_path / "nothing")]) == 2
     assert "info.json" in capsys.readouterr().err
+
+
+@pytest.fixture
+def walked(tmp_path):
+    """A dataset of the engine's walks."""
+    settings = CollectConfig(
+        source="engine", out=str(tmp_path), frames=48, episode_frames=24, shard_episodes=1,
+        image_size=48,
+    )  # fmt: skip
+    collect(settings)
+    return tmp_path
+
+
+def shift_poses(file) -> None:
+    """Give every frame of a table the pose of the tick before."""
+    table = pq.read_table(file)
+    at = table.schema.get_field_index(lerobot.POSE)
+    poses = np.array(table.column(at).to_pylist(), np.float32)
+    poses[1:] = poses[:-1].copy()
+    changed = pa.FixedSizeListArray.from_arrays(pa.array(poses.ravel()), 16)
+    pq.write_table(table.set_column(at, table.schema.field(at), changed), file)
+
+
+def test_poses_that_belong_to_other_pictures_are_found(walked, capsys):
+    assert main(["data", "info", str(walked), "--check"]) == 0
+    assert capsys.readouterr().out.count("poses, pictures and depth agree") == 2
+    shift_poses(walked / "data/chunk-000/file-001.parquet")
+    shutil.rmtree(walked / RECORDS)  # which hold the checksums
+    assert main(["data", "info", str(walked), "--check"]) == EXIT_INVALID
+    text = capsys.readouterr().out
+    assert "episode 0: poses, pictures and depth agree" in text
+    assert "episode 1: poses, pictures and depth do NOT agree" in text
+
+
+def test_poses_without_depth_cannot_be_checked(tmp_path, capsys):
+    collect(CollectConfig(source=FAKE, out=str(tmp_path), frames=8, episode_frames=8,
+                          image_size=32, variant="flat"))  # fmt: skip
+    assert main(["data", "info", str(tmp_path), "--check"]) == 0
+    assert "no depth was recorded" in capsys.readouterr().out
 
 
 def test_collect_is_a_command(tmp_path, capsys):

@@ -76,7 +76,7 @@ def test_what_is_dropped_is_counted_and_made_up_for(tmp_path):
     progress = collect(settings(tmp_path, variant="dark3"))
     assert progress.frames >= 96
     assert numbers(tmp_path) == [n for n in range(19) if n % 3][: progress.episodes]
-    dropped = sum(s.dropped.get("too dark", 0) for s in records.adopted(tmp_path))
+    dropped = sum(s.dropped.get("too dark", 0) for s in records.committed(tmp_path))
     assert dropped == progress.dropped["too dark"] >= 6
 
 
@@ -119,7 +119,7 @@ def test_killed_at_any_moment_and_begun_again(tmp_path, monkeypatch, step, call)
 
     module = {
         "record_shard": "mgenv.data.backends",
-        "_link": "mgenv.data.adopting",
+        "_link": "mgenv.data.commit_shards",
         "write_table": "mgenv.data.lerobot",
         "write_json": "mgenv.data.lerobot",
         "rmtree": "shutil",
@@ -193,7 +193,7 @@ def _finite_and_black(self, options):
     self.options, self.count = changed(options, variant="black"), 4
 
 
-def test_a_shard_that_was_half_adopted_leaves_nothing(tmp_path, monkeypatch):
+def test_a_shard_that_was_half_committed_leaves_nothing(tmp_path, monkeypatch):
     """Killed before its record, then begun again with what is there already."""
 
     class Killed(BaseException):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from mgenv.cli.data import EXIT_INVALID
 from mgenv.cli.main import main
 from mgenv.data import lerobot
 from mgenv.data.dataset import Dataset
 from mgenv.data.record import CollectConfig, collect
-from mgenv.data.records import adopted, record_of
+from mgenv.data.records import committed, record_of
 from mgenv.errors import DataError
 
 FILES = (
@@ -46,7 +47,7 @@ def flip(file: Path) -> None:
 
 
 def test_records_name_all_files_of_their_shards(root):
-    summaries = list(adopted(root))
+    summaries = list(committed(root))
     assert set(summaries[1].files) == set(FILES)
     for place, known in (item for summary in summaries for item in summary.files.items()):
         content = (root / place).read_bytes()
@@ -66,7 +67,7 @@ def test_sizes_are_compared_at_every_opening(root, file):
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_flipped_bit_is_found_when_asked_for(root, file, capsys):
-    assert main(["data", "info", str(root), "--check"]) == 0
+    assert main(["data", "info", str(root), "--check"]) == EXIT_INVALID  # for its poses alone
     assert "15 files of 3 shards have their checksums" in capsys.readouterr().out
     flip(root / file)
     if not file.startswith("meta"):
@@ -101,7 +102,7 @@ def test_datasets_without_checksums_are_read(root, capsys):
         record = json.loads((root / record_of(number)).read_text())
         del record["files"]
         (root / record_of(number)).write_text(json.dumps(record))
-    assert main(["data", "info", str(root), "--check", "--verify"]) == 0
+    assert main(["data", "info", str(root), "--check", "--verify"]) == EXIT_INVALID  # its poses
     assert "no checksums" in capsys.readouterr().out
     collect(settings(root, 64))
     assert Dataset(root, check=True).frames == 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mgenv.training.graphs import EAGER_CALLS, Recorded
+from mgenv.training.graphs import EAGER_CALLS, CudaGraphStep
 
 
 def counting(device: str, enabled: bool = True):
@@ -18,7 +18,7 @@ def counting(device: str, enabled: bool = True):
         total.add_(torch.rand((), generator=generator, device=device))
         return {"total": total.clone()}
 
-    return Recorded(step, generator, enabled), calls
+    return CudaGraphStep(step, generator, enabled), calls
 
 
 def test_elsewhere_than_on_cuda_the_step_is_called():

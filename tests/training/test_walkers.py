@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mgenv.benchmark.wander import HABITS
+from mgenv.benchmark.drift import HABITS
 from mgenv.training.walkers import Habits, Walkers
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgenv.models.packed import can_pack
+from mgenv.models.onednn_layers import has_onednn
 from mgenv.worlds.base import Frame
 from mgenv.worlds.generated import GeneratedWorld
 from mgenv.worlds.slot_parts import Share
@@ -175,7 +175,7 @@ def test_slots_at_rest_stay_untouched_whichever_thread_has_them(make, two_thread
             assert_same(row(one, index), row(other, slot))
 
 
-@pytest.mark.skipif(not can_pack(), reason="needs an x86 CPU and oneDNN")
+@pytest.mark.skipif(not has_onednn(), reason="needs an x86 CPU and oneDNN")
 def test_the_fast_model_makes_the_frames_of_the_plain_one(make, monkeypatch):
     def run() -> list[Frame]:
         world = make(2)
@@ -184,13 +184,13 @@ def test_the_fast_model_makes_the_frames_of_the_plain_one(make, monkeypatch):
 
     monkeypatch.setattr("mgenv.worlds.generated.inference_dtype", lambda device: torch.float32)
     fast = run()
-    monkeypatch.setattr("mgenv.models.inference.can_pack", lambda: False)
+    monkeypatch.setattr("mgenv.models.inference.has_onednn", lambda: False)
     for one, other in zip(fast, run(), strict=True):
         assert np.abs(one.rgb.astype(int) - other.rgb).max() <= 1
         np.testing.assert_allclose(one.depth, other.depth, rtol=1e-3)
 
 
-@pytest.mark.skipif(not can_pack(), reason="needs an x86 CPU and oneDNN")
+@pytest.mark.skipif(not has_onednn(), reason="needs an x86 CPU and oneDNN")
 def test_the_model_that_a_world_is_made_of_stays_as_it_was(model, make):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     make(1).begin([0], IDS[:1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mgenv.data.sources.play import Action, Observation
+from mgenv.data.sources.game_interface import Action, Observation
 
 NEAR = 2.0
 """Metres ahead at which it begins to turn away."""

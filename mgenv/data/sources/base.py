@@ -20,7 +20,8 @@ class SourceOptions:
         seed: of all that is drawn.
         captions: of footage, a JSON file of captions by recording name, or a function,
             ``package.module:function`` of a name and pictures ("" for none).
-        variant: which of the source's kinds ("" for its usual one), such as a game's map set.
+        variant: which of the source's kinds ("" for its usual one), such as a game's map set; of
+            footage, ``buttons`` infers a game's actions from the poses.
     """
 
     path: str = ""

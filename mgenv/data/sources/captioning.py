@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.data.episode import Captions
-from mgenv.data.sources.reading import read_json
+from mgenv.data.sources.parsing import read_json
 from mgenv.errors import DataError
 
 Captioner = Callable[[str, NDArray[np.uint8]], Captions]

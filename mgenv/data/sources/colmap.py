@@ -10,7 +10,7 @@ import numpy as np
 from mgenv.data.sources.axes import leveled
 from mgenv.data.sources.colmap_files import read_model
 from mgenv.data.sources.footage import FootageSource, PosedFrame, Recording
-from mgenv.data.sources.reading import natural_order, scenes_under
+from mgenv.data.sources.parsing import natural_order, scenes_under
 from mgenv.errors import DataError
 
 PLACES = ("sparse/0", "sparse", ".")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.data.sources.axes import inverse_of, transform_of
+from mgenv.data.sources.parsing import number_of, numbers_of, read_text
 from mgenv.data.sources.pictures import Lens
-from mgenv.data.sources.reading import number_of, numbers_of, read_text
 from mgenv.errors import DataError
 
 MODELS = {  # by their number in binary files: name, focal lengths, numbers of distortion

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mgenv.data.actions import BUTTON_NAMES, infer_buttons
 from mgenv.data.episode import Episode, check_rigid
 from mgenv.data.sources.base import SourceOptions, UnfitError
 from mgenv.data.sources.captioning import make_captioner
 from mgenv.data.sources.pictures import Lens, depth_as, read_depth, read_picture, square
 from mgenv.data.sources.rates import thinned, usual_rate
-from mgenv.errors import ClosedError, DataError, InvalidOptionError
+from mgenv.errors import ClosedError, DataError, InvalidOptionError, UnknownNameError
 
+VARIANTS = ("motions", "buttons")
+"""What the actions of footage are: its motions, or a game's buttons inferred from its poses."""
 SHORTEST = 2
 """Frames of the shortest episode: one alone has no motion."""
 SLOWER = "slower than the others"
@@ -94,6 +97,8 @@ class FootageSource(ABC):
     faster recordings the nearest frames are taken, and slower ones are not recorded
     (:class:`mgenv.data.sources.UnfitError`). If any recording has depth, it is 0, unknown, in those
     that have none.
+
+    ``variant=buttons`` is for footage of games: actions are the buttons that the poses imply.
     """
 
     name = ""
@@ -103,6 +108,8 @@ class FootageSource(ABC):
             raise InvalidOptionError(
                 f"Expected episode_frames of at least {SHORTEST}, got {options.episode_frames}"
             )
+        if options.variant not in ("", *VARIANTS):
+            raise UnknownNameError("variant of footage", options.variant, VARIANTS)
         self.options = options
         self._caption = make_captioner(options.captions)
         self._closed = False
@@ -180,7 +187,7 @@ class FootageSource(ABC):
         pose = np.stack([frame.pose for frame in frames]).astype(np.float32)
         depths = _depths(recording, frames) if self._has_depth else None
         rgb = np.stack([rgb for rgb, _ in shots])
-        return Episode.watched(
+        episode = Episode.from_poses(
             rgb,
             pose,
             intrinsics=intrinsics,
@@ -192,6 +199,9 @@ class FootageSource(ABC):
             fps=self._rate,
             captions=self._caption(recording.name, rgb),
         )  # fmt: skip
+        if self.options.variant != "buttons":
+            return episode
+        return replace(episode, action=infer_buttons(pose), action_names=BUTTON_NAMES).check()
 
 
 def pieces_of(frames: list[PosedFrame | None], ticks: int) -> list[range]:

@@ -14,8 +14,7 @@ from PIL import Image
 from mgenv.camera import Intrinsics
 from mgenv.data.sources.axes import FROM_OPENGL, UPRIGHT
 from mgenv.data.sources.footage import FootageSource, PosedFrame, Recording
-from mgenv.data.sources.pictures import IMAGE_SUFFIXES, Lens
-from mgenv.data.sources.reading import (
+from mgenv.data.sources.parsing import (
     matrix_of,
     natural_order,
     need_key,
@@ -23,6 +22,7 @@ from mgenv.data.sources.reading import (
     read_json,
     scenes_under,
 )
+from mgenv.data.sources.pictures import IMAGE_SUFFIXES, Lens
 from mgenv.errors import DataError
 
 FILE = "poses.json"

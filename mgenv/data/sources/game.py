@@ -18,7 +18,7 @@ from mgenv.data.episode import Captions, Episode
 from mgenv.data.motions import motions_of
 from mgenv.data.sources.agent import WanderingAgent
 from mgenv.data.sources.base import SourceOptions
-from mgenv.data.sources.play import Action, Observation
+from mgenv.data.sources.game_interface import Action, Observation
 from mgenv.errors import ClosedError, DataError
 
 ACTION_NAMES = ("forward", "left", "turn", "use")
@@ -137,24 +137,6 @@ class GameSource:
             source=self.name,
             name=f"{number:06d}",
         )
-
-
-def pose_of(
-    position: tuple[float, float, float], yaw: float, pitch: float = 0.0
-) -> NDArray[np.float64]:
-    """Camera-to-world (4, 4) at ``position`` [m], from angles [rad]: yaw 0 = +x and left positive.
-
-    Example:
-        >>> pose_of((1.0, 2.0, 3.0), 0.0)[:3, 2:].T.tolist()  # forward is +x
-        [[1.0, 0.0, 0.0], [1.0, 2.0, 3.0]]
-    """
-    (sy, cy), (sp, cp) = ((np.sin(a), np.cos(a)) for a in (yaw, pitch))
-    pose = np.eye(4)
-    pose[:3, 0] = sy, -cy, 0.0
-    pose[:3, 1] = sp * cy, sp * sy, -cp
-    pose[:3, 2] = cp * cy, cp * sy, sp
-    pose[:3, 3] = position
-    return pose
 
 
 def _play(

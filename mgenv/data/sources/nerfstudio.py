@@ -8,8 +8,7 @@ from typing import Any
 
 from mgenv.data.sources.axes import FROM_OPENGL
 from mgenv.data.sources.footage import FootageSource, PosedFrame, Recording
-from mgenv.data.sources.pictures import Lens
-from mgenv.data.sources.reading import (
+from mgenv.data.sources.parsing import (
     matrix_of,
     natural_order,
     need_key,
@@ -17,6 +16,7 @@ from mgenv.data.sources.reading import (
     read_json,
     scenes_under,
 )
+from mgenv.data.sources.pictures import Lens
 from mgenv.errors import DataError
 
 FILE = "transforms.json"

@@ -22,8 +22,8 @@ from PIL import Image
 from mgenv.camera import DEFAULT_INTRINSICS
 from mgenv.data.sources.base import SourceOptions
 from mgenv.data.sources.game import GameSource
+from mgenv.data.sources.game_interface import Action, Observation
 from mgenv.data.sources.openarena_process import Process, View, check_installed, compile_hook
-from mgenv.data.sources.play import Action, Observation
 from mgenv.errors import UnknownNameError
 
 FOLDER = "/usr/lib/openarena"

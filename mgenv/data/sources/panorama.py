@@ -14,9 +14,9 @@ from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS, Pose
 from mgenv.data.episode import Episode
 from mgenv.data.sources.base import SourceOptions
 from mgenv.data.sources.captioning import make_captioner
-from mgenv.data.sources.light import developed, read_exr, read_radiance
+from mgenv.data.sources.hdr_images import read_exr, read_radiance, tone_mapped
+from mgenv.data.sources.parsing import natural_order, need_path
 from mgenv.data.sources.pictures import as_bytes, bilinear, block_mean, read_picture
-from mgenv.data.sources.reading import natural_order, need_path
 from mgenv.errors import ClosedError, DataError, InvalidOptionError
 
 SUFFIXES = (".exr", ".hdr", ".jpg", ".jpeg", ".png")
@@ -73,7 +73,7 @@ class PanoramaSource:
         pose = Pose.create(place, torch.tensor(yaw), torch.tensor(pitch)).matrix.numpy()
         panorama, size = self._panorama(file), self.options.image_size
         rgb = np.stack([view(panorama, turn[:3, :3], size) for turn in pose])
-        return Episode.watched(
+        return Episode.from_poses(
             rgb,
             pose,
             intrinsics=DEFAULT_INTRINSICS,
@@ -127,7 +127,7 @@ def read_panorama(file: Path, width: int) -> NDArray[np.float32]:
             f"{pixels.shape[1]}×{pixels.shape[0]}"
         )
     pixels = _reduced(pixels, width)
-    return developed(pixels) if kind in (".exr", ".hdr") else pixels
+    return tone_mapped(pixels) if kind in (".exr", ".hdr") else pixels
 
 
 def view(

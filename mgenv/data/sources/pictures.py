@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mgenv.camera import Intrinsics
-from mgenv.data.sources.reading import need_path
+from mgenv.data.sources.parsing import need_path
 from mgenv.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -10,14 +10,14 @@ import numpy as np
 from mgenv.camera import Intrinsics
 from mgenv.data.sources.axes import UPRIGHT, inverse_of
 from mgenv.data.sources.footage import FootageSource, PosedFrame, Recording
-from mgenv.data.sources.pictures import IMAGE_SUFFIXES, Lens
-from mgenv.data.sources.reading import (
+from mgenv.data.sources.parsing import (
     natural_order,
     need_path,
     numbers_of,
     rate_of,
     read_text,
 )
+from mgenv.data.sources.pictures import IMAGE_SUFFIXES, Lens
 from mgenv.errors import DataError
 
 COLUMNS = 19

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from mgenv.data.sources.footage import FootageSource, PosedFrame, Recording
+from mgenv.data.sources.parsing import natural_order, need_path, read_matrix, scenes_under
 from mgenv.data.sources.pictures import IMAGE_SUFFIXES, Lens, read_picture
-from mgenv.data.sources.reading import natural_order, need_path, read_matrix, scenes_under
 from mgenv.errors import DataError
 
 

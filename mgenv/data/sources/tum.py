@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mgenv.data.sources.axes import transform_of
 from mgenv.data.sources.footage import FootageSource, PosedFrame, Recording
+from mgenv.data.sources.parsing import numbers_of, rate_of, read_rows, scenes_under
 from mgenv.data.sources.pictures import Lens
-from mgenv.data.sources.reading import numbers_of, rate_of, read_rows, scenes_under
 
 FILES = ("rgb.txt", "depth.txt", "groundtruth.txt")
 SIZE = (640, 480)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mgenv.data.sources import udmf
 from mgenv.data.sources.base import SourceOptions
 from mgenv.data.sources.game import GameSource
-from mgenv.data.sources.play import Action, Observation
+from mgenv.data.sources.game_interface import Action, Observation
 from mgenv.data.sources.vizdoom_screen import FIELD_OF_VIEW, Screen
 from mgenv.data.sources.wad import Wad
 from mgenv.errors import DataError, UnknownNameError

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from mgenv.camera import Intrinsics
-from mgenv.data.sources.game import pose_of
-from mgenv.data.sources.play import Observation
+from mgenv.data.sources.game_interface import Observation
+from mgenv.engine.motion.explorer import pose_of
 
 UNITS = 41.0
 """Map units a metre."""

@@ -44,8 +44,8 @@ from mgenv.engine.homes.furniture import (
 from mgenv.engine.homes.layout import CELL, COURT, GRID, LAND, MAX_DOORS, MAX_ROOMS
 from mgenv.engine.homes.palette import draw_house, paint_room, place_lamp
 from mgenv.engine.render.daylight import fill_sky, light_outdoors
+from mgenv.engine.render.random_stream import new_stream
 from mgenv.engine.render.raytrace import BANK, KIND, LAMP_COLOUR, LAMP_HEIGHT
-from mgenv.engine.render.stream import new_stream
 from mgenv.engine.scene.baking import bake_floor, list_objects, map_free_cells
 from mgenv.engine.scene.batch import Scene
 from mgenv.jit import compiled

@@ -27,8 +27,8 @@ from mgenv.engine.homes.layout import (
     shared_wall,
     split,
 )
+from mgenv.engine.render.random_stream import below, between, uniform
 from mgenv.engine.render.raytrace import OPEN
-from mgenv.engine.render.stream import below, between, uniform
 from mgenv.jit import compiled
 
 ROOM_HEIGHT = 2.9

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.engine.homes.layout import BATH, CORRIDOR, COURT, KITCHEN, STORAGE
+from mgenv.engine.render.random_stream import below, between, uniform
 from mgenv.engine.render.raytrace import CEILING_MATERIAL, FLOOR_MATERIAL, WALL_MATERIAL
-from mgenv.engine.render.stream import below, between, uniform
 from mgenv.engine.scene.shapes import BOX, OBJECT_MATERIAL
 from mgenv.engine.textures.bank import Bank
 from mgenv.engine.textures.textures import IMAGE, LEAVES, PLAIN

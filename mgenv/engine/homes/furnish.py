@@ -9,8 +9,8 @@ import numpy as np
 from mgenv.engine.homes.furniture import CEILING_LAMP, DOOR_FRAME, FIRST_ITEM
 from mgenv.engine.homes.layout import CELL, DOOR_HEIGHT, GRID, WALL, WALL_HEIGHT
 from mgenv.engine.homes.palette import fill_furniture_colours
+from mgenv.engine.render.random_stream import below, between, uniform
 from mgenv.engine.render.raytrace import LAMP, LAMP_COLOUR, LAMP_HEIGHT, MOST_OBJECTS
-from mgenv.engine.render.stream import below, between, uniform
 from mgenv.engine.scene.parts import (
     AT_WALL,
     IN_ROOM,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.engine.render.stream import below, uniform
+from mgenv.engine.render.random_stream import below, uniform
 from mgenv.jit import compiled
 
 CELL = 0.25

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mgenv.engine.homes.layout import BATH, CELL, CORRIDOR, KITCHEN, STORAGE
+from mgenv.engine.render.random_stream import between, uniform
 from mgenv.engine.render.raytrace import (
     CEILING_MATERIAL,
     FLOOR_MATERIAL,
@@ -11,7 +12,6 @@ from mgenv.engine.render.raytrace import (
     LAMP_COLOUR,
     WALL_MATERIAL,
 )
-from mgenv.engine.render.stream import between, uniform
 from mgenv.engine.textures.textures import (
     BRICKS,
     CHECKER,

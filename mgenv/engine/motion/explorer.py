@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mgenv.camera import CAMERA_HEIGHT, MAX_PITCH
 from mgenv.engine.estates.terrain import height_at
 from mgenv.engine.homes.layout import GRID
 from mgenv.engine.motion.collision import collide
 from mgenv.engine.motion.paths import distances, mark_seen, nearest_free, new_seen, waypoint
-from mgenv.engine.render.stream import below, between, new_stream, normal, uniform
+from mgenv.engine.render.random_stream import below, between, new_stream, normal, uniform
 from mgenv.jit import compiled
 
 DIFFERENTIAL, HOLONOMIC, FPV, DRONE, MIXED = range(5)
@@ -37,6 +39,20 @@ def write_pose(pose, x, y, z, yaw, pitch):
     pose[0, 2], pose[1, 2], pose[2, 2] = cp * cy, cp * sy, sp
     pose[0, 3], pose[1, 3], pose[2, 3] = x, y, z
     pose[3, 0], pose[3, 1], pose[3, 2], pose[3, 3] = 0.0, 0.0, 0.0, 1.0
+
+
+def pose_of(
+    position: Sequence[float], yaw: float, pitch: float = 0.0
+) -> NDArray[np.float64]:
+    """Camera-to-world (4, 4) at ``position`` [m], from angles [rad]: yaw 0 = +x and left positive.
+
+    Example:
+        >>> pose_of((1.0, 2.0, 3.0), 0.0)[:3, 2:].T.tolist()  # forward is +x
+        [[1.0, 0.0, 0.0], [1.0, 2.0, 3.0]]
+    """
+    pose = np.empty((4, 4))
+    write_pose(pose, *(float(value) for value in (*position, yaw, pitch)))
+    return pose
 
 
 @compiled

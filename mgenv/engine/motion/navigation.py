@@ -63,22 +63,11 @@ def _views(
     return out
 
 
-def _pose(place: NDArray[np.float64]) -> NDArray[np.float32]:
-    pose = np.empty((4, 4), np.float32)
-    explorer.write_pose(pose, *(float(x) for x in place))
-    return pose
-
-
-def spawn(scene: Scene, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A random level pose (4, 4) where a robot touches nothing, seldom facing a wall."""
-    seed = np.array([rng.integers(2**62)])
-    return _pose(_views(stack([scene]), np.zeros(1, np.int64), seed, _SPAWN, _SPAWN_TRIES)[0])
-
-
 def first_pose(scene: Scene) -> NDArray[np.float32]:
     """The pose (4, 4) at which a world is first seen: always the same, looking into a room."""
     zero = np.zeros(1, np.int64)
-    return _pose(_views(stack([scene]), zero, zero, _FIRST, _FIRST_TRIES)[0])
+    *position, yaw, pitch = _views(stack([scene]), zero, zero, _FIRST, _FIRST_TRIES)[0]
+    return explorer.pose_of(position, yaw, pitch).astype(np.float32)
 
 
 def collide(
@@ -167,12 +156,6 @@ def explore_many(
         parts = zip(bounds[:-1], bounds[1:], strict=True)
         list(pool.map(lambda ab: explorer.explore_scenes(*job, int(ab[0]), int(ab[1])), parts))
     return walk
-
-
-def explore(scene: Scene, num_frames: int, seed: int, robot_style: str = "mixed") -> Walk:
-    """One exploring walk of ``num_frames`` frames; the same for the same seed."""
-    walks = explore_many(stack([scene]), num_frames, [seed], 1, robot_style)
-    return Walk(*(array[0] for array in walks))
 
 
 def survey(batch: SceneBatch, scene: int, num_frames: int) -> NDArray[np.float32]:

@@ -11,8 +11,8 @@ from mgenv.engine.estates.terrain import height_at
 from mgenv.engine.homes.layout import CELL, CORRIDOR, GRID, ROOM_MASK
 from mgenv.engine.motion.explorer import wrap, write_pose
 from mgenv.engine.motion.paths import distances, mark_seen, nearest_free, new_seen, waypoint
+from mgenv.engine.render.random_stream import below, between, new_stream
 from mgenv.engine.render.raytrace import KIND, trace
-from mgenv.engine.render.stream import below, between, new_stream
 from mgenv.jit import compiled
 
 _SURVEY_TURN = math.radians(20.0)

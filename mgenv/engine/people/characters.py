@@ -1,25 +1,21 @@
 """Who walks about: people, robots, dogs and birds, put together from a seed.
 
 A character is a few round primitives in the columns of the object table, so that it can face any
-way. Everything about it is one of a few discrete choices; ``NUM_CHARACTERS`` is their product.
+way. Everything about it is one of a few discrete choices, ``CHOICES``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.engine.people.figures import CHOICES, GAIT, HEIGHT, PLAN, build, reach_of
+from mgenv.engine.people.figures import CHOICES, GAIT, HEIGHT, PLAN, reach_of
 from mgenv.engine.people.limbs import SWING
-from mgenv.engine.render.stream import below, new_stream
-from mgenv.engine.scene.shapes import MAX_PARTS, OBJECT_SIZE
+from mgenv.engine.render.random_stream import below, new_stream
 from mgenv.engine.textures.textures import CHECKER, FABRIC, LEAVES, PLAIN, STRIPES
 from mgenv.jit import compiled
-
-NUM_CHARACTERS = math.prod(CHOICES.values())
 
 _CHARACTER = 51
 _SIZES = np.array(list(CHOICES.values()), np.int64)
@@ -78,51 +74,6 @@ def draw_choices(seeds: NDArray[np.uint64]) -> NDArray[np.int64]:
     return choices
 
 
-def choices_of(seed: int) -> dict[str, int]:
-    """What a 64-bit seed chooses.
-
-    Example:
-        >>> sorted(choices_of(1)) == sorted(CHOICES)
-        True
-    """
-    drawn = np.empty(len(CHOICES), np.int64)
-    _draw(np.uint64(seed), _SIZES, drawn)
-    return dict(zip(CHOICES, drawn.tolist(), strict=True))
-
-
-def body(choices: Mapping[str, int], phase: float) -> NDArray[np.float32]:
-    """The parts of a character with these choices: float32 (parts, 16); see :func:`character`."""
-    rows = np.zeros((MAX_PARTS, OBJECT_SIZE), np.float32)
-    numbers = np.array([choices[name] for name in CHOICES], np.int64)
-    count = build(numbers, *TABLES, phase, rows)
-    return rows[:count]
-
-
-def character(
-    seed: int, phase: float, x: float = 0.0, y: float = 0.0, heading: float = 0.0
-) -> NDArray[np.float32]:
-    """A character in the middle of its stride; with both feet down at phase 0 and a half.
-
-    Args:
-        seed: 64 bits that choose everything about it.
-        phase: of the stride, in turns: 0 and 1 are the same.
-        x, y: where it stands [m].
-        heading: where it goes [rad, 0 = +x, left +].
-
-    Returns:
-        float32 (parts, 16), at most ``MAX_PARTS`` rows of the object table; not solid.
-
-    Example:
-        >>> character(7, 0.25).shape[1]
-        16
-    """
-    rows = body(choices_of(seed), phase)
-    along, left = rows[:, 1].copy(), rows[:, 2].copy()
-    cos, sin = math.cos(heading), math.sin(heading)
-    rows[:, 1], rows[:, 2] = x + along * cos - left * sin, y + along * sin + left * cos
-    return rows
-
-
 @compiled
 def fill_bounding_sphere(rows, count, sphere):
     """Fill ``sphere`` (4,), centre and radius [m], with one around the boxes of ``count`` parts."""
@@ -139,10 +90,3 @@ def fill_bounding_sphere(rows, count, sphere):
             reach += (abs(rows[n, axis] - sphere[axis - 1]) + rows[n, axis + 3]) ** 2
         square = max(square, reach)
     sphere[3] = math.sqrt(square) * 1.00001 + 1e-5
-
-
-def bounding_sphere(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """A sphere around all parts: its centre (3,) and its radius [m]."""
-    sphere = np.zeros(4, np.float32)
-    fill_bounding_sphere(rows, len(rows), sphere)
-    return sphere[:3], float(sphere[3])

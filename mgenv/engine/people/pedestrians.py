@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mgenv.engine.homes.layout import CELL, GRID
 from mgenv.engine.motion.paths import UNREACHED, distances, nearest_free, waypoint
 from mgenv.engine.people.safe_sets import is_safe
-from mgenv.engine.render.stream import below, between, new_stream, uniform
+from mgenv.engine.render.random_stream import below, between, new_stream, uniform
 from mgenv.jit import compiled
 
 _STROLL = 52

@@ -13,7 +13,7 @@ import torch
 from numba import config, cuda
 from torch import Tensor
 
-from mgenv.engine.render.pixels import draw_pixel, look_through
+from mgenv.engine.render.pixels import draw_pixel, trace_subpixel
 from mgenv.engine.render.raytrace import View
 from mgenv.jit import current_stream
 
@@ -26,7 +26,7 @@ if not config.ENABLE_CUDASIM:  # type: ignore[attr-defined]
 
 
 @cuda.jit(**_OPTIONS)
-def draw_centres(view, index, pose, lens, rgb, depth, surface):
+def draw_pixel_centres(view, index, pose, lens, rgb, depth, surface):
     """All pixels of all frames, one ray each: a block is a tile of a frame."""
     block, thread = cuda.blockIdx.x, cuda.threadIdx.x
     size = depth.shape[1]
@@ -40,14 +40,14 @@ def draw_centres(view, index, pose, lens, rgb, depth, surface):
 
 
 @cuda.jit(**_OPTIONS)
-def look_again(view, index, pose, lens, size, edges, rays, colours):
+def supersample_edges(view, index, pose, lens, size, edges, rays, colours):
     """Rays² rays through each pixel numbered in ``edges`` (E,): fills ``colours`` (E, rays², 3)."""
     n = cuda.grid(1)  # type: ignore[call-arg]
     e, k = n // (rays * rays), n % (rays * rays)
     if e < len(edges):
         pixel = edges[e]
         f, i, j = pixel // (size * size), (pixel // size) % size, pixel % size
-        r, g, b, _, _ = look_through(view, index, pose, lens, np.float32(size), rays, f, i, j, k)
+        r, g, b, _, _ = trace_subpixel(view, index, pose, lens, np.float32(size), rays, f, i, j, k)
         colours[e, k, 0], colours[e, k, 1], colours[e, k, 2] = r, g, b
 
 
@@ -75,13 +75,14 @@ def draw(view: View, tensors: tuple[Tensor, ...], supersample: int) -> None:
     stream, frames = current_stream(depth.device), [cuda.as_cuda_array(t) for t in tensors]
     size = depth.shape[1]
     blocks = len(depth) * -(-size // _WIDE) * -(-size // _HIGH)
-    _launch(draw_centres, blocks, stream)(view, *frames)
+    _launch(draw_pixel_centres, blocks, stream)(view, *frames)
     edges = edges_of(surface) if supersample > 1 else surface.new_empty(0)
     if len(edges):
         colours = torch.empty((len(edges), supersample**2, 3), device=depth.device)
         blocks = -(-len(edges) * supersample**2 // THREADS)
         listed, seen = cuda.as_cuda_array(edges), cuda.as_cuda_array(colours)
-        _launch(look_again, blocks, stream)(view, *frames[:3], size, listed, supersample, seen)
+        again = _launch(supersample_edges, blocks, stream)
+        again(view, *frames[:3], size, listed, supersample, seen)
         rgb.view(-1, 3)[edges] = colours.mean(1).add_(0.5).to(torch.uint8)
 
 

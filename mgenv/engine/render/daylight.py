@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from mgenv.engine.render.random_stream import between, uniform
 from mgenv.engine.render.raytrace import HORIZON, HOUR, SUN, SUN_COLOUR, ZENITH
-from mgenv.engine.render.stream import between, uniform
 from mgenv.jit import compiled
 
 SUNRISE, SUNSET = 6.0, 18.0

@@ -24,7 +24,7 @@ def on_edge(surface, f, i, j):
 
 
 @inlined_ray_function
-def look_through(view, index, pose, lens, size, rays, f, i, j, k):
+def trace_subpixel(view, index, pose, lens, size, rays, f, i, j, k):
     """Ray ``k`` of rays² through pixel (row i, column j) of frame f.
 
     Returns:
@@ -57,7 +57,7 @@ def draw_pixel(view, index, pose, lens, rgb, depth, surface, rays, f, i, j):
     size, part = f32(depth.shape[1]), f32(1.0) / f32(rays)
     red, green, blue = f32(0.5), f32(0.5), f32(0.5)
     for k in range(rays * rays):
-        r, g, b, t, number = look_through(view, index, pose, lens, size, rays, f, i, j, k)
+        r, g, b, t, number = trace_subpixel(view, index, pose, lens, size, rays, f, i, j, k)
         red += r * part * part
         green += g * part * part
         blue += b * part * part

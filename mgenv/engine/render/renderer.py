@@ -23,8 +23,6 @@ from mgenv.engine.render.raytrace import View
 from mgenv.engine.scene.batch import SceneBatch, empty_batch
 from mgenv.jit import ray_function
 
-f32 = np.float32
-
 _CUDA_PIXELS = 2**27
 """Pixels a launch at most, which bounds the memory for rays through edges to a gigabyte."""
 _OF_SCENE = View._fields.index("texels")
@@ -67,8 +65,9 @@ def render(
         uint8 (F, H, W, 3) and depth along the optical axis float32 (F, H, W) [m], on ``device``.
         The sky is ``SKY_DEPTH`` away, and nothing is farther.
     """
-    place = (torch.device(device), intrinsics, workers)
-    return _render(batch, scene_index, pose, image_size, supersample, crowd, *place)[:2]
+    return render_surfaces(
+        batch, scene_index, pose, image_size, supersample, device, intrinsics, workers, crowd
+    )[:2]
 
 
 def render_surfaces(
@@ -88,15 +87,7 @@ def render_surfaces(
         As :func:`render`, then surface numbers int32 (F, H, W), of which
         :mod:`mgenv.engine.render.segmentation` makes classes.
     """
-    place = (torch.device(device), intrinsics, workers)
-    return _render(batch, scene_index, pose, image_size, supersample, crowd, *place)
-
-
-def _render(
-    batch: SceneBatch, scene_index: ArrayLike | Tensor, pose: ArrayLike | Tensor, image_size: int,
-    supersample: int, crowd: Crowd | None, device: torch.device, intrinsics: Intrinsics,
-    workers: int | None,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    device = torch.device(device)
     index = torch.as_tensor(scene_index).to(device, torch.int64).contiguous()
     poses = torch.as_tensor(pose).to(device, torch.float32).contiguous()
     lens = torch.tensor([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy], device=device)

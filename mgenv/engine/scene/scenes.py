@@ -19,7 +19,7 @@ from mgenv.engine.homes.furnish import HOME_OBJECTS, furnish
 from mgenv.engine.homes.furniture import ITEM_TABLE, PART_TABLE, WISH_TABLE
 from mgenv.engine.homes.layout import MAX_DOORS, MAX_ROOMS, plan
 from mgenv.engine.homes.palette import draw_house, paint_rooms
-from mgenv.engine.render.stream import new_stream
+from mgenv.engine.render.random_stream import new_stream
 from mgenv.engine.scene.baking import bake_floor, list_objects, map_free_cells
 from mgenv.engine.scene.batch import Scene, SceneBatch, checked_ids, empty_batch
 from mgenv.engine.scene.world_ids import ESTATES, FREEDOOM_ESTATES

@@ -80,17 +80,6 @@ def recipe_of(category: str, index: int) -> Recipe:
     return draw_recipe(Draws(list(CATEGORIES).index(category), index))
 
 
-def contact_sheet(bank: Bank, each: int = 12) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) to look at: a row of up to ``each`` textures from every category."""
-    rows = []
-    for numbers in bank.categories.values():
-        chosen = np.linspace(numbers.start, numbers.stop - 1, each).astype(int)
-        tiles = bank.texels[chosen, : SIDE * SIDE].reshape(each, SIDE, SIDE, 3)[:, ::-1]
-        framed = np.pad(tiles, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (each, S, S, 3)
-        rows.append(np.concatenate(list(framed), axis=1))
-    return np.concatenate(rows)
-
-
 @compiled
 def _draw_all(recipes, colours, texels):
     fields, spare = np.zeros((NUM_FIELDS, SIDE, SIDE)), np.empty((SIDE, SIDE))

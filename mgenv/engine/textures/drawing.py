@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from mgenv.engine.render.stream import between, new_stream, uniform
+from mgenv.engine.render.random_stream import between, new_stream, uniform
 from mgenv.engine.textures.patterns import cell, hashed, motif, step, within
 from mgenv.engine.textures.recipe import (
     ACCENT,

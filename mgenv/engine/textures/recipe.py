@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.engine.render.stream import new_stream, uniform
+from mgenv.engine.render.random_stream import new_stream, uniform
 
 PLAIN, GRID, HERRINGBONE, BASKET, POINTS = range(5)
 """How a surface is cut into cells: not, in rows, in two kinds of blocks, around points."""

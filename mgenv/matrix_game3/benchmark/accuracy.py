@@ -13,7 +13,12 @@ from torch import Tensor
 from mgenv.benchmark.report import Report
 from mgenv.errors import CheckpointError
 from mgenv.matrix_game3.checkpoint.loader import materialise, open_weights
-from mgenv.matrix_game3.checkpoint.network_references import CONFIG, NETWORK, second_clip
+from mgenv.matrix_game3.checkpoint.network_references import (
+    CONFIG,
+    NETWORK,
+    second_clip,
+    second_velocity,
+)
 from mgenv.matrix_game3.checkpoint.references import Case, relative_error
 from mgenv.matrix_game3.checkpoint.verify import GOLDEN, require_device
 from mgenv.matrix_game3.kernels.quantize import FP8, INT8
@@ -99,13 +104,13 @@ def run(
     require_device(device)
     case, seeds = _case(Path(folder).expanduser(), device), range(noises)
     plain = _network(case, PLAIN)
-    velocity = _velocity(case, plain)
+    velocity = second_velocity(case, plain)
     latents = [_latents(case, plain, "none", seed) for seed in seeds]
     rows: list[Row] = []
     for variant in variants:
         network = _network(case, variant)
         row: Row = {"variant": variant.name}
-        row["velocity"] = relative_error(_velocity(case, network), velocity)
+        row["velocity"] = relative_error(second_velocity(case, network), velocity)
         for reuse in REUSE:
             made = [_latents(case, network, reuse, seed) for seed in seeds]
             errors = map(relative_error, made, latents)
@@ -141,11 +146,6 @@ def _network(case: Case, variant: Variant) -> Transformer:
     set_attention(network, variant.attention)
     set_draft(network, variant.draft)
     return network
-
-
-def _velocity(case: Case, network: Transformer) -> Tensor:
-    conditions = network.prepare(**second_clip(case))
-    return network.velocity(case.float("second.x"), case.float("second.t"), conditions)
 
 
 def _latents(case: Case, network: Transformer, reuse: str, seed: int) -> Tensor:

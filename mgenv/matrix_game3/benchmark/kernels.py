@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mgenv.benchmark.report import Report
-from mgenv.matrix_game3.benchmark.video import told
+from mgenv.matrix_game3.benchmark.video import format_value
 from mgenv.matrix_game3.benchmark.video_clip import seconds
 from mgenv.matrix_game3.checkpoint.references import relative_error
 from mgenv.matrix_game3.kernels.quantize import INT8, fp8_product, int8_product, to_fp8, to_int8
@@ -47,7 +47,7 @@ def run(
     device: str = "cuda",
     report: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Measure each kernel that the device has; the others are told as failed.
+    """Measure each kernel that the device has; the others are listed as failed.
 
     Args:
         products: (M, N, K) each.
@@ -69,7 +69,7 @@ def run(
         rows.append(
             {"kernel": name, "shape": shape, "ms": 1e3 * spent, "T/s": rate, "error": error}
         )
-        report(" ".join(f"{key}: {told(value)}" for key, value in rows[-1].items()))
+        report(" ".join(f"{key}: {format_value(value)}" for key, value in rows[-1].items()))
 
     for m, n, k in products:
         x, weight = torch.randn(m, k, device=device), torch.randn(n, k, device=device)

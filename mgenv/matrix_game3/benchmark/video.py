@@ -1,4 +1,4 @@
-"""`mgenv bench video`: the public 5B network at full size, lever by lever."""
+"""`mgenv bench video`: the public 5B network at full size, optimisation by optimisation."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ PROTOCOL = (
 
 
 @dataclass(frozen=True)
-class Levers:
-    """How the clip is computed.
+class BenchVariant:
+    """One row of the benchmark: which optimisations the clip is computed with.
 
     Attributes:
         name: of the row.
@@ -82,12 +82,12 @@ class Levers:
         """Kind of 8 bits, and of which layers."""
         return self.speed.eight_bits, self.speed.chosen
 
-    def faster(self, name: str, **changes: Any) -> Levers:
+    def faster(self, name: str, **changes: Any) -> BenchVariant:
         """With another name and a change of its speed."""
         return replace(self, name=name, speed=replace(self.speed, **changes))
 
 
-PLAIN = Levers("bfloat16, as published")
+PLAIN = BenchVariant("bfloat16, as published")
 CUDNN = replace(PLAIN, name="cuDNN's attention", cudnn=True)
 ONCE = replace(CUDNN, name="conditions once a clip", once=True)
 LIGHT = replace(ONCE, name="decoder pruned by 75 %", pruned=0.75)
@@ -136,7 +136,7 @@ def run(
     config: TransformerConfig = PUBLIC_5B,
     vae: VaeConfig | None = None,
     size: tuple[int, int] = (704, 1280),
-    rows: Sequence[Levers] = ROWS,
+    rows: Sequence[BenchVariant] = ROWS,
     device: str = "cuda",
     report: Callable[[str], None] = lambda text: None,
     profile: bool = False,
@@ -154,21 +154,21 @@ def run(
     network.mixed()
     bench = Bench(network, vae or VaeConfig(), inputs, truth, device, profile)
     table, failed = [], []
-    for n, levers in enumerate(rows):
+    for n, variant in enumerate(rows):
         try:
             if n and all(later.products == rows[n - 1].products for later in rows[n:]):
                 bench.settle()
-            table.append(bench.measure(levers))
-            report(" ".join(f"{key}: {told(value)}" for key, value in table[-1].items()))
+            table.append(bench.measure(variant))
+            report(" ".join(f"{key}: {format_value(value)}" for key, value in table[-1].items()))
         except (RuntimeError, ImportError) as error:
-            failed.append(f"{levers.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            failed.append(f"{variant.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             report(failed[-1])
     return Report(
         title="Video", protocol=PROTOCOL, rows=table, seeds=[0], failed=failed, notes=bench.notes
     )
 
 
-def told(value: object) -> str:
+def format_value(value: object) -> str:
     """A figure as it is printed."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -208,20 +208,20 @@ class Bench:
         """Forget the bfloat16 weights that 8-bit ones stand for; all later rows have these."""
         self._linears.clear()
 
-    def measure(self, levers: Levers) -> Row:
+    def measure(self, variant: BenchVariant) -> Row:
         """One row."""
-        self._set(levers)
-        decoder = self._decoder(levers)
-        kernels = KERNELS if levers.cudnn else AS_PUBLISHED
+        self._set(variant)
+        decoder = self._decoder(variant)
+        kernels = KERNELS if variant.cudnn else AS_PUBLISHED
         with attention_kernels(kernels), torch.no_grad():
-            errors = self._errors(levers)
-            parts = self._parts(levers, decoder)
-            whole = levers.once and levers.pinned and not levers.retrieve_on_cpu
-            clip = self._clip(levers, decoder) if whole else sum(parts.values())
+            errors = self._errors(variant)
+            parts = self._parts(variant, decoder)
+            whole = variant.once and variant.pinned and not variant.retrieve_on_cpu
+            clip = self._clip(variant, decoder) if whole else sum(parts.values())
             if self.profile:
-                self._note_kernels(levers, decoder)
+                self._note_kernels(variant, decoder)
         return {
-            "levers": levers.name,
+            "variant": variant.name,
             **{f"{name} [ms]": 1e3 * spent for name, spent in parts.items()},
             "clip [ms]": 1e3 * clip,
             "FPS": NEW_FRAMES / clip,
@@ -229,13 +229,13 @@ class Bench:
             **errors,
         }
 
-    def _set(self, levers: Levers) -> None:
-        speed, network = levers.speed, self.network
-        if levers.products != self._products:
+    def _set(self, variant: BenchVariant) -> None:
+        speed, network = variant.speed, self.network
+        if variant.products != self._products:
             set_bits(network, self._linears, "")
             chosen = eight_bit_layers(network, speed.chosen) if speed.eight_bits else {}
             set_bits(network, chosen, speed.eight_bits)
-            self._products = levers.products
+            self._products = variant.products
         set_attention(network, speed.attention if self.device != "cpu" else "")
         set_draft(network, speed.draft)
         network.stream_dtype = network.dtype if speed.compiled else torch.float32
@@ -243,52 +243,53 @@ class Bench:
             compile_blocks(network)
             self._compiled = True
 
-    def _decoder(self, levers: Levers) -> StreamingDecoder:
+    def _decoder(self, variant: BenchVariant) -> StreamingDecoder:
         on_gpu = self.device != "cpu"
         with torch.device(self.device):
-            vae = VideoVAE(narrowed(self.sizes, levers.pruned)).eval().requires_grad_(False)
+            vae = VideoVAE(narrowed(self.sizes, variant.pruned)).eval().requires_grad_(False)
         vae = vae.to(torch.bfloat16 if on_gpu else torch.float32)
         gc.collect()
         if on_gpu:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
-        speed = levers.speed if on_gpu else Speed()
-        return fast_decoder(vae, speed, segment=5 if levers.pruned else 2)
+        speed = variant.speed if on_gpu else Speed()
+        return fast_decoder(vae, speed, segment=5 if variant.pruned else 2)
 
-    def _errors(self, levers: Levers) -> dict[str, float]:
-        prepared = self.network.prepare(**self.inputs.conditions) if levers.once else None
-        latents = clips.roll(self.network, self.inputs, prepared, levers.speed.reuse)
-        velocity = clips.velocity(self.network, self.inputs, levers.once)
+    def _errors(self, variant: BenchVariant) -> dict[str, float]:
+        prepared = self.network.prepare(**self.inputs.conditions) if variant.once else None
+        latents = clips.roll(self.network, self.inputs, prepared, variant.speed.reuse)
+        velocity = clips.velocity(self.network, self.inputs, variant.once)
         return {
             "velocity": relative_error(velocity, self.truth.velocity),
             "rollout": relative_error(latents, self.truth.latents),
         }
 
-    def _parts(self, levers: Levers, decoder: StreamingDecoder) -> dict[str, float]:
+    def _parts(self, variant: BenchVariant, decoder: StreamingDecoder) -> dict[str, float]:
         network, inputs, device = self.network, self.inputs, self.device
         prepared, prepare = None, 0.0
-        if levers.once:
+        if variant.once:
             known = self._read()
             prepare = clips.seconds(lambda: tuple(network.prepare(**known).blocks), device)
             prepared = network.prepare(**known)
-        reuse, new = levers.speed.reuse, inputs.latents[:, :, CLEAN:]
+        reuse, new = variant.speed.reuse, inputs.latents[:, :, CLEAN:]
+        searcher = "cpu" if variant.retrieve_on_cpu else device
         return {
-            "retrieve": clips.retrieve_seconds(inputs, "cpu" if levers.retrieve_on_cpu else device),
+            "retrieve": clips.retrieve_seconds(inputs, searcher),
             "prepare": prepare,
             "3 steps": clips.seconds(lambda: clips.roll(network, inputs, prepared, reuse), device),
-            "decode": clips.decode_seconds(decoder, new, device, levers.pinned),
+            "decode": clips.decode_seconds(decoder, new, device, variant.pinned),
         }
 
-    def _clip(self, levers: Levers, decoder: StreamingDecoder) -> float:
+    def _clip(self, variant: BenchVariant, decoder: StreamingDecoder) -> float:
         text = self.inputs.conditions["text"][0]
         rollout = Rollout(
-            self.network, decoder.vae, text, reuse=levers.speed.reuse, decoder=decoder
+            self.network, decoder.vae, text, reuse=variant.speed.reuse, decoder=decoder
         )
-        if not levers.world:
-            return clips.clip_seconds(rollout, self.inputs, self.device, levers.ahead)
+        if not variant.world:
+            return clips.clip_seconds(rollout, self.inputs, self.device, variant.ahead)
         height, width = (16 * side for side in self.inputs.latents.shape[3:])
         spent, again = clips.world_seconds(rollout, (height, width), self.device)
-        self.notes.append(f"{levers.name}: programs compiled after the third clip: {again}.")
+        self.notes.append(f"{variant.name}: programs compiled after the third clip: {again}.")
         return spent
 
     def _read(self) -> dict[str, Any]:
@@ -296,7 +297,7 @@ class Bench:
         conditions = self.inputs.conditions
         return conditions | {"text": self.network.read(conditions["text"])}
 
-    def _note_kernels(self, levers: Levers, decoder: StreamingDecoder) -> None:
+    def _note_kernels(self, variant: BenchVariant, decoder: StreamingDecoder) -> None:
         latents = self.inputs.latents[:, :, CLEAN:]
         known = self._read()
         prepared = self.network.prepare(**known)
@@ -304,13 +305,13 @@ class Bench:
         works: dict[str, Callable[[], Any]] = {
             "prepare": lambda: tuple(self.network.prepare(**known).blocks),
             "steps": lambda: clips.roll(
-                self.network, self.inputs, prepared if levers.once else None, levers.speed.reuse
+                self.network, self.inputs, prepared if variant.once else None, variant.speed.reuse
             ),
             "decode": lambda: decoder.decode_to_uint8(latents),
         }
         for name, work in works.items():
             kernels = video_profile.kernel_seconds(work, self.device)
-            self.notes.append(f"{levers.name}, {name}: {video_profile.told(kernels)}")
+            self.notes.append(f"{variant.name}, {name}: {video_profile.format_kernels(kernels)}")
 
     def _peak(self) -> float:
         on_gpu = self.device != "cpu"

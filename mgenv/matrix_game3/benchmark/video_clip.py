@@ -19,7 +19,7 @@ from mgenv.matrix_game3.rollout.clips import ClipConditions, sample_clip
 from mgenv.matrix_game3.rollout.frames import BackgroundDecoder
 from mgenv.matrix_game3.rollout.rollout import Rollout
 from mgenv.matrix_game3.rollout.sampler import FlowUniPC
-from mgenv.matrix_game3.rollout.state import Clip, Track
+from mgenv.matrix_game3.rollout.state import Clip, RolloutState
 from mgenv.matrix_game3.vae.streaming import StreamingDecoder
 from mgenv.matrix_game3.world import MatrixGame3World
 from mgenv.robots import FORWARD, STEP_LENGTH
@@ -49,12 +49,12 @@ class Inputs:
     conditions: dict[str, Any]
     memory: Recall
 
-    def track(self) -> Track:
+    def state(self) -> RolloutState:
         """A rollout that has gone on for a while and walks ahead, turning."""
         keyboard, mouse = actions(4 * CLEAN)
         poses = poses_of_actions(keyboard, mouse)
         past = self.latents[0, :, :CLEAN].clone()
-        return Track(past, poses, keyboard, mouse, REMEMBERED, 0)
+        return RolloutState(past, poses, keyboard, mouse, REMEMBERED, 0)
 
 
 def actions(frames: int) -> tuple[Tensor, Tensor]:
@@ -149,11 +149,11 @@ def clip_seconds(rollout: Rollout, inputs: Inputs, device: str, ahead: bool) -> 
     Args:
         ahead: whether a clip begins before the frames of the one before it have arrived.
     """
-    track, generator, frames = inputs.track(), torch.Generator().manual_seed(0), actions(NEW_FRAMES)
+    state, generator, frames = inputs.state(), torch.Generator().manual_seed(0), actions(NEW_FRAMES)
 
     def clip() -> Clip:
         keyboard, mouse = frames
-        return rollout.extend([track], [keyboard], [mouse], [inputs.memory], [generator])[0]
+        return rollout.extend([state], [keyboard], [mouse], [inputs.memory], [generator])[0]
 
     if not ahead:
         return seconds(lambda: clip().frames, device)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mgenv.benchmark.report import Report
 from mgenv.matrix_game3.benchmark import video_clip as clips
-from mgenv.matrix_game3.benchmark.video import told
+from mgenv.matrix_game3.benchmark.video import format_value
 from mgenv.matrix_game3.benchmark.video_clip import CLEAN, MEMORY, NEW, NEW_FRAMES, STEPS, Inputs
 from mgenv.matrix_game3.checkpoint.references import relative_error
 from mgenv.matrix_game3.network.attention import attention_kernels
@@ -22,7 +22,7 @@ from mgenv.matrix_game3.network.config import PUBLIC_5B, TransformerConfig
 from mgenv.matrix_game3.network.transformer import Transformer, build
 from mgenv.matrix_game3.rollout.frames import BackgroundDecoder
 from mgenv.matrix_game3.rollout.rollout import Rollout
-from mgenv.matrix_game3.rollout.state import Track
+from mgenv.matrix_game3.rollout.state import RolloutState
 from mgenv.matrix_game3.speed.fast import (
     SPEEDS,
     Speed,
@@ -68,14 +68,14 @@ class Result:
 
 
 @dataclass
-class Begun(Inputs):
+class LaterClipInputs(Inputs):
     """A clip of a video of which ``past`` is what the decoder remembers."""
 
     past: Past | None = None
 
-    def track(self) -> Track:
+    def state(self) -> RolloutState:
         """See :class:`Inputs`."""
-        return replace(super().track(), decoder=self.past)
+        return replace(super().state(), decoder=self.past)
 
 
 class Log:
@@ -117,7 +117,7 @@ def run(
         results = [bench.measure(SPEEDS[name], shard) for shard in (together, Shard())]
         for count, result in zip((1, together.count), reversed(results), strict=True):
             rows.append({"speed": name} | row_of(count, result, results[-1]))
-            report(" ".join(f"{key}: {told(value)}" for key, value in rows[-1].items()))
+            report(" ".join(f"{key}: {format_value(value)}" for key, value in rows[-1].items()))
     title = "Video on several GPUs"
     return Report(title=title, protocol=PROTOCOL, rows=rows, seeds=[0], notes=[note])
 
@@ -183,9 +183,9 @@ class Bench:
         self.log(f"{shard.count}: decoder compiled")
         before = clips.compiled()
         timed("decode", lambda: background.decode(new[0], past)[0].wait())
-        begun, text = Begun(**vars(inputs), past=past), inputs.conditions["text"][0]
+        later, text = LaterClipInputs(**vars(inputs), past=past), inputs.conditions["text"][0]
         rollout = Rollout(network, decoder.vae, text, reuse=reuse, decoder=decoder)
-        spent = clips.clip_seconds(rollout, begun, self.device, ahead=False)
+        spent = clips.clip_seconds(rollout, later, self.device, ahead=False)
         seconds["clip"] = self._slowest(spent)
         again = clips.compiled() - before
         self.log(f"{shard.count}: clip {1e3 * seconds['clip']:.1f} ms, {again} compiled meanwhile")

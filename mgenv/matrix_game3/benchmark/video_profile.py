@@ -31,7 +31,7 @@ def kernel_seconds(work: Callable[[], Any], device: str) -> dict[str, tuple[floa
     return {name: (spent[name], calls[name]) for name in names}
 
 
-def told(kernels: dict[str, tuple[float, int]], most: int = 40) -> str:
+def format_kernels(kernels: dict[str, tuple[float, int]], most: int = 40) -> str:
     """The longest of them in one line."""
     total = sum(spent for spent, _ in kernels.values())
     parts = [

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mgenv.errors import CheckpointError
 from mgenv.matrix_game3.checkpoint.pickles import read_pickle
+from mgenv.output import open_safetensors
 
 Rename = Callable[[str], str | None]
 """From a key in a file to the network's; None for a tensor that only training needed."""
@@ -131,11 +131,9 @@ def _opened(file: Path) -> Iterator[tuple[dict[str, torch.Size], Callable[[str],
             state = read_pickle(file)
             yield {key: value.shape for key, value in state.items()}, state.__getitem__
             return
-        with safe_open(str(file), framework="pt") as opened:
+        with open_safetensors(file, "whole safetensors") as opened:
             shapes = {key: torch.Size(opened.get_slice(key).get_shape()) for key in opened.keys()}
             yield shapes, opened.get_tensor
-    except SafetensorError as error:
-        raise CheckpointError(f"{file}: expected whole safetensors; got {error}.") from error
     except FileNotFoundError as error:
         raise CheckpointError(f"Expected a file {file}; there is none.") from error
 

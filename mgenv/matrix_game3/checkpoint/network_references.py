@@ -39,7 +39,7 @@ def clips(case: Case) -> Results:
     if case.has("first.x", "first.t", "first.y", "text"):
         yield case.result("first.y", _first(case, network))
     if case.has("second.x", "second.t", "second.y", "text", "second.predict_latent_idx"):
-        yield case.result("second.y", _second(case, network))
+        yield case.result("second.y", second_velocity(case, network))
 
 
 def _actions(case: Case, frames: slice, batch: int) -> tuple[Tensor | None, Tensor | None]:
@@ -75,7 +75,8 @@ def _first(case: Case, network: Transformer) -> Tensor:
     )
 
 
-def _second(case: Case, network: Transformer) -> Tensor:
+def second_velocity(case: Case, network: Transformer) -> Tensor:
+    """Velocity of the second clip."""
     conditions = network.prepare(**second_clip(case))
     return network.velocity(case.float("second.x"), case.float("second.t"), conditions)
 

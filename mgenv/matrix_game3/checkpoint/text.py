@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mgenv.errors import CheckpointError, MissingExtraError
 from mgenv.matrix_game3.checkpoint.loader import Weights, locate, materialise, open_weights
 from mgenv.matrix_game3.checkpoint.renaming import text_encoder_key
-from mgenv.output import write_safetensors
+from mgenv.output import open_safetensors, write_safetensors
 
 TEXT_LENGTH = 512
 """Tokens that a prompt is cut to."""
@@ -160,12 +159,9 @@ class TextCache:
             self._read()
 
     def _read(self) -> None:
-        try:
-            with safe_open(str(self.path), framework="pt") as file:
-                self._prompts = dict(file.metadata() or {})
-                self._known = {key: file.get_tensor(key) for key in file.keys()}
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{self.path}: expected cached texts; got {error}.") from error
+        with open_safetensors(self.path, "cached texts") as file:
+            self._prompts = dict(file.metadata() or {})
+            self._known = {key: file.get_tensor(key) for key in file.keys()}
         strange = sorted(key for key in self._known if _key(self._prompts.get(key, "")) != key)
         if strange:
             raise CheckpointError(f"{self.path}: expected cached texts; got {', '.join(strange)}.")

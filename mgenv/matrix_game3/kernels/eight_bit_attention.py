@@ -25,7 +25,7 @@ from torch import Tensor
 from mgenv.errors import InvalidOptionError, UnknownNameError
 from mgenv.matrix_game3.kernels.eight_bit_parts import BLOCK, Parts
 from mgenv.matrix_game3.kernels.hopper import on_hopper
-from mgenv.matrix_game3.kernels.quantize import FP8, FP8_MOST, INT8_MOST
+from mgenv.matrix_game3.kernels.quantize import FP8, FP8_MOST, to_int8
 
 BF16 = "bf16"
 VALUES = (FP8, BF16)
@@ -72,20 +72,14 @@ class EightBitAttention:
 def split(q: Tensor, k: Tensor, v: Tensor, values: str) -> Parts:
     """Quantise queries (B, L, N, H), keys and values (B, K, N, H) for :func:`plain`."""
     k = k.float() - k[:, ::_EVERY].float().mean(1, keepdim=True)
-    q8, q_scale = _whole(q.float(), (3,))  # (B, L, N, 1)
+    q8, q_scale = to_int8(q)  # (B, L, N, 1)
     q_scale = q_scale * (math.log2(math.e) / q.shape[-1] ** 0.5)
     blocks = F.pad(k, (0, 0, 0, 0, 0, -k.shape[1] % BLOCK)).unflatten(1, (-1, BLOCK))
-    k8, k_scale = _whole(blocks, (2, 4))  # (B, blocks, 1, N, 1)
+    k8, k_scale = to_int8(blocks, (2, 4))  # (B, blocks, 1, N, 1)
     k8 = k8.flatten(1, 2)[:, : k.shape[1]].contiguous()
     v, v_scale, v_mean = _split_values(v, values)
     q_scale, k_scale = q_scale[..., 0].transpose(1, 2), k_scale[:, :, 0, :, 0].transpose(1, 2)
     return Parts(q8, k8, v, q_scale.contiguous(), k_scale.contiguous(), v_scale, v_mean)
-
-
-def _whole(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """int8, and the scales that values of ``dims`` share."""
-    scale = x.abs().amax(dims, keepdim=True).clamp(min=_LEAST) / INT8_MOST
-    return (x / scale).round().to(torch.int8), scale
 
 
 def _split_values(v: Tensor, values: str) -> tuple[Tensor, Tensor, Tensor]:

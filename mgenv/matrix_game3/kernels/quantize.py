@@ -9,7 +9,7 @@ Legend: M tokens, K input channels, N output channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,9 +24,9 @@ INT8_MOST, FP8_MOST = 127.0, 448.0
 _LEAST = 1e-12
 
 
-def to_int8(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (…, K) to whole numbers in [-127, 127] and float32 scales (…, 1)."""
-    scale = x.float().abs().amax(-1, keepdim=True).clamp(min=_LEAST) / INT8_MOST
+def to_int8(x: Tensor, dims: int | tuple[int, ...] = -1) -> tuple[Tensor, Tensor]:
+    """Rows (…, K) to integers in [-127, 127] and float32 scales (…, 1), shared along ``dims``."""
+    scale = x.float().abs().amax(dims, keepdim=True).clamp(min=_LEAST) / INT8_MOST
     return (x.float() / scale).round().to(torch.int8), scale
 
 
@@ -142,23 +142,3 @@ def stacked(layers: Sequence[nn.Linear]) -> nn.Linear:
 
 def _joined(parts: Sequence[Tensor]) -> nn.Parameter:
     return nn.Parameter(torch.cat([part.detach() for part in parts]), requires_grad=False)
-
-
-def quantize(model: nn.Module, kind: str, chosen: Callable[[str, nn.Linear], bool]) -> nn.Module:
-    """Put 8-bit layers in place of the linear layers that ``chosen`` names; returns the model.
-
-    Raises:
-        InvalidOptionError: it names none.
-        UnknownNameError: another kind.
-    """
-    found = [
-        (name, layer)
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear) and chosen(name, layer)
-    ]
-    if not found:
-        raise InvalidOptionError("quantize: expected linear layers to choose, none was chosen")
-    for name, layer in found:
-        parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, QuantizedLinear(layer, kind))
-    return model

@@ -115,11 +115,6 @@ def memory_pose_frame(frame: int) -> int:
     return frame_of_latent(max(latent_index(frame), 1))
 
 
-def window_pose_frames(start: int, end: int) -> list[int]:
-    """Frames whose poses stand for the latents of the window of frames ``start`` … ``end - 1``."""
-    return [frame_of_latent(i) for i in range(latent_index(start), latent_index(end - 1) + 1)]
-
-
 def _scaled(relative: Tensor) -> Tensor:
     """Transforms (..., T, 4, 4) with the longest translation at length 1, if there is any."""
     place = relative[..., :3, 3]  # (..., T, 3)
@@ -185,7 +180,7 @@ def plucker(
     """What the camera branch of the network reads for one window.
 
     Args:
-        c2w: (..., T, 4, 4) poses of the window's latents (:func:`window_pose_frames`).
+        c2w: (..., T, 4, 4) poses of the window's latents (:func:`frame_of_latent`).
         height, width: of the picture [pixels].
         grid: rows and columns of the latent.
         memory: (..., M, 4, 4) poses of the remembered latents (:func:`memory_pose_frame`).

@@ -13,7 +13,7 @@ from mgenv.matrix_game3.memory.retrieval import QUERY_OFFSETS, retrieve
 
 
 @dataclass(frozen=True)
-class Found:
+class RetrievedMemory:
     """Memory of one clip.
 
     Attributes:
@@ -59,7 +59,9 @@ class Recall:
         own = rows if self.rows is None else self.rows[rows]
         return Recall(self.latents, self.poses[rows], self.index[rows], sink, self.limit, own)
 
-    def select(self, window: Tensor, index: int, device: torch.device | str = "cpu") -> Found:
+    def select(
+        self, window: Tensor, index: int, device: torch.device | str = "cpu"
+    ) -> RetrievedMemory:
         """What the clip with cameras ``window`` (F, 4, 4) remembers; one frame a query.
 
         Args:
@@ -82,7 +84,7 @@ class Recall:
         relative = relative_memory(seen[rows, -1], window[queries])
         own = rows if self.rows is None else self.rows[rows]
         picked = self.latents[own].movedim(0, 1)  # (C, M, h, w)
-        return Found(picked, self.index[rows], relative, float(share.mean()))
+        return RetrievedMemory(picked, self.index[rows], relative, float(share.mean()))
 
 
 def nearest_view(poses: Tensor, wanted: Tensor) -> int:

@@ -8,8 +8,6 @@ as frames its cost grows with the rollout; ``limit`` bounds it (60 kB and 45 kFL
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -108,30 +106,3 @@ def retrieve(
     scores = overlaps(asking, c2w[..., candidates, :, :])  # (..., Q, N)
     best, index = scores.max(-1)  # (..., Q), the first of equals
     return candidates[index], best
-
-
-def query_frames(end: int) -> list[int]:
-    """The frames that ask for memory in the clip that ends before frame ``end``."""
-    return [end - offset for offset in QUERY_OFFSETS]
-
-
-def memory_frames(
-    c2w: Tensor, start: int, end: int, limit: int | None = None
-) -> tuple[Tensor, Sequence[int]]:
-    """What the clip of frames ``start`` … ``end - 1`` remembers: one frame a query, then the sink.
-
-    Args:
-        c2w: (..., F, 4, 4) camera-to-world of frames 0 … ``end - 1`` and perhaps more.
-        start: the clip's first frame; memory is of frames 1 … ``start - 1``.
-        end: one past the clip's last frame.
-        limit: how many frames are scored at most; all by default.
-
-    Returns:
-        Frames (..., 5) int64 and the frames that asked for them.
-    """
-    queries = query_frames(end)
-    frames, _ = retrieve(
-        c2w, torch.tensor(queries), torch.arange(1, start, device=c2w.device), limit
-    )
-    frames[..., -1] = SINK_FRAME
-    return frames, queries

@@ -43,7 +43,7 @@ class BlockConditions:
     onto_normed: bool
     past: KeysValues | None = None
 
-    def of(self, frames: slice, tokens: slice, past: Kept | None = None) -> BlockConditions:
+    def of(self, frames: slice, tokens: slice, past: KVCache | None = None) -> BlockConditions:
         """What some of the frames need, ``tokens`` of the sequence."""
         camera, actions = self.camera, self.actions
         if camera is not None:
@@ -54,12 +54,12 @@ class BlockConditions:
         return replace(self, camera=camera, actions=actions, past=tokens_before)
 
 
-class Ask(NamedTuple):
-    """What is asked of a pass.
+class PassOptions(NamedTuple):
+    """Options of a forward pass.
 
     Attributes:
-        keep: of how many frames, the first ones, keys and values are kept.
-        last: how many frames, the last ones, are wanted; 0 for all.
+        keep: number of first frames whose keys and values are returned.
+        last: number of last frames whose output is returned; 0 for all.
         draft: whether attention may be coarse, as in steps before the last.
     """
 
@@ -68,12 +68,12 @@ class Ask(NamedTuple):
     draft: bool = False
 
 
-ALL_OF_IT = Ask()
+FULL_PASS = PassOptions()
 """All frames, nothing kept, as exact as can be."""
 
 
-class Kept(NamedTuple):
-    """Keys and values of the first frames: of their tokens, and of the mouse's turn over time."""
+class KVCache(NamedTuple):
+    """Keys and values of the first frames: of their tokens and of the mouse attention over time."""
 
     tokens: KeysValues
     mouse: KeysValues | None
@@ -156,8 +156,8 @@ class Block(nn.Module):
         rotation: Rotation,
         conditions: BlockConditions,
         frames: int,
-        ask: Ask = ALL_OF_IT,
-    ) -> tuple[Tensor, Kept | None]:
+        options: PassOptions = FULL_PASS,
+    ) -> tuple[Tensor, KVCache | None]:
         """One pass: tokens (B, L or those of the last frames, D), and what is kept of the first.
 
         Args:
@@ -166,16 +166,17 @@ class Block(nn.Module):
             rotation: of the L tokens.
             conditions: from :meth:`prepare`.
             frames: F, memory's and current ones.
-            ask: what is wanted; ``last`` of a block without actions alone.
+            options: what is wanted; ``last`` of a block without actions alone.
         """
         parts = (self.modulation.float() + time).unbind(2)  # six of (B, G, D)
         h = modulate(self.norm1(x), parts[0], parts[1]).to(self.dtype)
-        last = ask.last * h.shape[1] // frames  # tokens
-        attended, own = self.self_attn(h, rotation, conditions.past, last, ask.draft)
+        last = options.last * h.shape[1] // frames  # tokens
+        attended, own = self.self_attn(h, rotation, conditions.past, last, options.draft)
         if last:
             assert conditions.actions is None, "actions are attended to over all of time"
-            x, conditions = x[:, -last:], conditions.of(slice(-ask.last, None), slice(-last, None))
-            parts = [part[:, -(part.shape[1] * ask.last // frames) :] for part in parts]
+            x = x[:, -last:]
+            conditions = conditions.of(slice(-options.last, None), slice(-last, None))
+            parts = [part[:, -(part.shape[1] * options.last // frames) :] for part in parts]
         x = add_gated(x, attended, parts[2])
         if conditions.camera is not None:
             scale, shift = conditions.camera
@@ -187,9 +188,9 @@ class Block(nn.Module):
             x = acted.flatten(1, 2).to(x.dtype)
         h = modulate(self.norm2(x), parts[3], parts[4]).to(self.dtype)
         kept = None
-        if ask.keep:
-            tokens = own.first(ask.keep * own.keys.shape[1] // frames)
-            kept = Kept(tokens, None if mouse is None else mouse.first(ask.keep))
+        if options.keep:
+            tokens = own.first(options.keep * own.keys.shape[1] // frames)
+            kept = KVCache(tokens, None if mouse is None else mouse.first(options.keep))
         return add_gated(x, self.ffn(h), parts[5]), kept
 
     def camera(self, rays: Tensor) -> tuple[Tensor, Tensor]:

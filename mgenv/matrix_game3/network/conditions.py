@@ -15,7 +15,7 @@ from torch import Tensor
 from mgenv.errors import InvalidActionError, InvalidOptionError
 from mgenv.matrix_game3.network.action import latents_of
 from mgenv.matrix_game3.network.attention import KeysValues
-from mgenv.matrix_game3.network.blocks import BlockConditions, Kept
+from mgenv.matrix_game3.network.blocks import BlockConditions, KVCache
 from mgenv.matrix_game3.network.config import TransformerConfig
 from mgenv.matrix_game3.network.rope import Rotation
 
@@ -104,13 +104,13 @@ class Conditions:
         end = self.memory_frames + latents
         return self._of(slice(0, end), latents, (None,) * len(self.blocks))
 
-    def rest(self, latents: int, kept: Sequence[Kept | None]) -> Conditions:
+    def rest(self, latents: int, kept: Sequence[KVCache | None]) -> Conditions:
         """Those of all but memory and the first ``latents``, which are seen as they were kept."""
         batch, count, h, w = self.shape
         made = self._of(slice(self.memory_frames + latents, None), count - latents, kept)
         return replace(made, memory_frames=0, memory=None)
 
-    def _of(self, frames: slice, latents: int, kept: Sequence[Kept | None]) -> Conditions:
+    def _of(self, frames: slice, latents: int, kept: Sequence[KVCache | None]) -> Conditions:
         batch, count, h, w = self.shape
         each = self.rotation.cos.shape[1] // (self.memory_frames + count)  # tokens a frame
         end = None if frames.stop is None else frames.stop * each

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
 from mgenv.matrix_game3.network.action import Actions, read_actions
-from mgenv.matrix_game3.network.blocks import Ask, Block, BlockConditions, Kept
+from mgenv.matrix_game3.network.blocks import Block, BlockConditions, KVCache, PassOptions
 from mgenv.matrix_game3.network.conditions import (
     Conditions,
     Indices,
@@ -217,7 +217,7 @@ class Transformer(nn.Module):
         Raises:
             InvalidOptionError: latents of another shape than the conditions', or fewer than new.
         """
-        return self._velocity(x, t, conditions, Ask(0, new, draft))[0]
+        return self._velocity(x, t, conditions, PassOptions(0, new, draft))[0]
 
     def velocity_keeping(
         self,
@@ -234,7 +234,7 @@ class Transformer(nn.Module):
         the other latents alone.
         """
         keep = conditions.memory_frames + clean
-        velocity, kept = self._velocity(x, t, conditions, Ask(keep, new, draft))
+        velocity, kept = self._velocity(x, t, conditions, PassOptions(keep, new, draft))
         return velocity, conditions.rest(clean, kept)
 
     def causal(self, past: Tensor, conditions: Conditions) -> Conditions:
@@ -244,26 +244,27 @@ class Transformer(nn.Module):
         """
         clean = past.shape[2]
         first, time = conditions.first(clean), past.new_zeros(past.shape[0], clean)
-        _, _, kept = self._tokens(past, time, first, Ask(conditions.memory_frames + clean, clean))
+        options = PassOptions(conditions.memory_frames + clean, clean)
+        _, _, kept = self._tokens(past, time, first, options)
         return conditions.rest(clean, kept)
 
     # -- helpers ---------------------------------------------------------------------------------
 
     def _velocity(
-        self, x: Tensor, t: Tensor, conditions: Conditions, ask: Ask
-    ) -> tuple[Tensor, list[Kept | None]]:
+        self, x: Tensor, t: Tensor, conditions: Conditions, options: PassOptions
+    ) -> tuple[Tensor, list[KVCache | None]]:
         _, latents, h, w = conditions.shape
-        if not 0 <= ask.last <= latents:
-            raise InvalidOptionError(f"new: expected 0 … {latents} latents, got {ask.last}")
-        ask = ask if ask.last else ask._replace(last=latents)
-        tokens, time, kept = self._tokens(x, t, conditions, ask)
-        time = time[:, -(time.shape[1] * ask.last // latents) :]
+        if not 0 <= options.last <= latents:
+            raise InvalidOptionError(f"new: expected 0 … {latents} latents, got {options.last}")
+        options = options if options.last else options._replace(last=latents)
+        tokens, time, kept = self._tokens(x, t, conditions, options)
+        time = time[:, -(time.shape[1] * options.last // latents) :]
         cells = self.shard.gather(self.head(tokens, time))  # (B, last·S, p·q·C)
         return unpatched(cells, self.config.patch_size, h, w), kept
 
     def _tokens(
-        self, x: Tensor, t: Tensor, conditions: Conditions, ask: Ask
-    ) -> tuple[Tensor, Tensor, list[Kept | None]]:
+        self, x: Tensor, t: Tensor, conditions: Conditions, options: PassOptions
+    ) -> tuple[Tensor, Tensor, list[KVCache | None]]:
         """Tokens of the last latents, embedded times (B, G, D), what blocks keep of the first.
 
         The last block computes no others, unless it has to for actions.
@@ -282,11 +283,11 @@ class Transformer(nn.Module):
         frames = conditions.memory_frames + latents
         each, kept, layers = tokens.shape[1] // frames, [], self.layers()
         for block, own in zip(layers, conditions.blocks, strict=True):
-            few = block is layers[-1] and own.actions is None and ask.last < frames
-            now = ask if few else ask._replace(last=0)
+            few = block is layers[-1] and own.actions is None and options.last < frames
+            now = options if few else options._replace(last=0)
             tokens, past = block(tokens, modulation, conditions.rotation, own, frames, now)
             kept.append(past)
-        return tokens[:, -ask.last * each :], time, kept
+        return tokens[:, -options.last * each :], time, kept
 
     def _embed(self, x: Tensor) -> Tensor:
         """(B, C, F, h, w) to tokens (B, F·S, D): a convolution whose patches do not overlap."""

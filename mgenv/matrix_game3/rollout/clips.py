@@ -18,7 +18,7 @@ from mgenv.matrix_game3.memory.camera import (
     rays,
     relative_window,
 )
-from mgenv.matrix_game3.memory.memory_query import Found
+from mgenv.matrix_game3.memory.memory_query import RetrievedMemory
 from mgenv.matrix_game3.network.action import NULL_KEYBOARD, NULL_MOUSE
 from mgenv.matrix_game3.network.conditions import Conditions, Prompt
 from mgenv.matrix_game3.network.transformer import Transformer
@@ -60,7 +60,7 @@ def clip_conditions(
     text: Prompt,
     negative: Prompt | None,
     windows: Sequence[Window],
-    found: Sequence[Found | None],
+    found: Sequence[RetrievedMemory | None],
     grid: tuple[int, int],
     latents: int,
 ) -> ClipConditions:

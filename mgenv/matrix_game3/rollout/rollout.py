@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mgenv.errors import InvalidActionError, InvalidOptionError, UnknownNameError
 from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT, camera_to_world
-from mgenv.matrix_game3.memory.memory_query import Found, Recall
+from mgenv.matrix_game3.memory.memory_query import Recall, RetrievedMemory
 from mgenv.matrix_game3.network.attention import attention_kernels
 from mgenv.matrix_game3.network.conditions import Prompt
 from mgenv.matrix_game3.network.mixture import Mixture
@@ -32,7 +32,7 @@ from mgenv.matrix_game3.rollout.clips import (
     sample_clip,
 )
 from mgenv.matrix_game3.rollout.frames import BackgroundDecoder
-from mgenv.matrix_game3.rollout.state import Clip, Track, extended
+from mgenv.matrix_game3.rollout.state import Clip, RolloutState, extended
 from mgenv.matrix_game3.vae.parallel_decoder import ParallelDecoder
 from mgenv.matrix_game3.vae.streaming import StreamingDecoder
 from mgenv.matrix_game3.vae.vae import VideoVAE
@@ -48,7 +48,7 @@ KEYS, MOUSE = 6, 2
 
 @dataclass
 class Rollout:
-    """Makes clips with a network and an autoencoder; the tracks are the caller's.
+    """Makes clips with a network and an autoencoder; the rollout states are the caller's.
 
     Args:
         network: the transformer; sampled without guidance if it is distilled. Where several
@@ -116,38 +116,38 @@ class Rollout:
         video = rgb.to(self.network.device).permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
         return self.network.shard.from_one(self.vae.encode(video)[0, :, 0].float())
 
-    def begin(self, latent: Tensor, pose: Tensor, index: int = 0) -> Track:
-        """A track that starts with a latent (C, h, w) seen from ``pose`` (5,).
+    def begin(self, latent: Tensor, pose: Tensor, index: int = 0) -> RolloutState:
+        """The state of a rollout that starts with a latent (C, h, w) seen from ``pose`` (5,).
 
         Args:
             index: of the latent in the video of its place.
         """
         none = pose.new_zeros(0, KEYS), pose.new_zeros(0, MOUSE)
-        return Track(latent[:, None], pose[None], *none, index, index)
+        return RolloutState(latent[:, None], pose[None], *none, index, index)
 
-    def new_latents(self, track: Track) -> int:
-        """How many latents the next clip of a track adds."""
-        return self.latents_per_clip + (PAST_LATENTS if track.first else 0)
+    def new_latents(self, state: RolloutState) -> int:
+        """How many latents the next clip of a rollout adds."""
+        return self.latents_per_clip + (PAST_LATENTS if state.first else 0)
 
-    def actions_needed(self, track: Track) -> int:
+    def actions_needed(self, state: RolloutState) -> int:
         """Frames that the next clip takes an action for: 57, then 40."""
-        return FRAMES_PER_LATENT * self.new_latents(track) + track.first
+        return FRAMES_PER_LATENT * self.new_latents(state) + state.first
 
     # -- a clip ----------------------------------------------------------------------------------
 
     @torch.no_grad()
     def extend(
         self,
-        tracks: Sequence[Track],
+        states: Sequence[RolloutState],
         keyboard: Sequence[Tensor],
         mouse: Sequence[Tensor],
         memory: Sequence[Recall | None],
         generators: Sequence[torch.Generator],
     ) -> list[Clip]:
-        """Make the next clip of tracks that are equally long; the tracks go on in place.
+        """Make the next clip of rollouts that are equally long; the states are updated in place.
 
         Args:
-            tracks: B of them, all at their first clip or none, and all with memory or none.
+            states: B of them, all at their first clip or none, and all with memory or none.
             keyboard: (F, 6) each, W, S, A, D and two unused.
             mouse: (F, 2) each, pitch (down +) and yaw (right +); 15° a unit and frame.
             memory: what each remembers, see :mod:`mgenv.matrix_game3.memory.memory_query`.
@@ -157,12 +157,12 @@ class Rollout:
             InvalidActionError: actions of another shape.
             InvalidOptionError: processes that share the network were given different ones.
         """
-        for track, keys, moves in zip(tracks, keyboard, mouse, strict=True):
-            self._check_actions(track, keys, moves)
-        windows = [extended(*three) for three in zip(tracks, keyboard, mouse, strict=True)]
+        for state, keys, moves in zip(states, keyboard, mouse, strict=True):
+            self._check_actions(state, keys, moves)
+        windows = [extended(*three) for three in zip(states, keyboard, mouse, strict=True)]
         self._check_processes(windows, generators)
-        device, new = self.network.device, self.new_latents(tracks[0])
-        past = torch.stack([track.latents for track in tracks]).to(device)
+        device, new = self.network.device, self.new_latents(states[0])
+        past = torch.stack([state.latents for state in states]).to(device)
         with attention_kernels(), ThreadPoolExecutor(1) as drawing:
             noise = self._noise(past, new)
             drawn = drawing.submit(_draw, noise, generators)  # behind what comes before its use
@@ -176,7 +176,7 @@ class Rollout:
                 self.network, conditions, past, noise.to(past, non_blocking=True),
                 self.steps, self.shift, self.guidance, self.reuse,
             )  # (B, C, new, h, w)  # fmt: skip
-        return [self._advance(*row) for row in zip(tracks, windows, made, found, strict=True)]
+        return [self._advance(*row) for row in zip(states, windows, made, found, strict=True)]
 
     def _noise(self, past: Tensor, new: int) -> Tensor:
         """Memory on the host for that of ``new`` latents, (B, C, new, h, w)."""
@@ -184,26 +184,32 @@ class Rollout:
         return torch.empty(batch, channels, new, *grid, pin_memory=past.is_cuda)
 
     def _conditions(
-        self, windows: Sequence[Track], found: Sequence[Found | None], past: Tensor, new: int
+        self,
+        windows: Sequence[RolloutState],
+        found: Sequence[RetrievedMemory | None],
+        past: Tensor,
+        new: int,
     ) -> ClipConditions:
         grid = (past.shape[3], past.shape[4])
         count = past.shape[2] + new
         return clip_conditions(self.network, *self._prompts, windows, found, grid, count)
 
-    def _advance(self, track: Track, window: Track, made: Tensor, found: Found | None) -> Clip:
-        """Decode new latents (C, n, h, w) and let the track end with the last four."""
-        new, index = made.shape[1], track.index + track.latents.shape[1]
-        shown = torch.cat([track.latents.to(made), made], 1) if track.first else made
-        frames, track.decoder = self._background.decode(shown, track.decoder)
+    def _advance(
+        self, state: RolloutState, window: RolloutState, made: Tensor, found: RetrievedMemory | None
+    ) -> Clip:
+        """Decode new latents (C, n, h, w) and keep the last four."""
+        new, index = made.shape[1], state.index + state.latents.shape[1]
+        shown = torch.cat([state.latents.to(made), made], 1) if state.first else made
+        frames, state.decoder = self._background.decode(shown, state.decoder)
         kept = FRAMES_PER_LATENT * PAST_LATENTS
-        track.latents = made[:, -PAST_LATENTS:].clone()
-        track.poses, track.keyboard = window.poses[-kept:], window.keyboard[-kept:]
-        track.mouse, track.index = window.mouse[-kept:], index + new - PAST_LATENTS
+        state.latents = made[:, -PAST_LATENTS:].clone()
+        state.poses, state.keyboard = window.poses[-kept:], window.keyboard[-kept:]
+        state.mouse, state.index = window.mouse[-kept:], index + new - PAST_LATENTS
         poses = window.poses[-FRAMES_PER_LATENT * new :].unflatten(0, (new, FRAMES_PER_LATENT))
         return Clip(frames, made, poses, index, 0.0 if found is None else found.coverage)
 
     def _check_processes(
-        self, windows: Sequence[Track], generators: Sequence[torch.Generator]
+        self, windows: Sequence[RolloutState], generators: Sequence[torch.Generator]
     ) -> None:
         self.network.shard.agree(
             seeds=torch.stack([generator.get_state() for generator in generators]),
@@ -212,8 +218,8 @@ class Rollout:
             mouse=torch.stack([window.mouse for window in windows]),
         )
 
-    def _check_actions(self, track: Track, keyboard: Tensor, mouse: Tensor) -> None:
-        frames = self.actions_needed(track)
+    def _check_actions(self, state: RolloutState, keyboard: Tensor, mouse: Tensor) -> None:
+        frames = self.actions_needed(state)
         for name, given, width in (("keyboard", keyboard, KEYS), ("mouse", mouse, MOUSE)):
             finite = bool(torch.isfinite(given).all())
             if given.shape != (frames, width) or not finite:

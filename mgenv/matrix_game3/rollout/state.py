@@ -1,4 +1,4 @@
-"""Where a rollout is, and what a clip adds to it.
+"""State of a rollout, and the result of one clip.
 
 Legend: C latent channels, P past latents, p their frames, n new latents, F frames of a clip.
 """
@@ -16,8 +16,8 @@ from mgenv.matrix_game3.rollout.frames import Frames
 
 
 @dataclass
-class Track:
-    """Where one rollout is: all that its next clip depends on but memory.
+class RolloutState:
+    """State of one rollout: all that the next clip depends on, except memory.
 
     Attributes:
         latents: (C, P, h, w) clean past, 1 at first and 4 later.
@@ -25,7 +25,7 @@ class Track:
         keyboard, mouse: (p, 6) and (p, 2) of those frames; none at first.
         index: of the first past latent in the video of its place.
         origin: index of the picture that it began with.
-        decoder: what the decoder remembers, None at first.
+        decoder: feature cache of the decoder, None at first.
     """
 
     latents: Tensor
@@ -38,11 +38,11 @@ class Track:
 
     @property
     def first(self) -> bool:
-        """Whether no clip was made yet."""
+        """Whether no clip exists yet."""
         return self.latents.shape[1] == 1
 
     def lead_on(self, keyboard: Tensor, mouse: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the last frame lead to the next clip by the first of its actions.
+        """Give the last frame the first action of the next clip.
 
         Args:
             keyboard, mouse: (F + 1, 6) and (F + 1, 2), of the last frame and the F to come.
@@ -56,8 +56,8 @@ class Track:
         self.mouse = torch.cat([self.mouse[:-1], mouse[:1]])
         return keyboard[1:], mouse[1:]
 
-    def copy(self) -> Track:
-        """One that shares no memory with this."""
+    def copy(self) -> RolloutState:
+        """A copy that shares no memory with this state."""
         if self.latents.is_cuda:
             torch.cuda.synchronize(self.latents.device)  # the decoder has a stream of its own
         past = None if self.decoder is None else [kept.clone() for kept in self.decoder]
@@ -69,14 +69,14 @@ class Track:
         return vars(self.copy())
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Track:
-        """The track that :meth:`get_state` was called on."""
+    def from_state(cls, state: dict[str, Any]) -> RolloutState:
+        """The rollout state that :meth:`get_state` was called on."""
         return cls(**state).copy()
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What one clip added to one track.
+    """What one clip added to one rollout.
 
     Attributes:
         decoded: its frames, perhaps still on their way.
@@ -106,10 +106,10 @@ class Clip:
         return self.poses[-1, -1]
 
 
-def extended(track: Track, keyboard: Tensor, mouse: Tensor) -> Track:
-    """A track with the poses and actions of its whole next window; latents are still the past."""
-    keys, moves = torch.cat([track.keyboard, keyboard]), torch.cat([track.mouse, mouse])
-    last = 0 if track.first else len(track.keyboard) - 1  # the action that leads on from the past
-    poses = poses_of_actions(keys[last:], moves[last:], track.poses[-1])
-    poses = torch.cat([track.poses[:-1], poses])
-    return replace(track, poses=poses, keyboard=keys, mouse=moves)
+def extended(state: RolloutState, keyboard: Tensor, mouse: Tensor) -> RolloutState:
+    """The state with poses and actions of the whole next window; latents are still the past."""
+    keys, moves = torch.cat([state.keyboard, keyboard]), torch.cat([state.mouse, mouse])
+    last = 0 if state.first else len(state.keyboard) - 1  # the action that leads on from the past
+    poses = poses_of_actions(keys[last:], moves[last:], state.poses[-1])
+    poses = torch.cat([state.poses[:-1], poses])
+    return replace(state, poses=poses, keyboard=keys, mouse=moves)

@@ -1,8 +1,8 @@
 """Layers of the causal video autoencoder (Wan2.2, arXiv 2503.20314).
 
-Everything that looks into the past takes it from a :class:`Tape`, as explicit tensors: past in,
-past out. So a segment is a pure function, which compilers and CUDA graphs like, and a video
-decoded in one go runs through the same code as one decoded piece by piece.
+Causal layers read past features from a :class:`FeatureCache`, as explicit tensors: past in, past
+out. A segment is therefore a pure function, as compilers and CUDA graphs need, and a video decoded
+at once runs through the same code as one decoded in segments.
 
 Names of sub-modules are those of the public checkpoint. Shapes: B videos, C channels, T frames,
 H×W cells.
@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Tape:
-    """What the causal layers of one pass remember from the segment before.
+class FeatureCache:
+    """Features that the causal layers of one pass keep from the segment before.
 
     Args:
-        past: the tensors that the pass before left in `kept`; None at the start of a video.
+        past: `kept` of the pass before; None at the start of a video.
         keep: whether another segment follows.
     """
 
@@ -61,9 +61,9 @@ class CausalConv3d(nn.Conv3d):
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel, padding=(0, kernel // 2, kernel // 2))
 
-    def forward(self, x: Tensor, tape: Tape | None = None) -> Tensor:
-        """(B, inputs, T, H, W) to (B, outputs, T, H, W); a kernel of 1 needs no tape."""
-        return super().forward(x if tape is None else tape.extend(x, self.kernel_size[0] - 1))
+    def forward(self, x: Tensor, cache: FeatureCache | None = None) -> Tensor:
+        """(B, inputs, T, H, W) to (B, outputs, T, H, W); a kernel of 1 needs no cache."""
+        return super().forward(x if cache is None else cache.extend(x, self.kernel_size[0] - 1))
 
 
 class RMSNorm(nn.Module):
@@ -93,11 +93,11 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut = CausalConv3d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
         """(B, inputs, T, H, W) to (B, outputs, T, H, W)."""
         layers = self.residual
-        hidden = layers["2"](F.silu(layers["0"](x)), tape)
-        return self.shortcut(x) + layers["6"](F.silu(layers["3"](hidden)), tape)
+        hidden = layers["2"](F.silu(layers["0"](x)), cache)
+        return self.shortcut(x) + layers["6"](F.silu(layers["3"](hidden)), cache)
 
 
 class FrameAttention(nn.Module):
@@ -109,7 +109,7 @@ class FrameAttention(nn.Module):
         self.to_qkv = nn.Conv2d(width, 3 * width, 1)
         self.proj = nn.Conv2d(width, width, 1)
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
         """(B, C, T, H, W) to the same; the past is not looked at."""
         return x + each_frame(self._attend, x)
 
@@ -129,7 +129,7 @@ def each_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return y.unflatten(0, (batch, frames)).transpose(1, 2)  # (B, C, T, H, W)
 
 
-class Halve(nn.Module):
+class Downsample(nn.Module):
     """Halves the sides, and the number of frames if `temporal`."""
 
     def __init__(self, width: int, *, temporal: bool) -> None:
@@ -139,20 +139,20 @@ class Halve(nn.Module):
             self.time_conv = nn.Conv3d(width, width, (3, 1, 1), stride=(2, 1, 1))
         self.temporal = temporal
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
         """(B, C, T, H, W) to (B, C, T/2, H/2, W/2); the first frame of a video stays one."""
         x = each_frame(self.resample["1"], F.pad(x, (0, 1, 0, 1)))  # (B, C, T, H/2, W/2)
         if not self.temporal:
             return x
-        joined = tape.extend(x, 1, pad=False)
-        if not tape.first:
+        joined = cache.extend(x, 1, pad=False)
+        if not cache.first:
             return self.time_conv(joined)  # (B, C, T/2, H/2, W/2)
         if x.shape[2] == 1:
             return x
         return torch.cat([x[:, :, :1], self.time_conv(joined)], dim=2)  # (B, C, (T+1)/2, …)
 
 
-class Double(nn.Module):
+class Upsample(nn.Module):
     """Doubles the sides, and the number of frames if `temporal`."""
 
     folded: Tensor | None
@@ -180,12 +180,12 @@ class Double(nn.Module):
         kernel = taps.transpose(0, 1).to(weight.dtype)
         self.folded = kernel.contiguous()  # (inputs, outputs, 4, 4)
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
         """(B, C, T, H, W) to (B, C, 2T, 2H, 2W); the first frame of a video stays one."""
         if self.temporal:
-            pairs = self.time_conv(tape.extend(x, 2)).chunk(2, dim=1)
+            pairs = self.time_conv(cache.extend(x, 2)).chunk(2, dim=1)
             x = torch.stack(pairs, dim=3).flatten(2, 3)  # (B, C, 2T, H, W)
-            x = x[:, :, 1:] if tape.first else x
+            x = x[:, :, 1:] if cache.first else x
         return each_frame(self._enlarge, x)
 
     def _enlarge(self, frames: Tensor) -> Tensor:

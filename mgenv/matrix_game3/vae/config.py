@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import Tensor
@@ -180,8 +180,3 @@ def join_decoder(whole: Mapping[str, _Value], light: Mapping[str, _Value]) -> di
     decoder = ("decoder.", "conv2.")
     joined = {key: value for key, value in whole.items() if not key.startswith(decoder)}
     return joined | {key: value for key, value in light.items() if key.startswith(decoder)}
-
-
-PUBLIC_VAE = VaeConfig()
-PUBLIC_LIGHT_50 = replace(PUBLIC_VAE, decoder_widths=(512, 512, 512, 256, 128))
-PUBLIC_LIGHT_75 = replace(PUBLIC_VAE, decoder_widths=(256, 256, 256, 128, 64))

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mgenv.matrix_game3.speed.fast import Speed, fast_decoder
 from mgenv.matrix_game3.speed.parallel import Shard
-from mgenv.matrix_game3.vae.blocks import Tape, channels_innermost
+from mgenv.matrix_game3.vae.blocks import FeatureCache, channels_innermost
 from mgenv.matrix_game3.vae.streaming import StreamingDecoder
 from mgenv.matrix_game3.vae.vae import Past, VideoVAE
 
@@ -28,7 +28,7 @@ LEAST = 2
 """Latents of a piece: the next one looks at the last two frames, which must be in it."""
 
 
-class RelayTape(Tape):
+class RelayFeatureCache(FeatureCache):
     """What causal layers remember where the segment before is in the process before.
 
     Args:
@@ -99,7 +99,7 @@ class ParallelDecoder:
     def _relayed(self, shard: Shard) -> VideoVAE:
         """The same autoencoder, of whose video these processes decode a piece each."""
         vae = copy.copy(self.vae)  # shares all weights
-        vae.tape = partial(RelayTape, shard=shard)
+        vae.make_cache = partial(RelayFeatureCache, shard=shard)
         return vae
 
     def reset(self) -> None:

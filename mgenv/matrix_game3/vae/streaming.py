@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mgenv.errors import InvalidOptionError
-from mgenv.matrix_game3.vae.blocks import Double, channels_innermost
+from mgenv.matrix_game3.vae.blocks import Upsample, channels_innermost
 from mgenv.matrix_game3.vae.vae import Past, VideoVAE, to_uint8
 
 Step = Callable[[Tensor, Past | None], tuple[Tensor, Past]]
@@ -81,54 +81,12 @@ def to_channels_last(module: nn.Module) -> nn.Module:
 def fold(module: nn.Module) -> nn.Module:
     """Merges enlargements into the convolutions behind them, in place; not for training."""
     for layer in module.modules():
-        if isinstance(layer, Double):
+        if isinstance(layer, Upsample):
             layer.fold()
     return module
 
 
-class _Stream:
-    """A step with the state that it hands to itself."""
-
-    def __init__(self, vae: VideoVAE, step: Step, *, compiled: bool, graphed: bool) -> None:
-        if graphed and not vae.latent_mean.is_cuda:
-            raise InvalidOptionError(
-                f"Expected a model on a GPU for CUDA graphs, got one on {vae.latent_mean.device}."
-            )
-        if compiled:
-            step = torch.compile(step, dynamic=False)
-        self._step = GraphedStep(step) if graphed else step
-        self.past: Past | None = None
-
-    def reset(self) -> None:
-        """Starts a new video."""
-        self.past = None
-
-    def take(self) -> Past | None:
-        """What the stream remembers, which it forgets; no later step writes into it."""
-        past, self.past = self.past, None
-        if past is None or not isinstance(self._step, GraphedStep):
-            return past
-        return [kept.clone() for kept in past]
-
-    def get_state(self) -> dict[str, Tensor]:
-        """A copy of what the stream remembers, as it can be saved; empty before the first frame."""
-        contiguous = torch.contiguous_format
-        return {
-            f"past.{i:03d}": kept.clone(memory_format=contiguous)
-            for i, kept in enumerate(self.past or [])
-        }
-
-    def set_state(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from where :meth:`get_state` was called."""
-        self.past = [channels_innermost(state[key]) for key in sorted(state)] or None
-
-    @torch.no_grad()
-    def _advance(self, x: Tensor) -> Tensor:
-        y, self.past = self._step(x, self.past)
-        return y
-
-
-class StreamingDecoder(_Stream):
+class StreamingDecoder:
     """Decodes latents as they come.
 
     Args:
@@ -159,6 +117,10 @@ class StreamingDecoder(_Stream):
     ) -> None:
         if segment < 1:
             raise InvalidOptionError(f"Expected a segment of at least 1 latent, got {segment}.")
+        if graphed and not vae.latent_mean.is_cuda:
+            raise InvalidOptionError(
+                f"Expected a model on a GPU for CUDA graphs, got one on {vae.latent_mean.device}."
+            )
         self.vae = vae
         self.segment = segment
         if folded:
@@ -167,7 +129,34 @@ class StreamingDecoder(_Stream):
             to_channels_last(vae.decoder)
             to_channels_last(vae.conv2)
         self._channels_last = channels_last
-        super().__init__(vae, vae.decode_step, compiled=compiled, graphed=graphed)
+        step: Step = vae.decode_step
+        if compiled:
+            step = torch.compile(step, dynamic=False)
+        self._step = GraphedStep(step) if graphed else step
+        self.past: Past | None = None
+
+    def reset(self) -> None:
+        """Starts a new video."""
+        self.past = None
+
+    def take(self) -> Past | None:
+        """What the stream remembers, which it forgets; no later step writes into it."""
+        past, self.past = self.past, None
+        if past is None or not isinstance(self._step, GraphedStep):
+            return past
+        return [kept.clone() for kept in past]
+
+    def get_state(self) -> dict[str, Tensor]:
+        """A copy of what the stream remembers, as it can be saved; empty before the first frame."""
+        contiguous = torch.contiguous_format
+        return {
+            f"past.{i:03d}": kept.clone(memory_format=contiguous)
+            for i, kept in enumerate(self.past or [])
+        }
+
+    def set_state(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from where :meth:`get_state` was called."""
+        self.past = [channels_innermost(state[key]) for key in sorted(state)] or None
 
     def decode(self, latent: Tensor) -> Tensor:
         """Normalised latents (B, C, T, h, w) to video (B, 3, F, H, W); F = 4T, less 3 at first."""
@@ -185,6 +174,11 @@ class StreamingDecoder(_Stream):
         for part in self._split(latent):
             yield finish(self._advance(part))
 
+    @torch.no_grad()
+    def _advance(self, latent: Tensor) -> Tensor:
+        video, self.past = self._step(latent, self.past)
+        return video
+
     def _split(self, latent: Tensor) -> Iterator[Tensor]:
         """The first latent of a video alone, then segments: so few shapes ever come."""
         channels = self.vae.config.latent_channels
@@ -198,33 +192,3 @@ class StreamingDecoder(_Stream):
             yield latent[:, :, :1]
             latent = latent[:, :, 1:]
         yield from (part for part in latent.split(self.segment, dim=2) if part.shape[2])
-
-
-class StreamingEncoder(_Stream):
-    """Encodes frames as they come: 1 + 4n at first, then any multiple of 4.
-
-    Args:
-        vae: the autoencoder.
-        segment: latents encoded in one go; bounds the memory.
-        compiled: run the step through `torch.compile`.
-        graphed: run the step as CUDA graphs (on a GPU only).
-    """
-
-    def __init__(
-        self, vae: VideoVAE, *, segment: int = 1, compiled: bool = False, graphed: bool = False
-    ) -> None:
-        self.vae = vae
-        self.segment = segment
-        super().__init__(vae, vae.encode_step, compiled=compiled, graphed=graphed)
-
-    def encode(self, video: Tensor) -> Tensor:
-        """Video (B, 3, F, H, W) in [-1, 1] to normalised latents (B, C, T, h, w)."""
-        pieces = [self._advance(part).clone() for part in self._split(video)]
-        return torch.cat(pieces, dim=2)
-
-    def _split(self, video: Tensor) -> list[Tensor]:
-        self.vae.check_video(video, first=self.past is None)
-        first = 1 if self.past is None else 0
-        parts = video[:, :, first:].split(self.segment * self.vae.config.temporal_stride, dim=2)
-        parts = [part for part in parts if part.shape[2]]
-        return [video[:, :, :1], *parts] if first else parts

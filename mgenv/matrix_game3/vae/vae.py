@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from mgenv.errors import CheckpointError, InvalidOptionError
-from mgenv.matrix_game3.vae.blocks import CausalConv3d, Tape
+from mgenv.matrix_game3.vae.blocks import CausalConv3d, FeatureCache
 from mgenv.matrix_game3.vae.config import (
     PUBLIC_LATENT_MEAN,
     PUBLIC_LATENT_STD,
     VaeConfig,
 )
-from mgenv.matrix_game3.vae.halves import Decoder, Encoder
+from mgenv.matrix_game3.vae.encoder_decoder import Decoder, Encoder
 
 Past = list[Tensor]
 """What causal layers remember, one tensor (B, C, 1 or 2, H, W) a layer."""
@@ -51,7 +51,7 @@ class VideoVAE(nn.Module):
             are 48 channels, else 0 and 1. They are no part of the state dict.
 
     Attributes:
-        tape: how the decoder's layers come to what they remember.
+        cache: how the decoder's layers come to what they remember.
     """
 
     latent_mean: Tensor
@@ -70,7 +70,7 @@ class VideoVAE(nn.Module):
         self.conv1 = CausalConv3d(2 * channels, 2 * channels, 1)
         self.conv2 = CausalConv3d(channels, channels, 1)
         self.decoder = Decoder(config)
-        self.tape: Callable[..., Tape] = Tape
+        self.make_cache: Callable[..., FeatureCache] = FeatureCache
         self.set_statistics(latent_mean, latent_std)
 
     def set_statistics(
@@ -120,24 +120,6 @@ class VideoVAE(nn.Module):
         vae.set_statistics(latent_mean, latent_std)
         return vae.requires_grad_(False).eval()
 
-    def encode_step(
-        self, video: Tensor, past: Past | None, *, keep: bool = True
-    ) -> tuple[Tensor, Past]:
-        """Encodes one segment, given what the segment before left.
-
-        Args:
-            video: (B, 3, F, H, W) in [-1, 1]; F = 1 + 4n at first (`past` is None), then 4n.
-            past: what the step before returned.
-            keep: whether another segment follows; otherwise nothing is returned for it.
-
-        Returns:
-            Normalised latents (B, C, T, h, w), and the past for the next step.
-        """
-        tape = Tape(past, keep=keep)
-        x = fold_patches(video.to(self.latent_mean.dtype), self.config.patch)
-        mean = self.conv1(self.encoder(x, tape)).chunk(2, dim=1)[0]
-        return (mean - self.latent_mean) / self.latent_std, tape.kept
-
     def decode_step(
         self, latent: Tensor, past: Past | None, *, keep: bool = True
     ) -> tuple[Tensor, Past]:
@@ -151,30 +133,31 @@ class VideoVAE(nn.Module):
         Returns:
             Video (B, 3, F, H, W), F = 4T - 3 at first, then 4T; and the past for the next step.
         """
-        tape = self.tape(past, keep=keep)
+        cache = self.make_cache(past, keep=keep)
         z = latent.to(self.latent_mean.dtype) * self.latent_std + self.latent_mean
-        x = self.decoder(self.conv2(z), tape)
-        return unfold_patches(x, self.config.patch), tape.kept
+        x = self.decoder(self.conv2(z), cache)
+        return unfold_patches(x, self.config.patch), cache.kept
 
-    def check_video(self, video: Tensor, *, first: bool = True) -> None:
-        """Whether `video` (B, 3, F, H, W) can be encoded, at its start or later.
+    def _check_video(self, video: Tensor) -> None:
+        """Whether `video` (B, 3, F, H, W) can be encoded.
 
         Raises:
             InvalidOptionError: sides or number of frames do not fit the strides.
         """
         space, time = self.config.spatial_stride, self.config.temporal_stride
-        frames = f"1 + {time}n" if first else f"{time}n"
         fits = video.ndim == 5 and video.shape[1] == 3 and video.shape[2] > 0
-        if not fits or (video.shape[2] - first) % time or any(s % space for s in video.shape[3:]):
+        if not fits or (video.shape[2] - 1) % time or any(s % space for s in video.shape[3:]):
             raise InvalidOptionError(
-                f"Expected video (B, 3, {frames}, H, W) with sides divisible by {space}, "
+                f"Expected video (B, 3, 1 + {time}n, H, W) with sides divisible by {space}, "
                 f"got {tuple(video.shape)}."
             )
 
     def encode(self, video: Tensor) -> Tensor:
         """Video (B, 3, 1 + 4n, H, W) in [-1, 1] to normalised mean latents (B, C, 1 + n, h, w)."""
-        self.check_video(video)
-        return self.encode_step(video, None, keep=False)[0]
+        self._check_video(video)
+        x = fold_patches(video.to(self.latent_mean.dtype), self.config.patch)
+        mean = self.conv1(self.encoder(x, FeatureCache(None, keep=False))).chunk(2, dim=1)[0]
+        return (mean - self.latent_mean) / self.latent_std
 
     def decode(self, latent: Tensor) -> Tensor:
         """Normalised latents (B, C, T, h, w) to video (B, 3, 4T - 3, H, W), about [-1, 1]."""

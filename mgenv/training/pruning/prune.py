@@ -137,7 +137,7 @@ def importance(state: dict[str, Tensor], layout: dict[str, tuple[Axis, ...]]) ->
     return norms
 
 
-def prune_decoder(vae: VideoVAE, rate: float) -> VideoVAE:
+def prune_channels(vae: VideoVAE, rate: float) -> VideoVAE:
     """A VAE with a narrower decoder, cut out of `vae`'s; the encoder stays whole.
 
     Norms are rescaled by the share of the weight that stays, and attention keeps its temperature:

@@ -11,8 +11,9 @@ from mgenv.camera import DEFAULT_INTRINSICS
 from mgenv.data.motions import motions_of
 from mgenv.data.sources.agent import WanderingAgent
 from mgenv.data.sources.base import SourceOptions
-from mgenv.data.sources.game import GameSource, pose_of
-from mgenv.data.sources.play import Action, Observation
+from mgenv.data.sources.game import GameSource
+from mgenv.data.sources.game_interface import Action, Observation
+from mgenv.engine.motion.explorer import pose_of
 from mgenv.errors import ClosedError, DataError
 
 SIZE, HALF = 8, 4.0

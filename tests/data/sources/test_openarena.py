@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from mgenv.camera import Intrinsics, Pose
-from mgenv.data.proof import prove_poses
+from mgenv.data.pose_validation import validate_poses
 from mgenv.data.sources import SourceOptions, openarena, openarena_process
+from mgenv.data.sources.game_interface import Action
 from mgenv.data.sources.openarena import OpenArenaGame, OpenArenaSource, camera_to_world, metres
-from mgenv.data.sources.play import Action
 from mgenv.errors import DataError, UnknownNameError
 
 there = os.environ.get("MGENV_TEST_OPENARENA") == "1" and openarena_process.ENGINE.exists()
@@ -99,11 +99,11 @@ def test_poses_depth_and_pictures_belong_together(number):
     episode = record(number)
     assert episode.depth is not None
     assert len(episode) == 60 and episode.rgb.std() > 5
-    proof = prove_poses(episode)
-    assert proof.holds, proof
+    result = validate_poses(episode)
+    assert result.is_valid, result
     for name, broken in variations(episode).items():
-        worse = prove_poses(broken)
-        assert worse.warped > 1.25 * proof.warped, (name, proof, worse)
+        worse = validate_poses(broken)
+        assert worse.warped > 1.25 * result.warped, (name, result, worse)
 
 
 @needs_game

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mgenv.camera import MAX_PITCH, Pose
 from mgenv.data.sources import SourceOptions, make_source
-from mgenv.data.sources.light import developed, read_exr, read_radiance
+from mgenv.data.sources.hdr_images import read_exr, read_radiance, tone_mapped
 from mgenv.data.sources.panorama import read_panorama, view
 from mgenv.errors import ClosedError, DataError
 from tests.data.sources.room import SIZE, next_frames_are_explained
@@ -182,8 +182,8 @@ def test_openexr_pictures_are_read(tmp_path):
 
 def test_exposure_does_not_matter_and_brighter_stays_brighter():
     colour = light()
-    shown = developed(colour)
-    np.testing.assert_allclose(developed(colour * 50), shown, atol=0.1)
+    shown = tone_mapped(colour)
+    np.testing.assert_allclose(tone_mapped(colour * 50), shown, atol=0.1)
     assert shown.min() >= 0 and shown.max() <= 255 and 60 < shown.mean() < 180
     order = np.argsort(colour[..., 0], None)
     assert (np.diff(shown[..., 0].ravel()[order]) >= 0).all()

@@ -7,7 +7,8 @@ import pytest
 
 from mgenv.data.sources import SourceOptions, make_source
 from mgenv.data.sources.tum import nearest
-from mgenv.errors import DataError
+from mgenv.engine.motion.explorer import pose_of
+from mgenv.errors import DataError, UnknownNameError
 from tests.data.sources.room import SIZE, check, draw, quaternion, save, walk
 
 FREIBURG = {
@@ -112,3 +113,21 @@ def test_bad_poses_and_pictures_are_named(tmp_path):
         open_source(tmp_path).record(0)
     with pytest.raises(DataError, match="expected a TUM RGB-D sequence"):
         open_source(tmp_path / "rgb")
+
+
+def test_buttons_are_inferred_for_footage_of_games(tmp_path):
+    """Ahead, then ahead to the left, then a turn to the left on the spot."""
+    places = np.cumsum([(0, 0), *[(0.1, 0)] * 8, *[(0.08, 0.06)] * 8, *[(0, 0)] * 8], 0)
+    yaw = np.cumsum([0] * 17 + [0.05] * 8)
+    poses = [
+        pose_of((x - 1.5, y, 1.0), angle)
+        for (x, y), angle in zip(places, yaw, strict=True)
+    ]  # fmt: skip
+    source = open_source(write(tmp_path / "game", np.stack(poses)), variant="buttons")
+    episode = source.record(0)
+    assert episode.action_names == ("forward", "left", "turn")
+    assert (episode.action[2:7] == (1, 0, 0)).all()
+    assert (episode.action[10:15] == (1, 1, 0)).all()
+    assert (episode.action[18:23] == (0, 0, 1)).all()
+    with pytest.raises(UnknownNameError, match="buttons"):
+        open_source(tmp_path / "game", variant="button")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from mgenv.data.actions import DIRECTIONS
-from mgenv.data.proof import prove_poses
+from mgenv.data.pose_validation import validate_poses
 from mgenv.data.sources import make_source, udmf
 from mgenv.data.sources.base import SourceOptions
-from mgenv.data.sources.play import Action
+from mgenv.data.sources.game_interface import Action
 from mgenv.data.sources.vizdoom import BATCH, VizdoomGame, VizdoomSource
 from mgenv.data.sources.vizdoom_screen import STRUCTURE, UNITS
 from mgenv.errors import DataError, UnknownNameError
@@ -56,10 +56,10 @@ def test_the_same_number_is_the_same_episode_in_any_process(source):
     assert same(first, source.record(5)) and not same(first, source.record(2))
 
 
-def test_poses_are_proved_by_reprojection(source):
-    proofs = [prove_poses(source.record(number), pairs=32) for number in range(5)]
-    assert all(proof.holds for proof in proofs)
-    assert np.median([proof.gain for proof in proofs]) > 4
+def test_poses_pass_validation_by_reprojection(source):
+    results = [validate_poses(source.record(number), pairs=32) for number in range(5)]
+    assert all(result.is_valid for result in results)
+    assert np.median([result.gain for result in results]) > 4
 
 
 def test_episodes_show_something(source):

@@ -30,6 +30,7 @@ from mgenv.engine.homes.layout import (
 from mgenv.engine.motion import navigation
 from mgenv.engine.people.crowd import place
 from mgenv.engine.render.daylight import fill_sky
+from mgenv.engine.render.random_stream import new_stream
 from mgenv.engine.render.raytrace import (
     FLOOR_MATERIAL,
     HIT_SKY,
@@ -45,7 +46,6 @@ from mgenv.engine.render.raytrace import (
 from mgenv.engine.render.renderer import render, render_surfaces
 from mgenv.engine.render.segmentation import classes
 from mgenv.engine.render.shading import FIRST_PART, SKY_DEPTH, SUNLIT
-from mgenv.engine.render.stream import new_stream
 from mgenv.engine.scene.baking import ROBOT_RADIUS, overlap
 from mgenv.engine.scene.batch import empty_batch
 from mgenv.engine.scene.scenes import make_scene, make_scenes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mgenv.engine.estates.texture_assignment import LEAF, _cover_leaves
-from mgenv.engine.render.stream import new_stream, uniform
+from mgenv.engine.render.random_stream import new_stream, uniform
 from mgenv.engine.scene.shapes import BOX, OBJECT_MATERIAL, OBJECT_SIZE
 from mgenv.engine.textures.textures import IMAGE, LEAVES, PLAIN
 

@@ -16,6 +16,7 @@ from mgenv.engine.motion import navigation
 from mgenv.engine.motion.paths import UNREACHED, distances
 from mgenv.engine.render.renderer import render
 from mgenv.engine.scene.baking import ROBOT_RADIUS, overlap
+from mgenv.engine.scene.batch import stack
 from mgenv.engine.scene.scenes import make_scene, make_scenes
 from mgenv.engine.scene.shapes import CYLINDER
 from mgenv.errors import UnknownNameError
@@ -154,15 +155,20 @@ def test_some_walks_bump_and_most_steps_do_not():
     assert 0.01 < bumped.mean() < 0.15 and (bumped == 0).mean() > 0.1 and bumped.max() > 0.05
 
 
+def explore(scene, seed: int) -> navigation.Walk:
+    walks = navigation.explore_many(stack([scene]), FRAMES, [seed], workers=1)
+    return navigation.Walk(*(array[0] for array in walks))
+
+
 def test_walks_depend_on_their_seed_only(homes, walks):
     backwards = navigation.explore_many(
         homes, FRAMES, np.arange(16)[::-1], workers=2, scene_index=np.arange(16)[::-1]
     )
-    one = navigation.explore(homes[3], FRAMES, 3)
+    one = explore(homes[3], 3)
     for name, array in walks._asdict().items():
         np.testing.assert_array_equal(array, getattr(backwards, name)[::-1], err_msg=name)
         np.testing.assert_array_equal(array[3], getattr(one, name), err_msg=name)
-    assert not np.array_equal(one.pose, navigation.explore(homes[3], FRAMES, 4).pose)
+    assert not np.array_equal(one.pose, explore(homes[3], 4).pose)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +187,7 @@ def test_robot_styles_move_as_their_robots_do(homes, style, used):
 
 def test_unknown_styles_are_named():
     with pytest.raises(UnknownNameError, match="differential"):
-        navigation.explore(make_scene(0), 4, 0, robot_style="diferential")
+        navigation.explore_many(stack([make_scene(0)]), 4, [0], robot_style="diferential")
 
 
 def test_first_pose_is_always_the_same_and_looks_into_the_room(homes):
@@ -191,15 +197,6 @@ def test_first_pose_is_always_the_same_and_looks_into_the_room(homes):
     _, depth = render(homes, np.arange(16), poses, 16)
     assert (depth[:, 6:10, 4:12].mean((1, 2)) > 1.5).all()
     assert (poses[:, 2, 3] == CAMERA_HEIGHT).all() and np.abs(poses[:, 2, 2]).max() < 1e-6
-
-
-def test_spawn_draws_free_places_from_the_generator(homes):
-    scene = homes[2]
-    poses = [navigation.spawn(scene, np.random.default_rng(seed)) for seed in (0, 0, 1, 2, 3)]
-    np.testing.assert_array_equal(poses[0], poses[1])
-    assert len({pose.tobytes() for pose in poses}) == 4
-    for pose in poses:
-        assert scene.free[int(pose[1, 3] / CELL), int(pose[0, 3] / CELL)]
 
 
 def test_a_scan_is_level_always_the_same_and_shows_several_rooms():

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from mgenv.camera import CAMERA_HEIGHT
 from mgenv.engine.motion.explorer import write_pose
-from mgenv.engine.people.characters import bounding_sphere, character, choices_of
 from mgenv.engine.people.crowd import empty
 from mgenv.engine.people.figures import CHOICES
 from mgenv.engine.render.raytrace import (
@@ -21,6 +20,7 @@ from mgenv.engine.render.raytrace import (
 )
 from mgenv.engine.render.renderer import render
 from mgenv.engine.scene.batch import SceneBatch, empty_batch
+from tests.engine.people.one_character import bounding_sphere, character, choices_of
 
 PHASES = (0.0, 0.17, 0.34)
 SEEDS, AWAY, HEADING = 12, 2.0, 0.8

@@ -10,12 +10,12 @@ import pytest
 from mgenv.engine.estates.terrain import CLIMB, height_at
 from mgenv.engine.homes.layout import CELL, GRID
 from mgenv.engine.motion.navigation import explore_many
-from mgenv.engine.people.characters import choices_of
 from mgenv.engine.people.crowd import Crowd, empty, place, stroll
 from mgenv.engine.people.figures import CHOICES
 from mgenv.engine.people.safe_sets import CLEAR, beat_of, is_safe, passable, safe_cells
 from mgenv.engine.scene.scenes import make_scenes
 from mgenv.engine.scene.shapes import CYLINDER
+from tests.engine.people.one_character import choices_of
 
 WORLDS, TICKS, PEOPLE = 20, 200, 4
 FLAT = np.zeros((GRID, GRID), np.float32)

@@ -8,11 +8,11 @@ import torch
 
 from mgenv.engine.homes.furniture import FIRST_CHARACTER, LABELS
 from mgenv.engine.homes.layout import GRID
-from mgenv.engine.people.characters import character
 from mgenv.engine.people.crowd import Crowd, empty, join, part_of, place
 from mgenv.engine.render.renderer import render, render_surfaces
 from mgenv.engine.render.segmentation import classes, pieces
 from mgenv.engine.scene.shapes import hit_object
+from tests.engine.people.one_character import character
 from tests.engine.rooms import box_room, level_pose
 
 SIZE, FLAT = 48, np.zeros((GRID, GRID), np.float32)

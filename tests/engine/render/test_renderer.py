@@ -192,16 +192,16 @@ _CHILD = """
 import sys
 import numpy as np
 import torch
-from mgenv.engine.render.cuda_kernels import draw_centres, edges_of, look_again
+from mgenv.engine.render.cuda_kernels import draw_pixel_centres, edges_of, supersample_edges
 from mgenv.engine.render.raytrace import View
 data = dict(np.load(sys.argv[1]))
 view = View(**{name: data[name] for name in View._fields})
 frames = [data[name] for name in "index pose lens rgb depth surface".split()]
 size = data["depth"].shape[1]
-draw_centres[(-(-size // 16)) * (-(-size // 8)), 128](view, *frames)
+draw_pixel_centres[(-(-size // 16)) * (-(-size // 8)), 128](view, *frames)
 edges = edges_of(torch.from_numpy(data["surface"])).numpy()
 colours = np.zeros((len(edges), 4, 3), np.float32)
-look_again[-(-len(edges) // 32), 128](view, *frames[:3], size, edges, 2, colours)
+supersample_edges[-(-len(edges) // 32), 128](view, *frames[:3], size, edges, 2, colours)
 data["rgb"].reshape(-1, 3)[edges] = colours.mean(1) + 0.5
 np.savez(sys.argv[2], rgb=data["rgb"], depth=data["depth"], surface=data["surface"])
 """

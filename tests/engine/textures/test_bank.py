@@ -13,7 +13,6 @@ from mgenv.engine.textures.bank import (
     SIDE,
     TEXELS,
     Bank,
-    contact_sheet,
     procedural,
     sample,
 )
@@ -160,7 +159,3 @@ def test_nothing_jumps_as_a_camera_draws_back(bank: Bank) -> None:
     steps = np.linspace(0.001, 3 * size, 2000).astype(np.float32)
     seen = [sample(bank.texels, number, place, place, size, step) for step in steps]
     assert np.abs(np.diff(np.array(seen), axis=0)).max() < 0.02
-
-
-def test_contact_sheet_has_a_row_a_category(bank: Bank) -> None:
-    assert contact_sheet(bank, 3).shape == (66 * len(CATEGORIES), 3 * 66, 3)

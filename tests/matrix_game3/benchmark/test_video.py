@@ -28,30 +28,30 @@ PARTS = ("retrieve [ms]", "prepare [ms]", "3 steps [ms]", "decode [ms]")
 
 def test_every_row_is_measured(report):
     made, told = report
-    worlds = [levers.name for levers in (video.DRAFT_WORLD, video.WORLD)]
+    worlds = [variant.name for variant in (video.DRAFT_WORLD, video.WORLD)]
     assert made.notes == [f"{name}: programs compiled after the third clip: 0." for name in worlds]
     assert not made.failed and len(told) == len(made.rows) == len(video.ROWS)
-    assert [row["levers"] for row in made.rows] == [levers.name for levers in video.ROWS]
-    for row, levers in zip(made.rows, video.ROWS, strict=True):
+    assert [row["variant"] for row in made.rows] == [variant.name for variant in video.ROWS]
+    for row, variant in zip(made.rows, video.ROWS, strict=True):
         assert row["FPS"] == pytest.approx(video.NEW_FRAMES / row["clip [ms]"] * 1e3)
         summed = sum(row[part] for part in PARTS)
-        if not levers.pinned or levers.retrieve_on_cpu:
+        if not variant.pinned or variant.retrieve_on_cpu:
             assert row["clip [ms]"] == pytest.approx(summed)
-        elif levers.world:  # and remembers what it made
+        elif variant.world:  # and remembers what it made
             assert row["clip [ms]"] > 0.3 * summed
         else:  # measured as a whole
             assert 0.3 * summed < row["clip [ms]"] < 3 * summed
 
 
 def test_errors_are_those_of_rounding(report):
-    errors = {row["levers"]: row["velocity"] for row in report[0].rows}
+    errors = {row["variant"]: row["velocity"] for row in report[0].rows}
     assert errors[video.ONCE.name] == pytest.approx(errors[video.PLAIN.name], rel=0.2)
     kinds = [errors[row.name] for row in (video.DECODER, video.GATED, video.IN_FP8, video.IN_INT8)]
     assert len(set(kinds)) == 4 and all(0 < error < 0.03 for error in kinds)
 
 
 def test_what_is_reused_shows_in_the_rollout_alone(report):
-    rows = {row["levers"]: row for row in report[0].rows}
+    rows = {row["variant"]: row for row in report[0].rows}
     plain, reused = rows[video.FLASH3.name], rows[video.REUSED.name]
     assert reused["velocity"] == plain["velocity"]
     draft, alternate = rows[video.DRAFT.name], rows[video.ALTERNATE.name]

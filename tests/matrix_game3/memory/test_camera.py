@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from mgenv.errors import InvalidOptionError
 from mgenv.matrix_game3.memory import camera
+from tests.matrix_game3.public_frames import window_pose_frames
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 PICTURE = (64, 96, (4, 6))
@@ -96,7 +97,7 @@ def test_a_batch_is_its_members(golden):
     c2w = camera.camera_to_world(camera.poses_of_actions(keyboard, mouse))
     alone = camera.camera_to_world(camera.poses_of_actions(keyboard[1], mouse[1]))
     assert torch.equal(c2w[1], alone)
-    frames = camera.window_pose_frames(41, 97)
+    frames = window_pose_frames(41, 97)
     both = camera.plucker(c2w[:, frames], *PICTURE, c2w[:, [4, 8]], c2w[:, [96, 88]])
     assert both.shape == (2, 1536, 16, 4, 6)
     one = camera.plucker(alone[frames], *PICTURE, alone[[4, 8]], alone[[96, 88]])
@@ -116,13 +117,13 @@ def test_pitch_and_yaw_turn_as_euler_angles():
 
 
 def test_rays_of_the_first_clip_are_the_public_ones(golden):
-    frames = camera.window_pose_frames(0, 57)
+    frames = window_pose_frames(0, 57)
     found = camera.plucker(golden["c2w"][frames], *PICTURE)
     assert error(found[None], golden["plucker.first_clip"]) < 1e-4
 
 
 def test_rays_of_memory_are_the_public_ones(golden):
-    c2w, frames = golden["c2w"], camera.window_pose_frames(41, 97)
+    c2w, frames = golden["c2w"], window_pose_frames(41, 97)
     remembered = [*golden["retrieval.selected_frames"].tolist()[:-1], 4]
     memory = [camera.memory_pose_frame(frame) for frame in remembered]
     queries = golden["retrieval.reference_frames"]

@@ -11,12 +11,11 @@ from mgenv.errors import InvalidOptionError
 from mgenv.matrix_game3.memory.camera import camera_to_world, poses_of_actions
 from mgenv.matrix_game3.memory.retrieval import (
     bounded,
-    memory_frames,
     overlaps,
-    query_frames,
     retrieve,
     view_points,
 )
+from tests.matrix_game3.public_frames import memory_frames, query_frames
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 

@@ -17,17 +17,16 @@ from mgenv.matrix_game3.memory.camera import (
     memory_pose_frame,
     plucker,
     poses_of_actions,
-    window_pose_frames,
 )
 from mgenv.matrix_game3.memory.memory_query import Recall
-from mgenv.matrix_game3.memory.retrieval import memory_frames
 from mgenv.matrix_game3.network.conventions import actions_of, from_public, to_public
 from mgenv.matrix_game3.rollout.clips import REUSE, memory_rays, window_rays
 from mgenv.matrix_game3.rollout.rollout import Rollout
 from mgenv.matrix_game3.rollout.sampler import FlowUniPC
-from mgenv.matrix_game3.rollout.state import Track, extended
+from mgenv.matrix_game3.rollout.state import RolloutState, extended
 from mgenv.matrix_game3.speed.fast import compile_blocks
 from mgenv.robots import PITCH
+from tests.matrix_game3.public_frames import memory_frames, window_pose_frames
 
 ROOT = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 
@@ -167,7 +166,7 @@ def test_memory_and_actions_change_what_is_made(rollout):
 
 def test_a_track_resumes_exactly(rollout):
     track, _ = run(rollout, 1)
-    again = Track.from_state(track.get_state())
+    again = RolloutState.from_state(track.get_state())
     one, other = (extend(rollout, [t], [torch.Generator().manual_seed(7)])[0]
                   for t in (track, again))  # fmt: skip
     assert torch.equal(one.frames, other.frames)

@@ -11,8 +11,8 @@ from mgenv.matrix_game3 import PUBLIC_5B, PUBLIC_14B_EXPERT, PUBLIC_14B_PLAIN, b
 from mgenv.matrix_game3.checkpoint.experts import Expert
 from mgenv.matrix_game3.checkpoint.loader import Weights
 from mgenv.matrix_game3.speed.footprint import GIB, Load, footprint
-from mgenv.matrix_game3.vae.config import PUBLIC_LIGHT_75, PUBLIC_VAE
 from mgenv.matrix_game3.vae.vae import VideoVAE
+from tests.matrix_game3.light_vae import PUBLIC_LIGHT_75, PUBLIC_VAE
 
 LOAD = Load(image_size=(704, 1280))
 

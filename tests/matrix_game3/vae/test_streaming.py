@@ -11,7 +11,6 @@ from mgenv.errors import InvalidOptionError
 from mgenv.matrix_game3.vae.config import VaeConfig
 from mgenv.matrix_game3.vae.streaming import (
     StreamingDecoder,
-    StreamingEncoder,
     fold,
     to_channels_last,
 )
@@ -58,14 +57,6 @@ def test_segments_decode_to_the_whole(
         4 * n - 3 * (i == 0) for i, n in enumerate(split)
     ]
     assert same(torch.cat(pieces, dim=2), vae.decode(latent))
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_segments_encode_to_the_whole(vae: VideoVAE, video: Tensor, split: list[int]) -> None:
-    encoder = StreamingEncoder(vae, segment=2)
-    frames = [4 * n - 3 * (i == 0) for i, n in enumerate(split)]
-    pieces = [encoder.encode(part) for part in video.split(frames, dim=2)]
-    assert same(torch.cat(pieces, dim=2), vae.encode(video))
 
 
 def test_steps_of_any_length_decode_to_the_whole(vae: VideoVAE, latent: Tensor) -> None:
@@ -171,8 +162,6 @@ def test_uint8_frames_are_images_last(vae: VideoVAE, latent: Tensor) -> None:
 def test_video_that_does_not_fit_is_refused(vae: VideoVAE, shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidOptionError, match=r"1 \+ 4n.*divisible by 16"):
         vae.encode(torch.zeros(shape))
-    with pytest.raises(InvalidOptionError, match="got"):
-        StreamingEncoder(vae).encode(torch.zeros(shape))
 
 
 def test_latents_of_another_model_are_refused(vae: VideoVAE) -> None:

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mgenv.errors import CheckpointError, InvalidOptionError
-from mgenv.matrix_game3.vae.config import PUBLIC_LIGHT_75, VaeConfig, join_decoder
+from mgenv.matrix_game3.vae.config import VaeConfig, join_decoder
 from mgenv.matrix_game3.vae.vae import VideoVAE, fold_patches, unfold_patches
+from tests.matrix_game3.light_vae import PUBLIC_LIGHT_75
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "matrix_game3"
 WIDTHS = ("00", "50", "75")

@@ -12,14 +12,12 @@ from torch import Tensor
 
 from mgenv.errors import InvalidOptionError
 from mgenv.matrix_game3.vae.config import (
-    PUBLIC_LIGHT_50,
-    PUBLIC_LIGHT_75,
-    PUBLIC_VAE,
     VaeConfig,
 )
 from mgenv.matrix_game3.vae.streaming import StreamingDecoder
 from mgenv.matrix_game3.vae.vae import VideoVAE
-from mgenv.training.pruning.prune import axes, fit_pruned, narrowed, prune_decoder
+from mgenv.training.pruning.prune import axes, fit_pruned, narrowed, prune_channels
+from tests.matrix_game3.light_vae import PUBLIC_LIGHT_50, PUBLIC_LIGHT_75, PUBLIC_VAE
 
 CONFIG = VaeConfig(
     latent_channels=6,
@@ -71,7 +69,7 @@ def test_public_widths() -> None:
 )
 def test_any_decoder_and_rate_runs(config: VaeConfig, rate: float, latent: Tensor) -> None:
     vae = make(config)
-    pruned = prune_decoder(vae, rate)
+    pruned = prune_channels(vae, rate)
     assert pruned.config == narrowed(config, rate)
     assert pruned.decode(latent).shape == vae.decode(latent).shape
     if rate == 0:
@@ -86,18 +84,18 @@ def test_every_weight_is_cut() -> None:
 def test_silent_channels_are_those_cut(every: int, latent: Tensor) -> None:
     vae = make()
     silence(vae, every)
-    pruned = prune_decoder(vae, 1 - 1 / every)
+    pruned = prune_channels(vae, 1 - 1 / every)
     expected = vae.decode(latent)
     assert (pruned.decode(latent) - expected).norm() < 1e-3 * expected.norm()
 
 
 def test_encoder_stays_whole() -> None:
     vae, video = make(), torch.rand(1, 3, 5, 32, 32)
-    assert torch.equal(prune_decoder(vae, 0.5).encode(video), vae.encode(video))
+    assert torch.equal(prune_channels(vae, 0.5).encode(video), vae.encode(video))
 
 
 def test_pruned_saves_loads_and_streams(tmp_path: Path, latent: Tensor) -> None:
-    pruned = prune_decoder(make(), 0.5)
+    pruned = prune_channels(make(), 0.5)
     save_file(pruned.state_dict(), tmp_path / "light.safetensors")
     loaded = VideoVAE.from_state_dict(load_file(tmp_path / "light.safetensors"))
     assert loaded.config == pruned.config
@@ -108,7 +106,7 @@ def test_pruned_saves_loads_and_streams(tmp_path: Path, latent: Tensor) -> None:
 
 def test_fine_tuning_lowers_the_error_and_leaves_the_whole_alone() -> None:
     full = make()
-    pruned = prune_decoder(full, 0.5)
+    pruned = prune_channels(full, 0.5)
     before = {key: value.clone() for key, value in full.state_dict().items()}
     encoder = {key: value.clone() for key, value in pruned.encoder.state_dict().items()}
     generator = torch.Generator().manual_seed(0)
@@ -123,6 +121,6 @@ def test_fine_tuning_lowers_the_error_and_leaves_the_whole_alone() -> None:
 
 def test_bad_rates_and_widths_are_refused() -> None:
     with pytest.raises(InvalidOptionError, match=r"\[0, 1\), got 1.5"):
-        prune_decoder(make(), 1.5)
+        prune_channels(make(), 1.5)
     with pytest.raises(InvalidOptionError, match="divide each other"):
-        prune_decoder(make(replace(CONFIG, decoder_widths=(4, 8, 8, 8, 8))), 0.5)
+        prune_channels(make(replace(CONFIG, decoder_widths=(4, 8, 8, 8, 8))), 0.5)

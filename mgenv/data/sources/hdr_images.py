@@ -1,4 +1,4 @@
-"""Pictures of light: Radiance and OpenEXR files as linear colour, and linear colour as seen."""
+"""HDR images: readers of Radiance and OpenEXR files, and tone mapping."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mgenv.data.sources.reading import need_path
+from mgenv.data.sources.parsing import need_path
 from mgenv.errors import DataError
 
 MIDDLE_GREY = 0.18
@@ -88,8 +88,8 @@ def _runs(body: bytes, at: int, line: NDArray[np.uint8]) -> int:
     return at
 
 
-def developed(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Linear colour (H, W, 3) as a camera would show it: sRGB in 0 … 255.
+def tone_mapped(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Tone-map linear colour (H, W, 3) to sRGB in 0 … 255.
 
     Exposed so that the logarithmic mean of luminance is a middle grey, then compressed by L / (1 +
     L). Source: Reinhard et al., Photographic tone reproduction for digital images (2002), eq. 1–3.

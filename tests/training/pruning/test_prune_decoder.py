@@ -19,9 +19,9 @@ from mgenv.errors import CheckpointError, DataError, InvalidOptionError, OutputE
 from mgenv.matrix_game3.checkpoint.folder import Folder
 from mgenv.matrix_game3.checkpoint.loader import Weights
 from mgenv.matrix_game3.vae.vae import VideoVAE
-from mgenv.training.pruning.lighten import LightenConfig, lighten, psnr_of
-from mgenv.training.pruning.prune import narrowed, prune_decoder
+from mgenv.training.pruning.prune import narrowed, prune_channels
 from mgenv.training.pruning.prune_data import fitted, split
+from mgenv.training.pruning.prune_decoder import PruneConfig, prune_decoder, psnr_of
 from tests.matrix_game3.checkpoint.test_loader import light_name
 from tests.matrix_game3.public_network import public_folder
 
@@ -82,8 +82,8 @@ def test_fine_tuning_on_a_dataset_brings_it_nearer_and_worlds_read_it(tmp_path, 
 
 
 def test_without_data_it_is_cut_and_no_more(tmp_path):
-    made = lighten(LightenConfig(source=WHOLE, out=tmp_path / "light.safetensors", rate=0.75))
-    cut = prune_decoder(whole(), 0.75).state_dict()
+    made = prune_decoder(PruneConfig(source=WHOLE, out=tmp_path / "light.safetensors", rate=0.75))
+    cut = prune_channels(whole(), 0.75).state_dict()
     saved = load_file(made.path)
     assert saved.keys() == cut.keys()
     assert all(torch.equal(saved[key], value) for key, value in cut.items())
@@ -98,18 +98,18 @@ def test_pickles_in_the_light_ones_names_are_read_too(tmp_path):
     state = {light_name(key): value for key, value in load_file(WHOLE).items()}
     torch.save({"state_dict": state}, tmp_path / "whole.pth")
     files = [tmp_path / f"{name}.safetensors" for name in "ab"]
-    lighten(LightenConfig(source=tmp_path / "whole.pth", out=files[0]))
-    lighten(LightenConfig(source=WHOLE, out=files[1]))
+    prune_decoder(PruneConfig(source=tmp_path / "whole.pth", out=files[0]))
+    prune_decoder(PruneConfig(source=WHOLE, out=files[1]))
     states = [load_file(file) for file in files]
     assert all(torch.equal(states[0][key], value) for key, value in states[1].items())
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path, data):
-    config = LightenConfig(
+    config = PruneConfig(
         source=WHOLE, out="", data=data, steps=3, size=(16, 32), frames=1, batch=2
     )
     first, second, other = (
-        lighten(replace(config, out=tmp_path / f"{name}.safetensors", seed=seed))
+        prune_decoder(replace(config, out=tmp_path / f"{name}.safetensors", seed=seed))
         for name, seed in (("first", 5), ("second", 5), ("other", 6))
     )
     assert header(first.path)["size"] == "16x32"
@@ -157,9 +157,9 @@ def test_pictures_are_scaled_until_they_cover_and_then_cut():
 
 def test_the_error_is_of_clamped_pictures_and_exact(data):
     videos = split(Dataset(data), 1, (16, 16))[1]
-    full, same = whole(), prune_decoder(whole(), 0.0)
+    full, same = whole(), prune_channels(whole(), 0.0)
     assert psnr_of(full, same, videos) > 80
-    white = prune_decoder(whole(), 0.5)
+    white = prune_channels(whole(), 0.5)
     last = dict(white.decoder.named_parameters())
     last["head.2.weight"].data.zero_()
     last["head.2.bias"].data.fill_(7)  # clamped: white
@@ -212,28 +212,28 @@ def test_what_is_wrong_is_named_before_a_tensor_is_read(
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Weights, "read", lambda _: pytest.fail("read"))
-    config = LightenConfig(source=WHOLE, out="light.safetensors", data=data)
+    config = PruneConfig(source=WHOLE, out="light.safetensors", data=data)
     with pytest.raises(error, match=said):
-        lighten(replace(config, **change))
+        prune_decoder(replace(config, **change))
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_what_is_no_number_is_told_and_not_written(tmp_path, data, monkeypatch):
-    config = LightenConfig(source=WHOLE, out=tmp_path / "light.safetensors", data=data, frames=1)
+    config = PruneConfig(source=WHOLE, out=tmp_path / "light.safetensors", data=data, frames=1)
     state = load_file(WHOLE)
     state["decoder.head.2.bias"][0] = torch.nan
     save_file(state, tmp_path / "nan.safetensors")
     with pytest.raises(CheckpointError, match="nan.safetensors: expected to decode numbers"):
-        lighten(replace(config, source=tmp_path / "nan.safetensors"))
+        prune_decoder(replace(config, source=tmp_path / "nan.safetensors"))
 
     def diverge(full, pruned, videos, steps, *, report, **_):
         pruned.conv2.bias.data.fill_(torch.nan)
         for step in range(steps):
             report(step, torch.nan)
 
-    monkeypatch.setattr("mgenv.training.pruning.lighten.fit_pruned", diverge)
+    monkeypatch.setattr("mgenv.training.pruning.prune_decoder.fit_pruned", diverge)
     with pytest.raises(InvalidOptionError, match=r"stays finite, got 0.001 \(after 2 steps\)"):
-        lighten(replace(config, steps=20))
+        prune_decoder(replace(config, steps=20))
     assert not (tmp_path / "light.safetensors").exists()
 
 

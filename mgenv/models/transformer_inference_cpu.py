@@ -1,9 +1,8 @@
-"""A finished model, for many small steps on a CPU.
+"""Transformer inference for many small steps on a CPU.
 
-The frozen transformer computes what :class:`mgenv.models.transformer.Transformer` does, with less
-around the products: layers are packed (:mod:`mgenv.models.packed`), what depends on the noise level
-alone is computed once, patches are cut by strided convolutions, and what nobody reads of the last
-layer is left out.
+:class:`CpuTransformer` computes what :class:`mgenv.models.transformer.Transformer` does with less
+overhead: oneDNN layers (:mod:`mgenv.models.onednn_layers`), modulation computed once per noise
+level, patches cut by strided convolutions, and no unused outputs of the last layer.
 
 Legend: as in :mod:`mgenv.models.transformer`.
 """
@@ -17,21 +16,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgenv.models.attention import rope_angles
-from mgenv.models.packed import PackedConv, PackedLinear, PackedResBlock, pack, through_unshuffle
+from mgenv.models.onednn_layers import (
+    OneDnnConv,
+    OneDnnLinear,
+    OneDnnResBlock,
+    through_unshuffle,
+    to_onednn,
+)
 from mgenv.models.transformer import Block, KeysValues, Transformer
 
 Turn = tuple[Tensor, Tensor]
-"""Cosines, and sines of the sign that the other half needs: (B, S, 1, H) each."""
+"""Cosines and signed sines of the rotary embedding: (B, S, 1, H) each."""
 
 
-class FrozenBlock(nn.Module):
-    """A :class:`mgenv.models.transformer.Block`; its modulation comes in as it is applied."""
+class CpuBlock(nn.Module):
+    """A :class:`mgenv.models.transformer.Block`; modulation is an argument."""
 
     def __init__(self, block: Block, dtype: torch.dtype) -> None:
         super().__init__()
         self.heads = block.heads
-        self.qkv, self.out = PackedLinear(block.qkv, dtype), PackedLinear(block.out, dtype)
-        self.up, self.down = PackedLinear(block.up, dtype, "gelu"), PackedLinear(block.down, dtype)
+        self.qkv, self.out = OneDnnLinear(block.qkv, dtype), OneDnnLinear(block.out, dtype)
+        self.up, self.down = OneDnnLinear(block.up, dtype, "gelu"), OneDnnLinear(block.down, dtype)
 
     def project(self, x: Tensor, modulation: Sequence[Tensor], turn: Turn) -> Sequence[Tensor]:
         """Queries and keys, normed and rotated, and values: (B, S, N, H) each."""
@@ -50,12 +55,12 @@ class FrozenBlock(nn.Module):
         return torch.addcmul(x, self.down(self.up(h)), second)
 
 
-class FrozenTransformer(nn.Module):
+class CpuTransformer(nn.Module):
     """Velocity of the flow for one frame; the methods are those of the transformer.
 
     Args:
-        network: what to compute; it is used up.
-        levels: noise levels that will be asked for.
+        network: the trained transformer; consumed.
+        levels: noise levels of the sampler.
     """
 
     def __init__(self, network: Transformer, levels: Sequence[float], dtype: torch.dtype) -> None:
@@ -66,16 +71,16 @@ class FrozenTransformer(nn.Module):
             sigma.item(): _level(network, sigma, dtype) for sigma in torch.tensor([0.0, *levels])
         }
         self.frame_in, self.canvas_in, self.cells_in = (
-            PackedConv(_over_patches(layer, patch), dtype)
+            OneDnnConv(_over_patches(layer, patch), dtype)
             for layer in (network.frame_in, network.canvas_in, network.cells_in)
         )
-        self.pose_in = pack(network.pose_in, dtype)
+        self.pose_in = to_onednn(network.pose_in, dtype)
         self.kind = network.kind.detach().to(dtype)
-        self.noisy_in, self.head = (PackedConv(x, dtype) for x in (network.noisy_in, network.head))
-        self.before = PackedResBlock(network.before, dtype)
-        self.after = pack(network.after, dtype)
-        self.cells_out = PackedLinear(_channels_last(network.cells_out, patch), dtype)
-        self.blocks = [FrozenBlock(x, dtype) for x in network.blocks if isinstance(x, Block)]
+        self.noisy_in, self.head = (OneDnnConv(x, dtype) for x in (network.noisy_in, network.head))
+        self.before = OneDnnResBlock(network.before, dtype)
+        self.after = to_onednn(network.after, dtype)
+        self.cells_out = OneDnnLinear(_channels_last(network.cells_out, patch), dtype)
+        self.blocks = [CpuBlock(x, dtype) for x in network.blocks if isinstance(x, Block)]
 
     def history(
         self, latents: Tensor, pose: Tensor, time: Tensor, present: Tensor, past: KeysValues

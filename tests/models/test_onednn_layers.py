@@ -1,4 +1,4 @@
-"""Packed layers compute what plain ones do."""
+"""oneDNN layers compute what plain ones do."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mgenv.models.packed import (
-    PackedConv,
-    PackedLinear,
-    can_pack,
-    pack,
+from mgenv.models.onednn_layers import (
+    OneDnnConv,
+    OneDnnLinear,
+    has_onednn,
     through_unshuffle,
+    to_onednn,
 )
 from mgenv.models.refiner import Refiner, RefinerConfig
 from mgenv.models.vae import VAE, ResBlock, VAEConfig
 
-pytestmark = pytest.mark.skipif(not can_pack(), reason="needs an x86 CPU and oneDNN")
+pytestmark = pytest.mark.skipif(not has_onednn(), reason="needs an x86 CPU and oneDNN")
 
 Module = TypeVar("Module", bound=nn.Module)
 PRECISIONS = [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)]
@@ -50,11 +50,11 @@ def assert_near(packed: torch.Tensor, plain: torch.Tensor, tolerance: float) -> 
                                    nn.Conv2d(6, 5, 3, stride=2, padding=1)])  # fmt: skip
 def test_convolutions(layer, dtype, tolerance):
     x = torch.randn(2, 6, 8, 8)
-    packed = PackedConv(layer, dtype)
+    packed = OneDnnConv(layer, dtype)
     for batch in (2, 1):  # the layout is chosen for the first
         assert_near(packed(x[:batch]), layer(x[:batch]), tolerance)
     assert_near(packed(x, add=layer(x).to(dtype)), 2 * layer(x), tolerance)
-    assert_near(PackedConv(layer, dtype, "swish")(x), F.silu(layer(x)), tolerance)
+    assert_near(OneDnnConv(layer, dtype, "swish")(x), F.silu(layer(x)), tolerance)
     assert packed(x).dtype == dtype
 
 
@@ -62,9 +62,9 @@ def test_convolutions(layer, dtype, tolerance):
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear_layers(dtype, tolerance, bias):
     layer, x = nn.Linear(12, 7, bias=bias), torch.randn(2, 3, 12)
-    assert_near(PackedLinear(layer, dtype)(x), layer(x), tolerance)
-    assert_near(PackedLinear(layer, dtype, "gelu")(x), F.gelu(layer(x)), tolerance)
-    assert_near(PackedLinear(layer, dtype, "swish")(x), F.silu(layer(x)), tolerance)
+    assert_near(OneDnnLinear(layer, dtype)(x), layer(x), tolerance)
+    assert_near(OneDnnLinear(layer, dtype, "gelu")(x), F.gelu(layer(x)), tolerance)
+    assert_near(OneDnnLinear(layer, dtype, "swish")(x), F.silu(layer(x)), tolerance)
 
 
 @pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
@@ -73,7 +73,7 @@ def test_residual_blocks(dtype, tolerance, width, side):
     """With few and many channels and pixels, which are normed differently."""
     block, x = filled(ResBlock(width)), torch.randn(2, width, side, side)
     expected = block(x)
-    assert_near(pack(block, dtype)(x.to(dtype)), expected, tolerance)
+    assert_near(to_onednn(block, dtype)(x.to(dtype)), expected, tolerance)
 
 
 @pytest.mark.parametrize("side", [1, 3])
@@ -89,7 +89,7 @@ def test_the_autoencoder(dtype, tolerance):
     rgb, depth = torch.rand(2, 3, 32, 32), torch.rand(2, 1, 32, 32) + 1
     latents = vae.encode(rgb, depth)
     decoded = vae.decode(latents)
-    pack(vae, dtype)
+    to_onednn(vae, dtype)
     assert_near(vae.encode(rgb, depth), latents, tolerance)
     assert_near(vae.decode(latents), decoded, tolerance)
     assert vae.encode(rgb, depth).dtype == torch.float32
@@ -102,6 +102,6 @@ def test_the_refiner(dtype, tolerance):
     mask = (torch.rand(2, 1, 32, 32) < 0.5).float()
     evidence = torch.rand(2, 3, 32, 32) * mask
     expected = copy.deepcopy(refiner)(decoded, canvas, mask, evidence)
-    refined = pack(refiner, dtype)(decoded.to(dtype), canvas, mask, evidence)
+    refined = to_onednn(refiner, dtype)(decoded.to(dtype), canvas, mask, evidence)
     assert_near(refined, expected, tolerance)
     assert refined.dtype == torch.float32

@@ -1,12 +1,11 @@
-"""Poses proved by reprojection: a frame moved by its depth and pose must look like the next.
+"""Validation of poses by reprojection: a frame warped by depth and pose must match the next frame.
 
-If poses, depth, lens and pictures belong together, each frame warped into the view of the next
-misses it by less than half of what the unmoved frame does, and neither poses of the tick before or
-after nor a lens that is longer or shorter in x or y does better.
+Poses are valid if warping halves the error against the next frame at least, and if neither the
+poses of a neighbouring tick nor a focal length that differs in x or y fits better.
 
-What no motion in the recording shows cannot be told: a camera that only walks ahead says nothing of
-its focal lengths, one that never tilts, rises or falls nothing of the vertical one, and one that
-turns at the same rate all the time nothing of the tick.
+Motion that the recording lacks leaves errors undetected. Straight motion says nothing about focal
+lengths, motion without pitch or height nothing about the vertical one, and a constant turn rate
+nothing about an offset by a tick.
 """
 
 from __future__ import annotations
@@ -24,31 +23,31 @@ from mgenv.errors import InvalidOptionError
 from mgenv.memory.reprojection import Sources, reproject
 
 PAIRS = 64
-"""Pairs of frames that are looked at."""
+"""Pairs of frames to compare, by default."""
 CHUNK = 32
 STRIDE, TURN = 0.03, 0.01
-"""Metres or radians that a tick must move the camera to prove anything."""
+"""Least motion of a tick that is compared, in metres and radians."""
 GAIN = 2.0
-"""Times that warping must reduce the error."""
+"""Least factor by which warping reduces the error."""
 LONGER = 1.15
-"""Times which other lenses are longer or shorter."""
+"""Factor between the recorded focal length and the alternatives."""
 BETTER_LENS, BETTER_TICK = 0.98, 0.9
-"""Of the error, below which another lens or tick explains clearly more; what moves in the pictures
-by itself may favour another tick by a little."""
+"""Share of the error below which another lens or tick fits better. Moving objects may favour
+another tick a little."""
 
 
 @dataclass(frozen=True)
-class Proof:
-    """Mean squared errors of colour in [-1, 1], over the same pixels, those that frames share.
+class PoseValidation:
+    """Mean squared errors of colour in [-1, 1], over the pixels that all warps cover.
 
     Attributes:
-        pairs: how many pairs of frames were compared.
+        pairs: number of pairs compared.
         still: of the unmoved frame against the next.
         warped: of the frame warped by the recorded motion.
         late: of the frame warped by the motion of the tick before.
         early: of the frame warped by the motion of the tick after.
         lens: of the frame warped through another lens, the best of four.
-        coverage: share of pixels that frames share.
+        coverage: share of pixels that all warps cover.
     """
 
     pairs: int
@@ -61,27 +60,22 @@ class Proof:
 
     @property
     def gain(self) -> float:
-        """How many times warping reduces the error."""
+        """Factor by which warping reduces the error."""
         return self.still / max(self.warped, 1e-12)
 
     @property
-    def late_gain(self) -> float:
-        """The same with the poses of the tick before."""
-        return self.still / max(self.late, 1e-12)
-
-    @property
-    def holds(self) -> bool:
-        """Whether warping helps at least twofold, and neither other poses nor lenses help more."""
+    def is_valid(self) -> bool:
+        """Whether warping helps enough and no other tick or lens fits better."""
         lens, tick = self.lens / BETTER_LENS, min(self.late, self.early) / BETTER_TICK
         return self.gain >= GAIN and self.warped <= min(lens, tick)
 
 
-def prove_poses(episode: Episode, pairs: int = PAIRS) -> Proof:
-    """Compare frames with those before: moved by the recorded motion, unmoved, moved otherwise.
+def validate_poses(episode: Episode, pairs: int = PAIRS) -> PoseValidation:
+    """Compare frames with their predecessors, warped by the recorded motion and by alternatives.
 
     Args:
-        episode: any with depth.
-        pairs: how many pairs at most, spread over the ticks in which the camera moved.
+        episode: an episode with depth.
+        pairs: most pairs to compare, spread over the ticks in which the camera moves.
 
     Raises:
         InvalidOptionError: there is no depth, or the camera never moved.
@@ -98,7 +92,7 @@ def prove_poses(episode: Episode, pairs: int = PAIRS) -> Proof:
     ]
     shared, *errors = torch.cat(parts, 1).double().sum(1).tolist()
     still, warped, late, early, *lenses = (error / max(shared, 1e-12) for error in errors)
-    return Proof(len(ticks), still, warped, late, early, min(lenses), shared / len(ticks))
+    return PoseValidation(len(ticks), still, warped, late, early, min(lenses), shared / len(ticks))
 
 
 def _moving(episode: Episode, pairs: int) -> NDArray[np.int64]:
@@ -141,7 +135,7 @@ def _warp(
     """
     assert episode.depth is not None
     depth = torch.as_tensor(episode.depth[ticks]).float()
-    pose = torch.as_tensor(episode.pose)
+    pose = torch.tensor(episode.pose)
     here, there = pose[ticks + shift], pose[ticks + shift + 1]
     sources = Sources(rgb[:, None], depth[:, None], here[:, None], torch.ones(len(ticks), 1))
     canvas = reproject(sources, there, lens)

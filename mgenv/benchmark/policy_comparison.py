@@ -1,7 +1,7 @@
-"""Policies judged in worlds on the same episodes, and what is written about it.
+"""Comparison of policies in several worlds on the same episodes, and its JSON document.
 
-Each policy acts in environments of its own in each world, so that neither the order of policies
-nor that of worlds changes a figure.
+Each policy acts in its own environments in each world, so the order of policies and worlds changes
+no figure.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Adopting: whole shards become part of a dataset, one after another.
+"""Commit of recorded shards to a dataset, one after another.
 
-Adopting gives a shard's rows their numbers in the dataset, puts its files in their places, sees to
-it that they are on the disk, and last of all writes its record. What was cut off before that is
-cleared and done again.
+A commit numbers the shard's rows, links its files into the dataset, flushes them to the disk and
+writes the shard's record last. A commit that was interrupted before the record is undone and
+repeated.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ import pyarrow as pa
 
 from mgenv.data import lerobot
 from mgenv.data.records import (
-    Summary,
-    adopted,
+    ShardSummary,
     check_files,
     check_same,
+    committed,
     fingerprint,
+    flush_to_disk,
     read_summary,
     record_of,
-    settle,
 )
 from mgenv.data.shards import FRAMES, SUMMARY
 from mgenv.data.statistics import merged, statistics
 from mgenv.errors import OutputError
 
 
-class Adopter:
+class ShardCommitter:
     """Appends shards to a dataset; there is one for each dataset at a time."""
 
     def __init__(self, root: Path, robot: str) -> None:
@@ -41,14 +41,14 @@ class Adopter:
         self.shards = self.episodes = self.frames = 0
         self._filled: set[int] = set()
         self.next, self.dropped = 0, Counter()
-        self.total = Summary(0, 0)
+        self.total = ShardSummary(0, 0)
         self._index: dict[str, int] = {}
-        for summary in adopted(root):
+        for summary in committed(root):
             check_files(root, summary)
             self._count(summary)
         self._clear_unrecorded()
 
-    def adopt(self, folder: Path) -> Summary:
+    def commit(self, folder: Path) -> ShardSummary:
         """Make a whole, staged shard part of the dataset."""
         summary = read_summary(folder / SUMMARY)
         if summary.episodes:
@@ -57,14 +57,14 @@ class Adopter:
             summary = self._placed(self._place_files(folder, summary), summary)
         record = self.root / record_of(self.shards)
         lerobot.write_json(record, asdict(summary))
-        settle(self.root, [record])
+        flush_to_disk(self.root, [record])
         self._count(summary)
         self.describe()
         shutil.rmtree(folder, ignore_errors=True)
         return summary
 
     def _clear_unrecorded(self) -> None:
-        """Remove files of shards whose adoption was cut off; they are made or adopted again."""
+        """Remove files of shards whose commit was cut off; they are made or committed again."""
         for pattern in ("data/*/*", "meta/episodes/*/*", "videos/*/*/*"):
             for file in self.root.glob(pattern):
                 chunk, number = (part[-3:] for part in (file.parent.name, file.stem))
@@ -81,12 +81,12 @@ class Adopter:
             lerobot.write_json(self.root / lerobot.STATS, statistics(self.total.statistics))
             lerobot.write_json(self.root / lerobot.INFO, info)
 
-    def _number_tasks(self, summary: Summary) -> None:
+    def _number_tasks(self, summary: ShardSummary) -> None:
         """In the order of their first episodes, so that records alone tell the numbers."""
         for row in summary.episodes:
             self._index.setdefault(row["task"], len(self._index))
 
-    def _count(self, summary: Summary) -> None:
+    def _count(self, summary: ShardSummary) -> None:
         self._number_tasks(summary)
         if summary.episodes:
             self._filled.add(self.shards)
@@ -101,16 +101,16 @@ class Adopter:
             own = self.total.statistics
             own[name] = merged(own.get(name), sums)
 
-    def _placed(self, files: list[Path], summary: Summary) -> Summary:
+    def _placed(self, files: list[Path], summary: ShardSummary) -> ShardSummary:
         """The summary with its files, which are on the disk from then on."""
         try:
-            settle(self.root, [*files, self.root / lerobot.TASKS])
+            flush_to_disk(self.root, [*files, self.root / lerobot.TASKS])
             prints = {str(file.relative_to(self.root)): fingerprint(file) for file in files}
         except OSError as error:
             raise OutputError(f"Expected to write {self.root}; got: {error}.") from error
         return replace(summary, files=prints)
 
-    def _place_files(self, folder: Path, summary: Summary) -> list[Path]:
+    def _place_files(self, folder: Path, summary: ShardSummary) -> list[Path]:
         """Everything but the record; may be done again after it was cut off."""
         root, number = self.root, self.shards
         self._number_tasks(summary)
@@ -127,7 +127,7 @@ class Adopter:
             lerobot.write_table(files[-1], content)
         return files
 
-    def _numbered(self, table: pa.Table, summary: Summary) -> pa.Table:
+    def _numbered(self, table: pa.Table, summary: ShardSummary) -> pa.Table:
         """The shard's frames with their numbers in the dataset."""
         own = table.column("episode_index").to_numpy()
         tasks = np.array([self._index[row["task"]] for row in summary.episodes])
@@ -141,7 +141,7 @@ class Adopter:
             table = table.set_column(at, name, pa.array(numbers, pa.int64()))
         return table
 
-    def _row(self, summary: Summary, n: int) -> dict[str, Any]:
+    def _row(self, summary: ShardSummary, n: int) -> dict[str, Any]:
         """Row n of the shard in ``meta/episodes``."""
         row = summary.episodes[n]
         start = self.frames + sum(r["length"] for r in summary.episodes[:n])

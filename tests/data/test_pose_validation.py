@@ -11,7 +11,7 @@ import torch
 from mgenv.camera import Intrinsics, Pose
 from mgenv.data.episode import Episode
 from mgenv.data.motions import motions_of
-from mgenv.data.proof import Proof, prove_poses
+from mgenv.data.pose_validation import PoseValidation, validate_poses
 from mgenv.errors import InvalidOptionError
 from mgenv.training.data import make_walks
 from tests.data.sources.room import draw
@@ -37,25 +37,25 @@ def episode() -> Episode:
 
 
 def test_true_poses_hold(episode):
-    proof = prove_poses(episode)
-    assert proof.holds and proof.gain > 3 and proof.late_gain < 0.7 * proof.gain
-    assert proof.pairs > 30 and 0.6 < proof.coverage <= 1
+    result = validate_poses(episode)
+    assert result.is_valid and result.gain > 3 and result.warped < 0.7 * result.late
+    assert result.pairs > 30 and 0.6 < result.coverage <= 1
 
 
 @pytest.mark.parametrize("shift", [1, -1], ids=["late", "early"])
 def test_poses_of_another_tick_do_not(episode, shift):
     tick = np.arange(len(episode)) - shift
     pose = episode.pose[tick.clip(0, len(episode) - 1)]
-    proof = prove_poses(replace(episode, pose=pose, motion=motions_of(pose)))
-    assert not proof.holds
-    assert (proof.early if shift == 1 else proof.late) < 0.5 * proof.warped
+    result = validate_poses(replace(episode, pose=pose, motion=motions_of(pose)))
+    assert not result.is_valid
+    assert (result.early if shift == 1 else result.late) < 0.5 * result.warped
 
 
 def test_mirrored_turns_do_not(episode):
     mirror = np.diag([1.0, -1.0, 1.0, 1.0]).astype(np.float32)
     pose = mirror @ episode.pose @ np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
-    proof = prove_poses(replace(episode, pose=pose, motion=motions_of(pose)))
-    assert not proof.holds and proof.gain < 1.5
+    result = validate_poses(replace(episode, pose=pose, motion=motions_of(pose)))
+    assert not result.is_valid and result.gain < 1.5
 
 
 WRONG = {"long": (1.15, 1.15), "short": (0.87, 0.87), "swapped 4:3": (4 / 3, 3 / 4),
@@ -69,8 +69,8 @@ def seen_through(episode: Episode, x: float, y: float) -> Episode:
 
 @pytest.mark.parametrize("scales", WRONG.values(), ids=WRONG)
 def test_a_wrong_lens_does_not(episode, scales):
-    proof = prove_poses(seen_through(episode, *scales))
-    assert not proof.holds and proof.lens < 0.9 * proof.warped
+    result = validate_poses(seen_through(episode, *scales))
+    assert not result.is_valid and result.lens < 0.9 * result.warped
 
 
 def tilting(episode: Episode) -> Episode:
@@ -82,7 +82,7 @@ def tilting(episode: Episode) -> Episode:
     rays = episode.intrinsics.rays(size, size) @ torch.as_tensor(pose[:, None, :3, :3]).mT
     light = torch.sin(rays / rays.norm(dim=-1, keepdim=True) @ waves.T).mean(-1)  # (12, H, W)
     rgb = (127 + 500 * light).clamp(0, 255)[..., None].expand(-1, -1, -1, 3)
-    return Episode.watched(
+    return Episode.from_poses(
         rgb.to(torch.uint8).numpy(), pose, intrinsics=episode.intrinsics, source="noise",
         name="1", depth=np.full(rgb.shape[:3], 5, np.float32),
     )  # fmt: skip
@@ -90,7 +90,7 @@ def tilting(episode: Episode) -> Episode:
 
 @pytest.mark.parametrize("scale", [0.85, 1.0, 1.15])
 def test_tilting_proves_the_vertical_focal_length(episode, scale):
-    assert prove_poses(seen_through(tilting(episode), 1.0, scale)).holds == (scale == 1.0)
+    assert validate_poses(seen_through(tilting(episode), 1.0, scale)).is_valid == (scale == 1.0)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.05])
@@ -101,32 +101,32 @@ def test_steady_walks_hold_though_they_tell_little(turn):
     pose = Pose.create(place, turn * time, 0 * time).matrix.numpy()
     drawn = [draw(p, (24.0, 24.0, 24.0, 24.0), (48, 48)) for p in pose]
     rgb, depth = (np.stack(part) for part in zip(*drawn, strict=True))
-    episode = Episode.watched(
+    episode = Episode.from_poses(
         rgb, pose, intrinsics=Intrinsics(0.5, 0.5), source="room", name="1",
         depth=depth.astype(np.float32),
     )  # fmt: skip
-    assert prove_poses(episode).holds
+    assert validate_poses(episode).is_valid
 
 
 def test_frames_that_stay_the_same_prove_nothing(episode):
     still = replace(episode, rgb=np.repeat(episode.rgb[:1], len(episode), 0))
-    assert not prove_poses(still).holds
+    assert not validate_poses(still).is_valid
 
 
 def test_pairs_are_spread_over_the_episode(episode):
-    assert prove_poses(episode, pairs=7).pairs == 7
+    assert validate_poses(episode, pairs=7).pairs == 7
 
 
 def test_what_cannot_be_proved_is_said(episode):
     with pytest.raises(InvalidOptionError, match="expected depth"):
-        prove_poses(replace(episode, depth=None))
+        validate_poses(replace(episode, depth=None))
     stands = np.repeat(episode.pose[:1], len(episode), 0)
     with pytest.raises(InvalidOptionError, match="moves"):
-        prove_poses(replace(episode, pose=stands, motion=motions_of(stands)))
+        validate_poses(replace(episode, pose=stands, motion=motions_of(stands)))
 
 
 @pytest.mark.parametrize("wrong", ["late", "early", "lens", "still"])
 def test_any_better_explanation_is_enough_to_fail(wrong):
-    fair = Proof(8, still=0.9, warped=0.1, late=0.2, early=0.2, lens=0.099, coverage=0.8)
-    assert fair.holds
-    assert not replace(fair, **{wrong: 0.088}).holds
+    fair = PoseValidation(8, still=0.9, warped=0.1, late=0.2, early=0.2, lens=0.099, coverage=0.8)
+    assert fair.is_valid
+    assert not replace(fair, **{wrong: 0.088}).is_valid

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from mgenv.matrix_game3.vae.blocks import (
     CausalConv3d,
-    Double,
+    Downsample,
+    FeatureCache,
     FrameAttention,
-    Halve,
     ResidualBlock,
     RMSNorm,
-    Tape,
+    Upsample,
     average_down,
     repeat_up,
 )
@@ -29,9 +29,9 @@ class Head(nn.ModuleDict):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__({"0": RMSNorm(inputs), "2": CausalConv3d(inputs, outputs, 3)})
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
         """(B, inputs, T, H, W) to (B, outputs, T, H, W)."""
-        return self["2"](F.silu(self["0"](x)), tape)
+        return self["2"](F.silu(self["0"](x)), cache)
 
 
 def _middle(width: int) -> nn.ModuleList:
@@ -54,17 +54,17 @@ class DownStage(nn.Module):
         super().__init__()
         layers = _blocks(inputs, outputs, blocks)
         if temporal is not None:
-            layers.append(Halve(outputs, temporal=temporal))
+            layers.append(Downsample(outputs, temporal=temporal))
         self.downsamples = nn.ModuleList(layers)
         self.outputs = outputs
         self.time = 2 if temporal else 1
         self.space = 1 if temporal is None else 2
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
         """(B, inputs, T, H, W) to (B, outputs, T/time, H/space, W/space)."""
         shortcut = average_down(x, self.outputs, self.time, self.space)
         for layer in self.downsamples:
-            x = layer(x, tape)
+            x = layer(x, cache)
         return x + shortcut
 
 
@@ -78,20 +78,20 @@ class UpStage(nn.Module):
         super().__init__()
         layers = _blocks(inputs, outputs, blocks)
         if temporal is not None:
-            layers.append(Double(outputs, temporal=temporal))
+            layers.append(Upsample(outputs, temporal=temporal))
         self.upsamples = nn.ModuleList(layers)
         self.outputs = outputs
         self.time = 2 if temporal else 1
         self.enlarges = temporal is not None
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
         """(B, inputs, T, H, W) to (B, outputs, T · time, 2H, 2W)."""
         y = x
         for layer in self.upsamples:
-            y = layer(y, tape)
+            y = layer(y, cache)
         if not self.enlarges:
             return y
-        return y + repeat_up(x, self.outputs, self.time, 2, first=tape.first)
+        return y + repeat_up(x, self.outputs, self.time, 2, first=cache.first)
 
 
 class Encoder(nn.Module):
@@ -108,10 +108,10 @@ class Encoder(nn.Module):
         self.middle = _middle(widths[-1])
         self.head = Head(widths[-1], 2 * config.latent_channels)
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        x = self.conv1(x, tape)
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
+        x = self.conv1(x, cache)
         for layer in (*self.downsamples, *self.middle, self.head):
-            x = layer(x, tape)
+            x = layer(x, cache)
         return x
 
 
@@ -129,8 +129,8 @@ class Decoder(nn.Module):
         )
         self.head = Head(widths[-1], config.image_channels)
 
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        x = self.conv1(x, tape)
+    def forward(self, x: Tensor, cache: FeatureCache) -> Tensor:
+        x = self.conv1(x, cache)
         for layer in (*self.middle, *self.upsamples, self.head):
-            x = layer(x, tape)
+            x = layer(x, cache)
         return x

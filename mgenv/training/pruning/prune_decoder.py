@@ -1,8 +1,7 @@
-"""From a file of an autoencoder to one with a narrower decoder, fine-tuned and measured.
+"""Pruning of an autoencoder's decoder, from file to file, with fine-tuning and measurement.
 
-Everything that can be wrong with the files, the options and the data is told before a tensor is
-read. What was made of what, and how far the pictures are from the whole decoder's, is written into
-the new file's header.
+Files, options and data are checked before a tensor is read. The new file's header holds the
+options and the PSNR against the full decoder.
 """
 
 from __future__ import annotations
@@ -17,27 +16,28 @@ from typing import TYPE_CHECKING
 import torch
 
 from mgenv.errors import CheckpointError, InvalidOptionError, OutputError
+from mgenv.images import psnr
 from mgenv.matrix_game3.checkpoint.loader import Weights, check_fit, open_weights
 from mgenv.matrix_game3.checkpoint.renaming import light_vae_key
 from mgenv.matrix_game3.checkpoint.verify import require_device
 from mgenv.matrix_game3.vae.config import VaeConfig
 from mgenv.matrix_game3.vae.vae import VideoVAE
 from mgenv.output import MINIMUM_FREE_BYTES, prepare_file, prepare_folder, write_safetensors
-from mgenv.training.pruning.prune import Videos, fit_pruned, narrowed, prune_decoder
+from mgenv.training.pruning.prune import Videos, fit_pruned, narrowed, prune_channels
 
 if TYPE_CHECKING:
     from mgenv.training.pruning.prune_data import Clips
 
 MEASURES = 10
-"""How often the error is measured while fine-tuning."""
+"""Number of measurements during fine-tuning."""
 
 Report = Callable[[int, float], None]
 """Called with steps done and PSNR [dB] of the pruned against the whole decoder's pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LightenConfig:
-    """What to prune, and how to fine-tune.
+class PruneConfig:
+    """Options of pruning and fine-tuning.
 
     Attributes:
         source: an autoencoder's weights, safetensors or a ``.pth`` of tensors.
@@ -68,8 +68,8 @@ class LightenConfig:
 
 
 @dataclass(frozen=True)
-class Lightened:
-    """A file that was written.
+class PrunedFile:
+    """Result of :func:`prune_decoder`.
 
     Attributes:
         path: the file.
@@ -84,8 +84,8 @@ class Lightened:
     psnr: dict[int, float]
 
 
-def lighten(config: LightenConfig, report: Report | None = None) -> Lightened:
-    """Prune a decoder, fine-tune it against the whole one if there is data, and save it.
+def prune_decoder(config: PruneConfig, report: Report | None = None) -> PrunedFile:
+    """Prune a decoder, fine-tune it against the full one if there is data, and save it.
 
     Args:
         config: what to do.
@@ -106,25 +106,25 @@ def lighten(config: LightenConfig, report: Report | None = None) -> Lightened:
     require_device(config.device)
     videos = _videos(config, whole)
     try:
-        return _lightened(config, weights, videos, path, report)
+        return _pruned(config, weights, videos, path, report)
     finally:
         if videos:
             videos[0].dataset.close()
 
 
-def _lightened(
-    config: LightenConfig,
+def _pruned(
+    config: PruneConfig,
     weights: Weights,
     videos: tuple[Clips, Clips] | None,
     path: Path,
     report: Report | None,
-) -> Lightened:
+) -> PrunedFile:
     full = VideoVAE.from_state_dict(dict(weights.read()), device=config.device)
-    pruned = prune_decoder(full, config.rate)
+    pruned = prune_channels(full, config.rate)
     psnr = _fine_tuned(config, full, pruned, *videos, report) if videos else {}
     header = _header(config, pruned.config, videos[0].size if videos else None, psnr)
     write_safetensors(path, pruned.state_dict(), header)
-    return Lightened(path, full.config, pruned.config, psnr)
+    return PrunedFile(path, full.config, pruned.config, psnr)
 
 
 def psnr_of(full: VideoVAE, pruned: VideoVAE, videos: Videos) -> float:
@@ -137,15 +137,14 @@ def psnr_of(full: VideoVAE, pruned: VideoVAE, videos: Videos) -> float:
     Returns:
         At most 100; NaN where a decoder's output is no number.
     """
-    squared, count = 0.0, 0
+    squared, count = torch.zeros((), dtype=torch.float64), 0
     with torch.inference_mode():
         for index in range(len(videos)):
             latent = full.encode(videos[index].to(full.latent_mean.device))
             error = pruned.decode(latent).clamp(-1, 1) - full.decode(latent).clamp(-1, 1)
-            squared += error.double().square().sum().item()
+            squared += error.double().square().sum().cpu()
             count += error.numel()
-    mean = squared / count / 4
-    return math.nan if math.isnan(mean) else -10 * math.log10(max(mean, 1e-10))
+    return psnr((squared / count).clamp_min(4e-10), peak=2.0).item()
 
 
 def _sizes(weights: Weights) -> VaeConfig:
@@ -158,7 +157,7 @@ def _sizes(weights: Weights) -> VaeConfig:
     return config
 
 
-def _check_options(config: LightenConfig, vae: VaeConfig) -> None:
+def _check_options(config: PruneConfig, vae: VaeConfig) -> None:
     space, time = vae.spatial_stride, vae.temporal_stride
     size, rate = config.size, config.learning_rate
     fits = size is None or (min(size) > 0 and not any(side % space for side in size))
@@ -175,7 +174,7 @@ def _check_options(config: LightenConfig, vae: VaeConfig) -> None:
             raise InvalidOptionError(f"{expected}, got {got}.")
 
 
-def _prepared(config: LightenConfig, weights: Weights) -> Path:
+def _prepared(config: PruneConfig, weights: Weights) -> Path:
     path = Path(config.out).expanduser().absolute()
     if path.suffix != ".safetensors":
         raise OutputError(f"Expected a name that ends in .safetensors; got {path.name}.")
@@ -188,7 +187,7 @@ def _prepared(config: LightenConfig, weights: Weights) -> Path:
     return prepare_file(path)
 
 
-def _videos(config: LightenConfig, vae: VaeConfig) -> tuple[Clips, Clips] | None:
+def _videos(config: PruneConfig, vae: VaeConfig) -> tuple[Clips, Clips] | None:
     """Videos to train on and videos to judge by, or None without data."""
     if config.data is None:
         return None
@@ -203,7 +202,7 @@ def _videos(config: LightenConfig, vae: VaeConfig) -> tuple[Clips, Clips] | None
 
 
 def _fine_tuned(
-    config: LightenConfig,
+    config: PruneConfig,
     full: VideoVAE,
     pruned: VideoVAE,
     videos: Videos,
@@ -244,7 +243,7 @@ def _fine_tuned(
 
 
 def _header(
-    config: LightenConfig,
+    config: PruneConfig,
     narrow: VaeConfig,
     size: tuple[int, int] | None,
     psnr: dict[int, float],

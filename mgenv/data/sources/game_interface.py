@@ -1,4 +1,4 @@
-"""What passes between a game and the agent that plays it."""
+"""Actions and observations of an agent that plays a game."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Observation:
 
     Attributes:
         rgb: uint8 (H, W, 3).
-        pose: float (4, 4), camera-to-world (:mod:`mgenv.camera`); see :func:`pose_of`.
+        pose: float (4, 4), camera-to-world (:mod:`mgenv.camera`); see
+            :func:`mgenv.engine.motion.explorer.pose_of`.
         depth: float32 (H, W) along the optical axis [m], 0 where unknown; None if not shown.
         segmentation: uint8 (H, W), indices into the game's ``labels``; None if not shown.
         bumped: whether something shortened the motion that led here; None if not known.

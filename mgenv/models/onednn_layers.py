@@ -1,7 +1,7 @@
-"""Layers of a finished model for x86 CPUs: weights lie as oneDNN reads them, activations are fused.
+"""Inference layers on oneDNN for x86 CPUs: weights in its blocked layout, fused activations.
 
-They cast what they are given to the type of their weights, so no autocast is needed around them.
-The operators are those that torch's own compiler calls for a frozen model.
+Each layer casts its input to the type of its weights, so no autocast is needed. The operators are
+the ones that torch.compile emits for a model with frozen weights.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ OPERATORS = (
     "_reorder_linear_weight",
     "_linear_pointwise",
 )
-"""Of torch's own compiler, so not promised to stay; without them, layers run as they are."""
+"""Private operators of torch.compile, without a promise of stability. Plain layers replace them."""
 
 REGISTER, MANY_PIXELS = 16, 1024
-"""Channels a group and pixels; with fewer of both, group norm is slower in bfloat16 than casts."""
+"""Channels per group and pixels. Below both, group norm is faster in float32, casts included."""
 
 
-def can_pack() -> bool:
+def has_onednn() -> bool:
     """Whether this machine and this build of torch have the operators."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     there = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
     return x86 and torch.backends.mkldnn.is_available() and there
 
 
-class PackedConv(nn.Module):
+class OneDnnConv(nn.Module):
     """A convolution, then an activation (``"none"`` or ``"swish"``); channels last."""
 
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, activation: str = "none") -> None:
@@ -48,7 +48,7 @@ class PackedConv(nn.Module):
     def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
         """Convolve x (B, C, H, W); ``add`` is added to the result."""
         x = x.to(self._weight.dtype, memory_format=torch.channels_last)
-        if self._packed is None:  # the best layout depends on the size of what comes
+        if self._packed is None:  # the best layout depends on the input size
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(
                 self._weight, *self._places, x.shape
             )
@@ -60,7 +60,7 @@ class PackedConv(nn.Module):
         return convolve(x, add, *what, "add", None, None, [], None)
 
 
-class PackedLinear(nn.Module):
+class OneDnnLinear(nn.Module):
     """A linear layer, then an activation (``"none"``, ``"swish"`` or ``"gelu"``)."""
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype, activation: str = "none") -> None:
@@ -76,15 +76,15 @@ class PackedLinear(nn.Module):
         )
 
 
-class PackedResBlock(nn.Module):
-    """A :class:`mgenv.models.vae.ResBlock`."""
+class OneDnnResBlock(nn.Module):
+    """Equals :class:`mgenv.models.vae.ResBlock`."""
 
     def __init__(self, block: ResBlock, dtype: torch.dtype) -> None:
         super().__init__()
         self.norm = block.norm.float()
         self.few_channels = block.norm.num_channels // block.norm.num_groups < REGISTER
-        self.first = PackedConv(block.first, dtype, "swish")
-        self.second = PackedConv(block.second, dtype)
+        self.first = OneDnnConv(block.first, dtype, "swish")
+        self.second = OneDnnConv(block.second, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.first(F.silu(self._normed(x))), add=x)
@@ -95,14 +95,14 @@ class PackedResBlock(nn.Module):
         return self.norm(x)
 
 
-class PackedRefiner(nn.Module):
-    """A :class:`mgenv.models.refiner.Refiner`; it blends in float32."""
+class OneDnnRefiner(nn.Module):
+    """Equals :class:`mgenv.models.refiner.Refiner`; blends in float32."""
 
     def __init__(self, refiner: Refiner, dtype: torch.dtype) -> None:
         super().__init__()
-        self.inner = PackedConv(through_unshuffle(refiner.inner, 2), dtype)
+        self.inner = OneDnnConv(through_unshuffle(refiner.inner, 2), dtype)
         self.fine, self.down, self.coarse, self.up, self.last, self.out = (
-            pack(part, dtype)
+            to_onednn(part, dtype)
             for part in (
                 refiner.fine, refiner.down, refiner.coarse, refiner.up, refiner.last, refiner.out
             )
@@ -118,27 +118,27 @@ class PackedRefiner(nn.Module):
         return torch.lerp(decoded, canvas, torch.sigmoid(gate + 4 * mask - 2)) + change
 
 
-def pack(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """What ``module``, which is used up, computes, by packed layers."""
+def to_onednn(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Replace the layers of ``module``, which is consumed, by oneDNN layers."""
     if isinstance(module, ResBlock):
-        return PackedResBlock(module, dtype)
+        return OneDnnResBlock(module, dtype)
     if isinstance(module, Refiner):
-        return PackedRefiner(module, dtype)
+        return OneDnnRefiner(module, dtype)
     if isinstance(module, nn.Conv2d):
-        return PackedConv(module, dtype)
+        return OneDnnConv(module, dtype)
     if isinstance(module, nn.Linear):
-        return PackedLinear(module, dtype)
+        return OneDnnLinear(module, dtype)
     if isinstance(module, nn.Sequential) and isinstance(module[0], nn.PixelUnshuffle):
         factor, conv, *others = module
         assert isinstance(factor, nn.PixelUnshuffle) and isinstance(conv, nn.Conv2d)
         module = nn.Sequential(through_unshuffle(conv, factor.downscale_factor), *others)
     for name, child in module.named_children():
-        setattr(module, name, pack(child, dtype))
+        setattr(module, name, to_onednn(child, dtype))
     return module.to(dtype) if isinstance(module, nn.GroupNorm) else module
 
 
 def through_unshuffle(conv: nn.Conv2d, factor: int) -> nn.Conv2d:
-    """A convolution of what ``pixel_unshuffle`` makes as one of what it is given."""
+    """Fold ``pixel_unshuffle`` and the convolution after it into one strided convolution."""
     assert conv.stride == (1, 1) and conv.kernel_size[0] == conv.kernel_size[1]
     outputs, inputs, side, _ = conv.weight.shape
     inputs, wide = inputs // factor**2, side * factor

@@ -1,4 +1,4 @@
-"""The frozen transformer is the transformer."""
+"""The CPU transformer equals the transformer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from mgenv.camera import Pose
-from mgenv.models.frozen import FrozenTransformer
 from mgenv.models.history import History
-from mgenv.models.packed import can_pack
+from mgenv.models.onednn_layers import has_onednn
 from mgenv.models.transformer import Transformer, TransformerConfig
+from mgenv.models.transformer_inference_cpu import CpuTransformer
 
-pytestmark = pytest.mark.skipif(not can_pack(), reason="needs an x86 CPU and oneDNN")
+pytestmark = pytest.mark.skipif(not has_onednn(), reason="needs an x86 CPU and oneDNN")
 
 CONFIG = TransformerConfig(
     width=32, depth=3, heads=2, hidden=48, cells=16, latent_channels=4, side=4
@@ -30,8 +30,8 @@ def network() -> Transformer:
     return network.requires_grad_(False)
 
 
-def frozen(network: Transformer, dtype: torch.dtype = torch.float32) -> FrozenTransformer:
-    return FrozenTransformer(copy.deepcopy(network), LEVELS, dtype)
+def on_cpu(network: Transformer, dtype: torch.dtype = torch.float32) -> CpuTransformer:
+    return CpuTransformer(copy.deepcopy(network), LEVELS, dtype)
 
 
 def lived(network, frames: int) -> History:
@@ -59,7 +59,7 @@ def velocity(network, history: History, sigma: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("frames", [0, 1, 3, 6])
 def test_histories_are_equal(network, frames):
-    plain, fast = lived(network, frames), lived(frozen(network), frames)
+    plain, fast = lived(network, frames), lived(on_cpu(network), frames)
     torch.testing.assert_close(fast.cache, plain.cache, rtol=1e-4, atol=1e-4)
     assert torch.equal(fast.present, plain.present) and torch.equal(fast.time, plain.time)
 
@@ -69,7 +69,7 @@ def test_histories_are_equal(network, frames):
 def test_velocities_are_equal(network, frames, sigma):
     history = lived(network, frames)
     expected = velocity(network, history, sigma)
-    fast = frozen(network)
+    fast = on_cpu(network)
     for _ in range(2):  # the first leaves nothing behind
         torch.testing.assert_close(velocity(fast, history, sigma), expected, rtol=1e-4, atol=1e-4)
 
@@ -78,13 +78,13 @@ def test_bfloat16_is_near(network):
     history = lived(network, 6)
     expected = velocity(network, history, 1.0)
     history.cache = history.cache.bfloat16()
-    error = velocity(frozen(network, torch.bfloat16), history, 1.0) - expected
+    error = velocity(on_cpu(network, torch.bfloat16), history, 1.0) - expected
     assert error.norm() / expected.norm() < 0.05
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_absent_history_has_no_influence(network, dtype):
-    fast, results = frozen(network, dtype), []
+    fast, results = on_cpu(network, dtype), []
     for junk in (0.0, 5.0):
         history = History.empty(CONFIG, BATCH, "cpu")
         history.cache = history.cache.to(dtype) + junk
@@ -93,7 +93,7 @@ def test_absent_history_has_no_influence(network, dtype):
 
 
 def test_a_slot_does_not_depend_on_whether_others_have_a_history(network):
-    fast, history = frozen(network, torch.bfloat16), lived(network, 6)
+    fast, history = on_cpu(network, torch.bfloat16), lived(network, 6)
     history.cache = history.cache.bfloat16()
     history.present[-1] = True
     before = velocity(fast, history, 1.0)

@@ -1,4 +1,4 @@
-"""Foreign files into texts, numbers and matrices; what does not fit is named with its file."""
+"""Parsers of text, numbers and matrices in foreign files; errors name the file."""
 
 from __future__ import annotations
 
