@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mgenv.errors import CheckpointError
-from mgenv.models.world_model import WorldModel, WorldModelConfig
+from mgenv.models.architecture import ARCHITECTURES
+from mgenv.models.world_model import WorldModel
 from mgenv.output import write_safetensors
 
 FORMAT, VERSION = "mgenv-world-model", "2"
@@ -20,7 +23,7 @@ RETIRED = "bump."
 
 
 def save_checkpoint(
-    path: str | Path, model: WorldModel, dtype: torch.dtype = torch.bfloat16
+    path: str | Path, model: Any, dtype: torch.dtype = torch.bfloat16
 ) -> None:
     """Write a model's weights, atomically.
 
@@ -30,6 +33,7 @@ def save_checkpoint(
     header = {
         "format": FORMAT,
         "version": VERSION,
+        "architecture": model.architecture,
         "config": json.dumps(model.config.to_dict()),
     }
     tensors = {
@@ -39,11 +43,12 @@ def save_checkpoint(
     write_safetensors(path, tensors, header)
 
 
-def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> WorldModel:
+def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any:
     """Read a model in float32, ready for inference.
 
     Raises:
-        CheckpointError: not an mgenv checkpoint, damaged, or of another version.
+        CheckpointError: not an mgenv checkpoint, damaged, of another version, or of an
+            architecture that is not installed.
     """
     model, tensors = _read(Path(path))
     own = model.state_dict()
@@ -58,7 +63,17 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Wor
     return model.to(device).eval().requires_grad_(False)
 
 
-def _read(path: Path) -> tuple[WorldModel, dict[str, Tensor]]:
+def fingerprint(model: Any) -> str:
+    """What tells a network from every other: a digest of its configuration and weights."""
+    digest = hashlib.sha256(repr(model.config).encode())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        flat = value.detach().cpu().contiguous().view(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _read(path: Path) -> tuple[Any, dict[str, Tensor]]:
     """A fresh model of the file's configuration, and the file's tensors."""
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -68,7 +83,8 @@ def _read(path: Path) -> tuple[WorldModel, dict[str, Tensor]]:
                 raise CheckpointError(
                     f"{path}: expected format {FORMAT!r} version {VERSION!r}, got {found}"
                 )
-            model = WorldModel(WorldModelConfig.from_dict(json.loads(header["config"])))
+            kind = ARCHITECTURES.resolve(header.get("architecture", WorldModel.architecture))
+            model = kind.build(json.loads(header["config"]))
             names = [name for name in file.keys() if not name.startswith(RETIRED)]
             return model, {name: file.get_tensor(name) for name in names}
     except CheckpointError:

@@ -38,6 +38,10 @@ class History:
             time=torch.zeros(batch, dtype=torch.int64, device=device),
         )
 
+    def tensors(self) -> list[Tensor]:
+        """All of it, as the class takes them again."""
+        return [self.cache, self.present, self.pose, self.time]
+
     def keys_values(self) -> KeysValues:
         """A layer each."""
         return [(layer[0], layer[1]) for layer in self.cache]

@@ -48,6 +48,8 @@ class WorldModelConfig:
 class WorldModel(nn.Module):
     """Memory and motion to the next frame."""
 
+    architecture = "flow-transformer"
+
     def __init__(self, config: WorldModelConfig) -> None:
         super().__init__()
         self.config = config

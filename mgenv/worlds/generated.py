@@ -21,12 +21,9 @@ from mgenv.memory.obstacles import allowed_motion
 from mgenv.memory.reprojection import Canvas, Sources, reproject
 from mgenv.memory.step import Found, Last, is_keyframe, sources_of
 from mgenv.memory.threads import one_thread_on_cpu
-from mgenv.models.checkpoint import load_checkpoint
-from mgenv.models.history import History
-from mgenv.models.inference import for_inference, inference_dtype, precision
-from mgenv.models.sampler import noise_levels
+from mgenv.models.architecture import ARCHITECTURES
+from mgenv.models.checkpoint import fingerprint, load_checkpoint
 from mgenv.models.vae import channel_to_depth, depth_to_channel
-from mgenv.models.world_model import WorldModel
 from mgenv.worlds.base import Frame
 from mgenv.worlds.checks import check_retrieval, checked_motion, checked_poses
 from mgenv.worlds.slot_parts import Share, SlotParts
@@ -46,7 +43,7 @@ class GeneratedWorld(SlotWorld):
     do, to the bit. They do not depend on N either on CPUs without AMX, or with ``reproducible``.
 
     Args:
-        model: trained weights.
+        model: trained weights, of any architecture (:mod:`mgenv.models.architecture`).
         num_envs: slots.
         device: where everything lies.
         memory_frames: bound of each place's memory.
@@ -66,7 +63,7 @@ class GeneratedWorld(SlotWorld):
 
     def __init__(
         self,
-        model: WorldModel,
+        model: Any,
         num_envs: int = 8,
         device: str = "cpu",
         memory_frames: int = 512,
@@ -80,11 +77,11 @@ class GeneratedWorld(SlotWorld):
         super().__init__(num_envs, model.config.image_size, device)
         self.intrinsics = Intrinsics.from_fov(90.0)
         self.memory_slots = check_count("memory_slots", memory_slots, low=0)
-        self._sampling_steps = check_count("sampling_steps", sampling_steps)
         self.retrieval, self.canvas_only = check_retrieval(retrieval), canvas_only
-        self._dtype = inference_dtype(self.device)
         self._parts = SlotParts(self.num_envs, self.device, reproducible)
-        self.model = for_inference(model, self.device, self._dtype, noise_levels(sampling_steps))
+        kind = ARCHITECTURES[model.architecture]
+        self.model = kind.run(model, self.device, check_count("sampling_steps", sampling_steps))
+        self._network = fingerprint(model)
         self.memory = MemoryBank(
             num_envs, self.image_size, memory_frames, share_memory, device, self.intrinsics
         )
@@ -92,8 +89,7 @@ class GeneratedWorld(SlotWorld):
         self._pose = torch.eye(4, device=self.device).repeat(num_envs, 1, 1)
         self._last = torch.zeros(num_envs, 4, size, size, device=self.device)
         self._has_last = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        self._history = History.empty(model.config.transformer, num_envs, self.device)
-        self._history.cache = self._history.cache.to(self._dtype)
+        self._state: Any = self.model.begin_state(self.num_envs)
         self._generators = [torch.Generator().manual_seed(slot) for slot in range(num_envs)]
 
     @classmethod
@@ -200,11 +196,8 @@ class GeneratedWorld(SlotWorld):
             return noise[0]
 
         def imagine(part: slice) -> tuple[Tensor]:
-            draws, history = iter(noise[:, part]), self._history.view(at.of(part))
-            with precision(self.model, self._dtype):
-                own = canvas.select(part)
-                steps = len(noise)
-                return (self.model.imagine(own, pose[part], history, lambda: next(draws), steps),)
+            own, state = canvas.select(part), self._state.view(at.of(part))
+            return (self.model.imagine(own, pose[part], state, noise[:, part]),)
 
         return at.run(imagine)[0]
 
@@ -214,9 +207,7 @@ class GeneratedWorld(SlotWorld):
             return torch.cat([canvas.rgb, depth_to_channel(canvas.depth)], 1)
 
         def decode(part: slice) -> tuple[Tensor]:
-            with precision(self.model, self._dtype):
-                frame = self.model.finish(latents[part], canvas.select(part))
-            return (frame.float().clamp(-1, 1),)
+            return (self.model.decode(latents[part], canvas.select(part)),)
 
         return at.run(decode)[0]
 
@@ -237,16 +228,13 @@ class GeneratedWorld(SlotWorld):
 
         def read(part: slice) -> tuple[()]:
             own, slots = at.own_within(part), at.of(part)
-            history = self._history.view(slots)
-            with precision(self.model, self._dtype):
-                depth = channel_to_depth(frame[part, 3:])
-                latents = self.model.vae.encode(frame[part, :3], depth)
-                grown = history.append(self.model.network, latents, pose[part])
-            if isinstance(slots, slice) and len(own) == len(grown.pose):
-                history.copy_(grown)
+            state = self._state.view(slots)
+            grown = self.model.observe(state, frame[part], pose[part])
+            if isinstance(slots, slice) and len(own) == part.stop - part.start:
+                state.copy_(grown)
             else:
                 index = torch.tensor([at.slots[part][n] for n in own], device=self.device)
-                self._history.assign(index, grown.select(torch.tensor(own, device=self.device)))
+                self._state.assign(index, grown.select(torch.tensor(own, device=self.device)))
             return ()
 
         if not self.canvas_only:
@@ -268,7 +256,7 @@ class GeneratedWorld(SlotWorld):
             warnings.warn(_FLAT, stacklevel=3)
 
     def _arrive(self, rows: list[int], ready: None) -> None:
-        self._history.forget(torch.tensor(rows, device=self.device))
+        self._state.forget(torch.tensor(rows, device=self.device))
         self._has_last[rows] = False
 
     @one_thread_on_cpu
@@ -329,8 +317,7 @@ class GeneratedWorld(SlotWorld):
         for n, row in enumerate(seen.rows):
             colours = torch.from_numpy(seen.rgb[n]).to(self.device)
             if seen.depth is None:
-                with precision(self.model, self._dtype):
-                    near = self.model.estimate_depth(to_float(colours))[:, 0].float()
+                near = self.model.estimate_depth(to_float(colours))
             else:
                 near = torch.from_numpy(seen.depth[n]).to(self.device)
             self.memory.add([row] * len(colours), colours, near, seen.pose[n], observed=True)
@@ -339,16 +326,13 @@ class GeneratedWorld(SlotWorld):
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
-        history = self._history
         return self._own() | {
             "memory": self.memory.get_state(),
             "pose": self._pose.clone(),
             "last": self._last.clone(),
             "has_last": self._has_last.clone(),
             "begun": self._begun.copy(),
-            "history": [
-                t.clone() for t in (history.cache, history.present, history.pose, history.time)
-            ],
+            "history": [tensor.clone() for tensor in self._state.tensors()],
             "generators": [generator.get_state() for generator in self._generators],
         }
 
@@ -358,21 +342,21 @@ class GeneratedWorld(SlotWorld):
         self.memory.set_state(state["memory"])
         self._pose, self._last = state["pose"].clone(), state["last"].clone()
         self._has_last, self._begun = state["has_last"].clone(), state["begun"].copy()
-        self._history = History(*[tensor.clone() for tensor in state["history"]])
+        self._state = type(self._state)(*[tensor.clone() for tensor in state["history"]])
         for generator, value in zip(self._generators, state["generators"], strict=True):
             generator.set_state(value)
 
     def _own(self) -> dict[str, Any]:
         """What a state must be of."""
-        return super()._own() | {"network": repr(self.model.config)}
+        return super()._own() | {"network": self._network}
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""
         rows = self._rows(to_slots)
         self.memory.fork(from_slot, rows)
-        one = self._history.select(torch.tensor([from_slot], device=self.device))
+        one = self._state.select(torch.tensor([from_slot], device=self.device))
         for row in rows:
-            self._history.assign(torch.tensor([row], device=self.device), one)
+            self._state.assign(torch.tensor([row], device=self.device), one)
             self._pose[row], self._last[row] = self._pose[from_slot], self._last[from_slot]
             self._has_last[row] = self._has_last[from_slot]
             self._begun[row] = self._begun[from_slot]
@@ -393,8 +377,8 @@ class GeneratedWorld(SlotWorld):
 
     def _noise(self, at: Share) -> Tensor:
         """Standard normal latents (steps, W, C, h, w); zeros for slots at rest."""
-        channels, side = self.model.config.vae.latent_channels, self.model.config.transformer.side
-        noise = torch.zeros(self._sampling_steps, len(at.slots), channels, side, side)
+        steps, *shape = self.model.noise_shape
+        noise = torch.zeros(steps, len(at.slots), *shape)
         for draw in noise:
             for n in at.own:
                 draw[n].normal_(generator=self._generators[at.slots[n]])

@@ -182,7 +182,7 @@ def test_the_fast_model_makes_the_frames_of_the_plain_one(make, monkeypatch):
         world.begin([0, 1], IDS)
         return steps(world, TURN, 4)
 
-    monkeypatch.setattr("mgenv.worlds.generated.inference_dtype", lambda device: torch.float32)
+    monkeypatch.setattr("mgenv.models.inference.inference_dtype", lambda device: torch.float32)
     fast = run()
     monkeypatch.setattr("mgenv.models.inference.has_onednn", lambda: False)
     for one, other in zip(fast, run(), strict=True):
