@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from mgenv.camera import DEFAULT_INTRINSICS, Pose
-from mgenv.errors import ClosedError
 from mgenv.memory.bank import MemoryBank
 from mgenv.worlds.base import Frame
+from mgenv.worlds.checks import checked_motion, checked_poses
+from mgenv.worlds.slots import SlotWorld
 
 HALF = 3.0
 """Half the side of the room [m]."""
@@ -23,39 +24,42 @@ HEIGHT = 2.6
 RADIUS = 0.2
 
 
-class FakeWorld:
+class FakeWorld(SlotWorld):
     """N slots in square rooms; each world id paints its walls differently."""
 
-    def __init__(self, num_envs: int, image_size: int = 16, share_memory: bool = False) -> None:
-        self.num_envs, self.image_size = num_envs, image_size
+    kind = "fake"
+
+    def __init__(
+        self, num_envs: int, image_size: int = 16, share_memory: bool = False, device: str = "cpu"
+    ) -> None:
+        super().__init__(num_envs, image_size, device)
         self.memory = MemoryBank(num_envs, image_size, shared=share_memory)
         self._pose = np.tile(np.eye(4, dtype=np.float32), (num_envs, 1, 1))
         self._ids = np.zeros(num_envs, np.int64)
-        self._seeds = np.zeros(num_envs, np.int64)
-        self.closed = False
+        self._drawn = np.zeros(num_envs, np.int64)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     def seed(self, slots, seeds) -> None:
-        self._seeds[list(slots)] = seeds
+        for slot, seed in self._seeds(slots, seeds):
+            self._drawn[slot] = seed
 
-    def enter(self, slots, world_ids, memory="keep") -> None:
-        if self.closed:
-            raise ClosedError("closed")
-        if memory not in ("keep", "clear"):
-            self.memory.load(memory, slots)
-        self.memory.enter(slots, world_ids)
-        if memory == "clear":
-            self.memory.clear(slots)
-        self._ids[list(slots)] = world_ids
+    def _arrive(self, rows, ready) -> None:
+        self._ids[rows] = ready
 
     def begin(self, slots, world_ids, pose=None, memory="keep") -> Frame:
-        self.enter(slots, world_ids, memory)
+        rows = self._rows(slots)
+        self.enter(rows, world_ids, memory)
         first = Pose.create(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(0.0)).matrix.numpy()
-        self._pose[list(slots)] = first if pose is None else pose
-        return self._look(list(slots), np.zeros(len(slots), bool))
+        self._pose[rows] = first if pose is None else checked_poses(pose, len(rows)).numpy()
+        self._begun[rows] = True
+        return self._look(rows, np.zeros(len(rows), bool))
 
     def step(self, motion, pose=None, slots=None) -> Frame:
-        rows = list(range(self.num_envs)) if slots is None else list(slots)
-        assert np.shape(motion) == (len(rows), 5)
+        rows = self._rows(slots, begun=True)
+        motion = checked_motion(motion, len(rows)).numpy()
         wanted = np.stack(
             [
                 Pose(torch.from_numpy(self._pose[row])).move(torch.tensor(one)).matrix.numpy()
@@ -69,8 +73,10 @@ class FakeWorld:
         return self._look(rows, bumped)
 
     def remember(self, slots, rgb, pose, depth=None) -> None:
-        for time in range(np.shape(rgb)[1]):
-            self.memory.add(slots, rgb[:, time], depth[:, time], pose[:, time], observed=True)
+        seen = self._observations(slots, rgb, pose, depth)
+        for time in range(seen.rgb.shape[1]):
+            frames = seen.rgb[:, time], seen.depth[:, time], seen.pose[:, time]
+            self.memory.add(seen.rows, *frames, observed=True)
 
     def _look(self, rows: list[int], bumped: np.ndarray) -> Frame:
         pose = self._pose[rows].copy()
@@ -80,21 +86,20 @@ class FakeWorld:
         return Frame(rgb, depth, pose, bumped, np.minimum(known / 100, 1).astype(np.float32))
 
     def get_state(self) -> dict[str, Any]:
-        state = {"pose": self._pose, "ids": self._ids, "seeds": self._seeds}
-        return copy.deepcopy(state) | {"memory": self.memory.get_state()}
+        own = {"pose": self._pose, "ids": self._ids, "drawn": self._drawn, "begun": self._begun}
+        return self._own() | copy.deepcopy(own) | {"memory": self.memory.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
+        self._check_state(state)
         self._pose, self._ids = state["pose"].copy(), state["ids"].copy()
-        self._seeds = state["seeds"].copy()
+        self._drawn, self._begun = state["drawn"].copy(), state["begun"].copy()
         self.memory.set_state(state["memory"])
 
     def fork(self, from_slot, to_slots) -> None:
-        for value in (self._pose, self._ids, self._seeds):
-            value[list(to_slots)] = value[from_slot]
-        self.memory.fork(from_slot, to_slots)
-
-    def close(self) -> None:
-        self.closed = True
+        rows, source = self._rows(to_slots), self._rows([from_slot])[0]
+        for value in (self._pose, self._ids, self._drawn, self._begun):
+            value[rows] = value[source]
+        self.memory.fork(source, rows)
 
 
 def draw(pose: np.ndarray, world_ids: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

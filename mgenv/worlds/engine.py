@@ -129,7 +129,7 @@ class EngineWorld(SlotWorld):
 
     def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
         """Accepted for the protocol: nothing here is random."""
-        self._rows(slots)
+        self._seeds(slots, seeds)
 
     def _prepare(self, world_ids: list[int]) -> list[tuple[int, Scene]]:
         return [(world_id, cached_scene(world_id)) for world_id in world_ids]
