@@ -1,4 +1,4 @@
-"""Which kernels a GPU spends a clip in."""
+"""GPU time of a clip by kernel."""
 
 from __future__ import annotations
 
