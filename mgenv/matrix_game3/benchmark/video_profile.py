@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-from mgenv.matrix_game3.benchmark.video_clip import wait
+from mgenv.benchmark.timing import wait
 
 
 def kernel_seconds(work: Callable[[], Any], device: str) -> dict[str, tuple[float, int]]:
