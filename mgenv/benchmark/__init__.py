@@ -1,1 +1,1 @@
-"""How quality is measured; every benchmark writes a results file."""
+"""Benchmarks of quality and speed; each writes a results file."""

@@ -26,7 +26,7 @@ IMAGE_SIZE = 32
 SIGHT = 6.0
 """A free cell is seen if the middle of its floor is in view, not hidden, and at most so far [m]."""
 _HIDDEN = 0.15
-"""How far behind what a pixel shows a point must lie to be hidden, as a share of its depth."""
+"""Least distance of a hidden point behind the visible surface, as a share of the depth."""
 NEAR, AWAY, LATER = 0.5, 1.5, 30
 """A revisit: within ``NEAR`` [m] of where the camera was ``LATER`` ticks ago, ``AWAY`` between."""
 STILL, TURN = 0.02, math.radians(2.0)

@@ -1,4 +1,4 @@
-"""How close, how sharp and how alive pictures are: pure functions over uint8 frames."""
+"""Image metrics: PSNR, SSIM, sharpness and variance of uint8 frames."""
 
 from __future__ import annotations
 

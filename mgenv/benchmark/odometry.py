@@ -1,4 +1,4 @@
-"""How a camera moved between two frames, from their colours and depths alone.
+"""Visual odometry: camera motion between two frames, from colour and depth alone.
 
 Direct alignment with depth (Kerl, Sturm and Cremers, 2013), of a level camera: the points of one
 frame are moved and looked up in the other, whose colour and depth they should have. A coarse
@@ -24,7 +24,7 @@ TURN = (-math.radians(22.5), math.radians(22.5), 19)
 """Least, greatest and number of motions of the coarse search."""
 
 STARTS = (12, 3)
-"""How many motions of the coarse search are refined, and how many of those again, finer."""
+"""Number of motions kept after the coarse search, and after the first refinement."""
 
 COLOUR, DEPTH = 0.08, 0.04
 """Differences of grey (full scale 1) and of log depth that count alike."""

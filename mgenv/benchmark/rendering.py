@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mgenv.benchmark.report import Report
+from mgenv.benchmark.timing import seconds
 from mgenv.engine.motion import navigation
 from mgenv.engine.people.crowd import Crowd, join, part_of, place, stroll
 from mgenv.engine.render.renderer import render, render_surfaces
@@ -98,22 +99,14 @@ def _rate(
     where = torch.from_numpy(np.tile(index, times)[:frames]).to(device)
     poses = torch.from_numpy(np.tile(pose, (times, 1, 1))[:frames]).to(device)
     many = part_of(join([crowd] * times), slice(frames))
-    spent = []
-    for _ in range(4):
-        _wait(device)
-        began = time.perf_counter()
+
+    def work() -> None:
         surface = render_surfaces(
             batch, where, poses, size, device=device, workers=1, crowd=many
         )[2]  # fmt: skip
         classes(batch, where, surface, many)
-        _wait(device)
-        spent.append(time.perf_counter() - began)
-    return frames / min(spent[1:])
 
-
-def _wait(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize(device)
+    return frames / seconds(work, device)
 
 
 def alike(

@@ -1,4 +1,4 @@
-"""How commands show progress and tables."""
+"""Progress bars and tables of the commands."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from mgenv.output import prepare_folder
 from mgenv.training.trainer import Trainer, TrainerConfig
 
 STAGES = {"vae": ("vae",), "world": ("flow", "rollout")}
-"""What can be fitted, and the objectives that do it."""
+"""Models to fit, with their objectives."""
 
 
 def main(argv: list[str]) -> int:

@@ -36,7 +36,7 @@ DIRECTIONS = (
 MOMENTA = (0.0, *np.arange(0.5, 0.96, 0.005).round(4).tolist(), 0.90625)
 """Candidates; the last is that of Doom and its descendants."""
 PHASES = (0.0, 1.0)
-"""Whether keys act along the heading before a tick's turn, or after it."""
+"""Candidates for the heading along which keys act: before a tick's turn, or after it."""
 CLEARLY = 0.8
 """Factor by which keys must be nearer to eight directions for the second phase to be chosen."""
 NONE = 0.35

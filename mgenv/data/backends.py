@@ -1,4 +1,4 @@
-"""Who records shards: this process, a pool of processes, or a Ray cluster.
+"""Backends that record shards: this process, a pool of processes, or a Ray cluster.
 
 A worker that dies loses nothing: its shard is recorded again, from the same numbers.
 """
@@ -22,9 +22,9 @@ from mgenv.data.sources import Source, SourceOptions, make_source
 from mgenv.errors import DataError, MgenvError
 
 TRIES = 3
-"""How often a shard is begun before its worker's death is an error."""
+"""Number of attempts at a shard whose workers die."""
 ENDING = 20
-"""Seconds that a worker may take to finish its shard and close once nobody waits for it."""
+"""Seconds for a worker to finish its shard and exit after its parent has ended."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def close_source() -> None:
 
 
 def _context() -> Any:
-    """Begins workers from a process that has imported what they need, once for all pools.
+    """Context whose workers fork from a server with this module imported, shared by all pools.
 
-    It ends with this process.
+    The server ends with this process.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
@@ -69,7 +69,7 @@ def _context() -> Any:
 
 
 def _begin_worker() -> None:
-    """Close the source at the end, and end with the process that asked for this one."""
+    """Close the source at exit, and exit after the parent process has ended."""
     Finalize(None, close_source, exitpriority=10)
     parent = multiprocessing.parent_process()
     assert parent is not None

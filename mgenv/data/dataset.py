@@ -30,7 +30,7 @@ READER_BYTES, READER_FRAMES = 5 << 18, 12
 _CAPTIONS = [f"caption/{level}" for level in Captions.__dataclass_fields__]
 _ROW = {"episode_index", "length", "tasks", "dataset_from_index", "source", "recording"}
 _ROW |= {"data/chunk_index", "data/file_index", *_CAPTIONS}
-"""What must be known of an episode."""
+"""Required columns of an episode."""
 
 
 @dataclass

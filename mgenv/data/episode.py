@@ -1,7 +1,7 @@
-"""What every source records and every dataset stores: one camera's walk, tick by tick.
+"""An episode: the walk of one camera, as sources record it and datasets store it.
 
-Everything at tick t belongs together: the picture, its depth and labels, the pose from which it was
-taken, and the action that was asked for then and leads to tick t + 1.
+Tick t holds the picture, its depth and labels, the camera pose, and the action that leads to tick
+t + 1.
 
 Legend: T ticks, H×W pixels, A numbers an action.
 """
@@ -19,7 +19,7 @@ from mgenv.data.motions import motions_of
 from mgenv.errors import InvalidOptionError
 
 RIGID = 1e-3
-"""How far a rotation may be from an exact one."""
+"""Tolerance of rotation matrices."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which episodes are worth keeping: each filter names what is wrong, or nothing."""
+"""Filters that drop unusable episodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ robot by up to 0.156 m a tick, and whoever asks for height too."""
 
 @dataclass(kw_only=True)
 class FilterConfig:
-    """From where on an episode is dropped.
+    """Thresholds above which an episode is dropped.
 
     Attributes:
         stuck: share of ticks at which a move was asked for and nothing happened.

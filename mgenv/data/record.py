@@ -1,4 +1,4 @@
-"""Coordination of recording: which episodes, by whom, and in which order they join the dataset."""
+"""Coordination of recording: plans jobs, runs them, and commits shards in order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CollectConfig:
 
     Attributes:
         source: of the recordings, see :func:`mgenv.data.sources.make_source`.
-        out: the dataset's folder; one that is there is gone on with.
+        out: the dataset's folder; an existing dataset is continued.
         frames: the dataset has at least so many in the end; 0 for all there are.
         workers: processes.
         backend: ``local``, or ``ray`` for Ray tasks on this host or a cluster.

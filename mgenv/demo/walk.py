@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mgenv.benchmark.robots import turned
 from mgenv.camera import CAMERA_HEIGHT, DEFAULT_INTRINSICS, MOTION_SIZE, Pose
 from mgenv.images import psnr
 from mgenv.worlds.base import Frame, World
@@ -141,10 +142,10 @@ def way_back(way_out: list[NDArray[np.float32]], number: int) -> NDArray[np.floa
     steps_out = len(way_out) - 1
     back = number - steps_out
     if back <= TURNS:  # at the far end
-        return _turned(way_out[-1], math.pi * back / TURNS)
+        return turned(way_out[-1], math.pi * back / TURNS)
     if back <= TURNS + steps_out:
-        return _turned(way_out[steps_out - (back - TURNS)], math.pi)
-    return _turned(way_out[0], math.pi * (1 + (back - TURNS - steps_out) / TURNS))
+        return turned(way_out[steps_out - (back - TURNS)], math.pi)
+    return turned(way_out[0], math.pi * (1 + (back - TURNS - steps_out) / TURNS))
 
 
 def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Likeness:
@@ -176,11 +177,6 @@ def _recall(
 def _aim(pose: NDArray[np.float32], motion: NDArray[np.float64]) -> NDArray[np.float32]:
     moved = Pose(torch.as_tensor(pose)).move(torch.as_tensor(motion, dtype=torch.float32))
     return moved.matrix.numpy()
-
-
-def _turned(pose: NDArray[np.float32], angle: float) -> NDArray[np.float32]:
-    start = Pose(torch.as_tensor(pose))
-    return Pose.create(start.position, start.yaw + angle, start.pitch).matrix.numpy()
 
 
 def _room(depth: NDArray[np.float32]) -> NDArray[np.float64]:

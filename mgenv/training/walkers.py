@@ -1,4 +1,4 @@
-"""Walkers that go by what they see: the same rule in the engine and in a generated world.
+"""Depth-guided walkers: the same rule in the engine and in a generated world.
 
 On a recorded path the camera would be led through walls that a generated world imagined elsewhere;
 a walker goes where the world that it sees lets it. Long rollouts train with walkers of many habits,

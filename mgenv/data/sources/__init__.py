@@ -1,4 +1,4 @@
-"""Where recordings come from, by name; a source's file is imported when it is asked for."""
+"""Registry of recording sources; the module of a source is imported on first use."""
 
 from __future__ import annotations
 

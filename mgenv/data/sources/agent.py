@@ -1,4 +1,4 @@
-"""An agent that walks through any game as people do: in runs, with glances, pauses and returns.
+"""A wandering agent for games: runs, glances, pauses and returns.
 
 It sees a game's depth if there is one, and where the camera is: it turns away from what is near,
 notices when it is stuck, and now and then turns round and goes back.

@@ -1,4 +1,4 @@
-"""What a source of recordings is, and what every source can be asked for."""
+"""The protocol of recording sources, and their options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mgenv.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """What every source can be asked for; each reads what means something to it.
+    """Options of all sources; each reads those that apply to it.
 
     Attributes:
         path: the file or folder to read, or where a game's files lie ("" for the usual place).

@@ -24,11 +24,11 @@ from mgenv.data.sources.rates import thinned, usual_rate
 from mgenv.errors import ClosedError, DataError, InvalidOptionError, UnknownNameError
 
 VARIANTS = ("motions", "buttons")
-"""What the actions of footage are: its motions, or a game's buttons inferred from its poses."""
+"""Actions of footage: its motions, or a game's buttons inferred from the poses."""
 SHORTEST = 2
 """Frames of the shortest episode: one alone has no motion."""
 SLOWER = "slower than the others"
-"""What episodes are counted under that have too few frames a second."""
+"""Fault of episodes with too few frames per second."""
 
 
 @dataclass(frozen=True)

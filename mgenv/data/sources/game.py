@@ -25,7 +25,7 @@ ACTION_NAMES = ("forward", "left", "turn", "use")
 LONGEST_STRIDE = 1.5
 """Metres a tick; whatever moves the camera further is a teleporter, not a walk."""
 ATTEMPTS = 4
-"""How many times as many ticks as an episode has are played at most."""
+"""Most ticks to play, in multiples of the length of an episode."""
 
 
 class Game(Protocol):

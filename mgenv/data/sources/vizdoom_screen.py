@@ -1,4 +1,4 @@
-"""What ViZDoom's buffers mean: its pictures, depth and labels in this project's conventions.
+"""Conversion of ViZDoom's buffers: pictures, depth and labels in this project's conventions.
 
 A player's eye is 41 map units above the floor, which is taken for a metre. Pixels of Doom's
 320×200 screen are 1.2 times as high as wide, so a square of the view is 200/320 of the width of a

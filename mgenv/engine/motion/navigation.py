@@ -1,4 +1,4 @@
-"""How a camera moves through a world: places to start, walls, exploring walks and scans."""
+"""Camera motion through worlds: start poses, collision, exploring walks and scans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who walks about: people, robots, dogs and birds, put together from a seed.
+"""Characters: people, robots, dogs and birds, generated from a seed.
 
 A character is a few round primitives in the columns of the object table, so that it can face any
 way. Everything about it is one of a few discrete choices, ``CHOICES``.
@@ -31,11 +31,11 @@ _GAITS = np.array(
         [0.13, 0.04, 0.04, 0.13],  # sways
     ]
 )
-"""How far feet swing, feet lift, the body bounces and hands swing, in shares of the height."""
+"""Amplitudes of foot swing, foot lift, body bounce and hand swing, as shares of the height."""
 _TOP_PATTERNS = np.array([PLAIN, STRIPES, CHECKER, FABRIC, LEAVES])
 _BOTTOM_PATTERNS = np.array([PLAIN, STRIPES, FABRIC])
 TABLES = (_HEIGHTS, _GAITS, _TOP_PATTERNS, _BOTTOM_PATTERNS)
-"""What :func:`build` looks up: pass them on as they are."""
+"""Lookup tables of :func:`build`, in the order of its arguments."""
 _PACES = np.array([[0.7, 1.25], [0.6, 1.1], [0.9, 1.5], [0.4, 0.7]])
 """The slowest and the fastest of each body plan [m/s]."""
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mgenv.benchmark.report import Report
+from mgenv.benchmark.timing import seconds
 from mgenv.matrix_game3.benchmark.video import format_value
-from mgenv.matrix_game3.benchmark.video_clip import seconds
 from mgenv.matrix_game3.checkpoint.references import relative_error
 from mgenv.matrix_game3.kernels.quantize import INT8, fp8_product, int8_product, to_fp8, to_int8
 from mgenv.matrix_game3.network.attention import attend, attention_kernels

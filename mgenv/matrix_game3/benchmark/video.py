@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend
 
+from mgenv.benchmark import timing
 from mgenv.benchmark.report import Report
 from mgenv.matrix_game3.benchmark import video_clip as clips
 from mgenv.matrix_game3.benchmark import video_profile
@@ -269,14 +270,14 @@ class Bench:
         prepared, prepare = None, 0.0
         if variant.once:
             known = self._read()
-            prepare = clips.seconds(lambda: tuple(network.prepare(**known).blocks), device)
+            prepare = timing.seconds(lambda: tuple(network.prepare(**known).blocks), device)
             prepared = network.prepare(**known)
         reuse, new = variant.speed.reuse, inputs.latents[:, :, CLEAN:]
         searcher = "cpu" if variant.retrieve_on_cpu else device
         return {
             "retrieve": clips.retrieve_seconds(inputs, searcher),
             "prepare": prepare,
-            "3 steps": clips.seconds(lambda: clips.roll(network, inputs, prepared, reuse), device),
+            "3 steps": timing.seconds(lambda: clips.roll(network, inputs, prepared, reuse), device),
             "decode": clips.decode_seconds(decoder, new, device, variant.pinned),
         }
 

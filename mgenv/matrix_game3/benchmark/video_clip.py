@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mgenv.benchmark.timing import seconds
 from mgenv.matrix_game3.memory.camera import camera_to_world, poses_of_actions
 from mgenv.matrix_game3.memory.memory_query import Recall
 from mgenv.matrix_game3.network.config import TransformerConfig
@@ -114,18 +113,6 @@ def roll(network: Transformer, inputs: Inputs, prepared: Any, reuse: str = "none
     return state
 
 
-def seconds(work: Callable[[], Any], device: str, times: int = 3) -> float:
-    """The fastest of some runs, after one that is not counted."""
-    spent = []
-    for _ in range(times + 1):
-        wait(device)
-        began = time.perf_counter()
-        work()
-        wait(device)
-        spent.append(time.perf_counter() - began)
-    return min(spent[1:])
-
-
 def retrieve_seconds(inputs: Inputs, device: str) -> float:
     """Choosing what a clip remembers, and bringing it to the device of the network."""
     window = camera_to_world(poses_of_actions(*actions(4 * (CLEAN + NEW))))
@@ -190,9 +177,3 @@ def compiled() -> int:
     """Programs that ``torch.compile`` has made so far."""
     counters: Any = torch._dynamo.utils.counters
     return counters["stats"]["unique_graphs"]
-
-
-def wait(device: str) -> None:
-    """Until the device has done all."""
-    if device != "cpu":
-        torch.cuda.synchronize(device)

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mgenv.benchmark import timing
 from mgenv.benchmark.report import Report
 from mgenv.matrix_game3.benchmark import video_clip as clips
 from mgenv.matrix_game3.benchmark.video import format_value
@@ -163,7 +164,7 @@ class Bench:
         network, inputs, reuse, seconds = self.network, self.inputs, speed.reuse, {}
 
         def timed(part: str, work: Callable[[], object]) -> None:
-            seconds[part] = self._slowest(clips.seconds(work, self.device))
+            seconds[part] = self._slowest(timing.seconds(work, self.device))
             self.log(f"{shard.count}: {part} {1e3 * seconds[part]:.1f} ms")
 
         with attention_kernels():
@@ -235,7 +236,7 @@ class Bench:
             for _ in range(STEPS * config.num_layers):
                 shard.to_tokens(shard.to_heads(*heads)[0])
 
-        spent = 1e3 * self._slowest(clips.seconds(exchange, self.device))
+        spent = 1e3 * self._slowest(timing.seconds(exchange, self.device))
         return (
             f"A clip's exchanges by themselves, packing included, nothing reused: {spent:.1f} ms."
         )

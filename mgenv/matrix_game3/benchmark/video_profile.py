@@ -1,4 +1,4 @@
-"""Which kernels a GPU spends a clip in."""
+"""GPU time of a clip by kernel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-from mgenv.matrix_game3.benchmark.video_clip import wait
+from mgenv.benchmark.timing import wait
 
 
 def kernel_seconds(work: Callable[[], Any], device: str) -> dict[str, tuple[float, int]]:

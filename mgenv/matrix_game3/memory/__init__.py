@@ -1,1 +1,1 @@
-"""Which remembered latents condition a clip."""
+"""Retrieval of the latents that condition a clip."""

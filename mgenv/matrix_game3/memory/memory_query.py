@@ -1,4 +1,4 @@
-"""What a rollout remembers: latents with the poses of their frames, chosen by the public rule."""
+"""Memory of a rollout: latents with the poses of their frames, retrieved by the public rule."""
 
 from __future__ import annotations
 

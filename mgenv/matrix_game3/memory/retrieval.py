@@ -1,4 +1,4 @@
-"""Which frames a clip remembers, chosen as the public Matrix-Game 3.0 does.
+"""Retrieval of memory frames for a clip, as in the public Matrix-Game 3.0.
 
 Points fill the view of each query frame; a candidate's score is the share of them that it sees.
 There is no test of occlusion and nothing keeps two queries from picking the same frame. All
@@ -25,7 +25,7 @@ QUERY_OFFSETS = (1, 9, 17, 25, 33)
 """Frames before a clip's end that ask for a memory each."""
 
 SINK_FRAME = 4
-"""What the last slot always holds."""
+"""Frame that the last memory slot always holds."""
 
 
 def view_points(device: torch.device | str = "cpu") -> Tensor:

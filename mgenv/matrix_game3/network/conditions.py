@@ -1,4 +1,4 @@
-"""What a clip fixes before any noise, and checks of what a user passes.
+"""Conditions of a clip that do not depend on the noise, and checks of user input.
 
 Legend: B batch, M memory latents, T current latents, F = M + T, S tokens a frame, D width.
 """

@@ -1,4 +1,4 @@
-"""The public rollout: a clip at a time, each from the clean end of the last and from memory.
+"""The public rollout: clips in sequence, each from the clean end of the last and from memory.
 
 The first clip continues a picture: 1 clean latent and 14 new ones, 57 frames. Later clips
 continue 4 clean latents (16 frames) by 10 new ones, 40 frames. A network call then sees 15 or 14

@@ -1,4 +1,4 @@
-"""Video in segments: what was decoded stays decoded, and memory does not grow.
+"""Streaming decoder: video in segments, with constant memory.
 
 The state of a stream is the list of tensors that :meth:`VideoVAE.decode_step` takes and gives. A
 segment of n latents costs the same at any age of the stream. Segment by segment equals all at

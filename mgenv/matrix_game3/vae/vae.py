@@ -21,7 +21,7 @@ from mgenv.matrix_game3.vae.config import (
 from mgenv.matrix_game3.vae.encoder_decoder import Decoder, Encoder
 
 Past = list[Tensor]
-"""What causal layers remember, one tensor (B, C, 1 or 2, H, W) a layer."""
+"""Feature cache of the causal layers, one tensor (B, C, 1 or 2, H, W) per layer."""
 
 
 def fold_patches(video: Tensor, side: int) -> Tensor:
