@@ -83,8 +83,7 @@ def tiny(monkeypatch, tmp_path):
 def untrained(monkeypatch):
     """The quality benchmarks judge an untrained model, which is as long in the doing."""
     model = WorldModel(WorldModelConfig())
-    for name in ("bench_memory", "bench_drift"):
-        monkeypatch.setattr(f"mgenv.cli.{name}.load_model", lambda *_: model)
+    monkeypatch.setattr("mgenv.cli.bench_common.load_model", lambda *_: model)
 
 
 @pytest.fixture

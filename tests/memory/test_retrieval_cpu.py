@@ -13,7 +13,7 @@ from mgenv.engine.scene.scenes import make_scenes
 from mgenv.memory import retrieval
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.geometry import sparse_points
-from mgenv.memory.retrieval import CANDIDATES, retrieve, retrieve_plain
+from mgenv.memory.retrieval import CANDIDATES, retrieve_plain
 from tests.memory.scenes import draw, looking
 
 SIZE, STEPS, VIEWS = 16, 96, 40
@@ -59,6 +59,11 @@ def views(walks, number: int):
     return view
 
 
+def plainly(bank: MemoryBank, slots, view, k: int) -> Retrieved:
+    """What the slow twin picks."""
+    return retrieve_plain(bank.geometry(), bank.table(slots), view, k, "visible", bank.intrinsics)
+
+
 def assert_alike(fast, plain) -> None:
     """All but what the last bit of a rounding may decide."""
     assert len(fast) > 100
@@ -71,7 +76,7 @@ def test_compiled_equals_plain(walks, k, lens):
     bank = make_bank(walks, lens)
     queries = [views(walks, number) for number in range(VIEWS)]
     fast = [bank.retrieve(SLOTS, view, k) for view in queries]
-    plain = [retrieve_plain(bank.geometry(), bank.table(SLOTS), view, k) for view in queries]
+    plain = [plainly(bank, SLOTS, view, k) for view in queries]
     assert_alike(torch.cat([f.indices for f in fast]), torch.cat([p.indices for p in plain]))
     fast, plain = torch.stack([f.coverage for f in fast]), torch.stack([p.coverage for p in plain])
     assert_alike(fast.flatten()[:, None], plain.flatten()[:, None])
@@ -85,8 +90,7 @@ def test_the_cheap_tests_keep_the_same_frames(walks, monkeypatch, room):
     bank = make_bank(walks, LENSES[1])
     queries = [views(walks, number) for number in range(VIEWS)]
     fast = [bank.retrieve(SLOTS, view, room).indices for view in queries]
-    place = bank.geometry(), bank.table(SLOTS)
-    plain = [retrieve_plain(*place, view, room).indices for view in queries]
+    plain = [plainly(bank, SLOTS, view, room).indices for view in queries]
     assert_alike(torch.cat(fast), torch.cat(plain))
 
 
@@ -96,7 +100,7 @@ def test_the_first_of_equals_is_picked(walks):
     for _ in range(CANDIDATES + 10):
         remember(bank, 0, walks, slice(0, 1), observed=False)
     rows, view = bank.table([0])[0].tolist(), walks[2][:1, 0]
-    for find in (retrieve, retrieve_plain):
+    for find in (MemoryBank.retrieve, plainly):
         assert find(bank, [0], view, 2).indices[0].tolist() == [rows[0], -1]
 
 
@@ -108,7 +112,7 @@ def test_from_far_enough_away_all_frames_are_worth_the_same():
         pose[2, 3] += distance / 16  # one of its points lies straight ahead of the view
         rgb, depth = draw(pose, [(0.0, 0.5)], SIZE)
         bank.add([0], rgb[None], depth[None], pose[None], observed=True)
-    for find in (retrieve, retrieve_plain):
+    for find in (MemoryBank.retrieve, plainly):
         assert find(bank, [0], looking(-0.15)[None], 2).indices[0].tolist() == [0, -1]
 
 
@@ -164,7 +168,7 @@ def test_a_broken_view_finds_nothing(walks):
 
 def test_only_the_visible_rule_is_compiled(walks, monkeypatch):
     bank, view, plain = make_bank(walks), views(walks, 5), []
-    monkeypatch.setattr(retrieval, "retrieve_plain", lambda *args: plain.append(args[-1]))
+    monkeypatch.setattr(retrieval, "retrieve_plain", lambda *args: plain.append(args[4]))
     bank.retrieve(SLOTS, view, 4)
     assert not plain
     bank.retrieve(SLOTS, view, 4, "frustum")

@@ -162,7 +162,8 @@ def world_seconds(rollout: Rollout, size: tuple[int, int], device: str) -> tuple
     """A step of the world, and how many programs were compiled after its third clip."""
     world = MatrixGame3World(rollout, 1, size)
     world.enter([0], [0])
-    world.remember([0], np.zeros((1, 1, *size, 3), np.uint8), np.eye(4, dtype=np.float32)[None])
+    black, pose = np.zeros((1, 1, *size, 3), np.uint8), np.eye(4, dtype=np.float32)
+    world.remember([0], black, pose[None, None])
     world.begin([0], [0])
     motion = np.zeros((1, 5), np.float32)
     motion[0, FORWARD] = STEP_LENGTH
