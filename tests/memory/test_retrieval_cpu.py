@@ -13,7 +13,7 @@ from mgenv.engine.scene.scenes import make_scenes
 from mgenv.memory import retrieval
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.geometry import sparse_points
-from mgenv.memory.retrieval import CANDIDATES, retrieve_plain
+from mgenv.memory.retrieval import CANDIDATES, Retrieved, retrieve_plain
 from tests.memory.scenes import draw, looking
 
 SIZE, STEPS, VIEWS = 16, 96, 40
