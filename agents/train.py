@@ -62,6 +62,7 @@ class EnvConfig:
     world_ids: tuple[int, ...] | None = None
     memory: str = "scan"
     share_memory: bool = False
+    reproducible: bool = False
     memory_frames: int = 512
     memory_slots: int = 6
     sampling_steps: int = 2

@@ -110,7 +110,7 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
         image_size: side of the frames, or height and width; the world's own where None.
         share_memory: slots in one world share what they remember.
         reproducible: of generated worlds: a slot's bits do not depend on ``num_envs`` on any one
-            CPU, AMX or not; two in five steps a second are lost.
+            CPU, AMX or not; about a third of the steps a second is lost.
         weights: folder of world ``"matrix-game-3"``.
         world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
         action_chunks: an action holds one for each frame of a step, where a step is a clip of
