@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from mgenv.envs import places
+from mgenv.envs import episode_starts
 from mgenv.envs.vector_env import VectorEnv
 from tests.fake_world import FakeRecording, FakeWorld
 
@@ -24,7 +24,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture
 def tiny_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scans are of the tiny world, not of the engine's scenes."""
-    monkeypatch.setattr(places, "scan", FakeRecording)
+    monkeypatch.setattr(episode_starts, "scan", FakeRecording)
 
 
 @pytest.fixture

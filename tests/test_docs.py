@@ -19,7 +19,7 @@ from mgenv.benchmark import speed
 from mgenv.cli import demo
 from mgenv.cli.main import COMMANDS, SUBCOMMANDS, main
 from mgenv.data.sources import SOURCES
-from mgenv.envs import places, vector_env
+from mgenv.envs import episode_starts, vector_env
 from mgenv.envs.registration import IDS
 from mgenv.matrix_game3 import PUBLIC_5B, build
 from mgenv.matrix_game3.checkpoint.experts import Expert
@@ -74,7 +74,7 @@ def tiny(monkeypatch, tmp_path):
     """Worlds are tiny, whatever their name, and files go into a folder of the test's own."""
     for module in (vector_env, demo):
         monkeypatch.setattr(module, "load_world", lambda name, num_envs, **_: FakeWorld(num_envs))
-    monkeypatch.setattr(places, "scan", FakeRecording)
+    monkeypatch.setattr(episode_starts, "scan", FakeRecording)
     monkeypatch.setattr(speed, "_in_process", speed.measure)
     monkeypatch.chdir(tmp_path)
 
@@ -160,7 +160,7 @@ def test_make_targets_that_are_named_exist():
 def test_every_piece_of_code_runs(code, monkeypatch, tmp_path, as_it_was, capsys):
     monkeypatch.setattr("mgenv.worlds.load_world", _tiny_world)
     monkeypatch.setattr(vector_env, "load_world", _tiny_world)
-    monkeypatch.setattr(places, "scan", FakeRecording)
+    monkeypatch.setattr(episode_starts, "scan", FakeRecording)
     monkeypatch.setattr("mgenv.engine.motion.navigation.scan", FakeRecording)
     monkeypatch.chdir(tmp_path)
     script = tmp_path / file_name(code, "page.py")

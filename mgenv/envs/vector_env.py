@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from mgenv.camera import ImageSize, planar
 from mgenv.envs import options as checks
+from mgenv.envs.base_vector_env import BaseVectorEnv
 from mgenv.envs.clips import clip_frames
+from mgenv.envs.episode_starts import EpisodeStarts
 from mgenv.envs.infos import Infos, add_infos, final_infos
 from mgenv.envs.observer import Observation, Rows
-from mgenv.envs.places import Places
 from mgenv.envs.sb3_hint import WithSB3Hint
-from mgenv.envs.slots_env import SlotsEnv
 from mgenv.envs.starts import Start, draw_start, replayed
 from mgenv.errors import InvalidOptionError, NotResetError
 from mgenv.robots import Robot, make_robot
@@ -38,7 +38,7 @@ class Transition:
     info: Rows
 
 
-class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
+class VectorEnv(BaseVectorEnv, metaclass=WithSB3Hint):
     """World × Robot × Task, batched.
 
     Each slot has a generator of its own, and (unless ``share_memory``) a memory of its own of
@@ -195,7 +195,7 @@ class VectorEnv(SlotsEnv, metaclass=WithSB3Hint):
             )
         if world.num_envs != num_envs:
             raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")
-        places = Places(world, memory, world_ids, scan_frames)
+        places = EpisodeStarts(world, memory, world_ids, scan_frames)
         self._assemble(world, places, made, task, asked, obs_type, odometry, action_chunks)
 
     # -- reset ----------------------------------------------------------------------------------

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from mgenv.agents.train import EnvConfig, TrainConfig
-from mgenv.envs import places, vector_env
+from mgenv.envs import episode_starts, vector_env
 from tests.fake_world import FakeRecording, FakeWorld
 
 
 @pytest.fixture(autouse=True)
 def tiny_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_env, "load_world", lambda name, num_envs, **_: FakeWorld(num_envs))
-    monkeypatch.setattr(places, "scan", FakeRecording)
+    monkeypatch.setattr(episode_starts, "scan", FakeRecording)
 
 
 @pytest.fixture

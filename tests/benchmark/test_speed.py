@@ -7,7 +7,7 @@ import pytest
 from mgenv.benchmark import speed
 from mgenv.benchmark.speed import Setting
 from mgenv.cli.main import main
-from mgenv.envs import places, vector_env
+from mgenv.envs import episode_starts, vector_env
 from tests.fake_world import FakeRecording, FakeWorld
 
 HERE = "mgenv.benchmark.speed._in_process"
@@ -16,7 +16,7 @@ HERE = "mgenv.benchmark.speed._in_process"
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setattr(vector_env, "load_world", lambda name, num_envs, **_: FakeWorld(num_envs))
-    monkeypatch.setattr(places, "scan", FakeRecording)
+    monkeypatch.setattr(episode_starts, "scan", FakeRecording)
     monkeypatch.setattr(HERE, speed.measure)
 
 

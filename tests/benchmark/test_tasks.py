@@ -58,10 +58,10 @@ def test_memory_leads_back_where_a_blind_robot_does_not_find():
 
 @pytest.fixture
 def tiny_worlds(monkeypatch):
-    from mgenv.envs import places, vector_env
+    from mgenv.envs import episode_starts, vector_env
 
     monkeypatch.setattr(vector_env, "load_world", lambda name, num_envs, **_: FakeWorld(num_envs))
-    monkeypatch.setattr(places, "scan", FakeRecording)
+    monkeypatch.setattr(episode_starts, "scan", FakeRecording)
 
 
 def config(**changes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mgenv.cli import demo
-from mgenv.envs import places, vector_env
+from mgenv.envs import episode_starts, vector_env
 from tests.fake_world import FakeRecording, FakeWorld
 
 
@@ -13,4 +13,4 @@ from tests.fake_world import FakeRecording, FakeWorld
 def tiny_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (vector_env, demo):
         monkeypatch.setattr(module, "load_world", lambda name, num_envs, **_: FakeWorld(num_envs))
-    monkeypatch.setattr(places, "scan", FakeRecording)
+    monkeypatch.setattr(episode_starts, "scan", FakeRecording)

@@ -107,9 +107,9 @@ def test_a_list_that_names_no_difficulty_is_of_the_default():
 
 
 def make_envs(monkeypatch, num_envs, **options):
-    from mgenv.envs import places
+    from mgenv.envs import episode_starts
 
-    monkeypatch.setattr(places, "scan", FakeRecording)
+    monkeypatch.setattr(episode_starts, "scan", FakeRecording)
     world = FakeWorld(num_envs)
     return VectorEnv(num_envs, world=world, num_worlds=4, scan_frames=24, **options)
 

@@ -124,12 +124,12 @@ class Blocked(FakeRecording):
 
 
 def test_a_place_without_floor_is_named_and_nothing_changes(make_tiny, monkeypatch):
-    from mgenv.envs import places
+    from mgenv.envs import episode_starts
 
     envs = make_tiny(2)
     envs.reset(seed=0, options={"world_id": 0})
     before = envs.get_state()
-    monkeypatch.setattr(places, "scan", Blocked)
+    monkeypatch.setattr(episode_starts, "scan", Blocked)
     with pytest.raises(NoFloorError, match="world 5: expected frames that show a floor"):
         envs.reset(seed=1, options={"world_id": 5})
     assert_same(envs.get_state(), before)

@@ -41,7 +41,7 @@ def scan(world_id: int, num_frames: int, image_size: int) -> Any:
     return navigation.scan(world_id, num_frames=num_frames, image_size=image_size)
 
 
-class Places:
+class EpisodeStarts:
     """Enters slots into worlds and remembers what they start from.
 
     Args:

@@ -3,7 +3,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from mgenv.envs import places
+from mgenv.envs import episode_starts
 from mgenv.errors import CheckpointError, InvalidOptionError
 from tests.fake_world import FakeRecording, FakeWorld
 from tests.same import assert_same
@@ -179,8 +179,8 @@ def test_places_that_are_no_longer_in_use_are_let_go(monkeypatch):
         made.append(size[0])
         return FakeRecording(*size)
 
-    monkeypatch.setattr(places, "scan", recording)
-    held = places.Places(FakeWorld(1), "scan", range(9), 4)
+    monkeypatch.setattr(episode_starts, "scan", recording)
+    held = episode_starts.EpisodeStarts(FakeWorld(1), "scan", range(9), 4)
     held._recent = deque(maxlen=3)
     used = held._scanned(0)
     for world_id in range(9):

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mgenv.envs import options as checks
 from mgenv.envs.clips import chunked, clip_world
+from mgenv.envs.episode_starts import EpisodeStarts
 from mgenv.envs.episodes import Episodes
 from mgenv.envs.observer import Observation, Observer
-from mgenv.envs.places import Places
 from mgenv.envs.wheels import Wheels
 from mgenv.errors import ClosedError, NotResetError
 from mgenv.robots import Robot, StoppingRobot
@@ -24,7 +24,7 @@ from mgenv.worlds.base import World
 from mgenv.worlds.states import check_state
 
 
-class SlotsEnv(gym.vector.VectorEnv):
+class BaseVectorEnv(gym.vector.VectorEnv):
     """N slots: spaces, rendering, state and end.
 
     Attributes:
@@ -39,7 +39,7 @@ class SlotsEnv(gym.vector.VectorEnv):
     def _assemble(
         self,
         world: World,
-        places: Places,
+        places: EpisodeStarts,
         robot: Robot,
         task: str | Task | type[Task],
         options: TaskOptions,
