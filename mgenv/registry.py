@@ -1,8 +1,8 @@
 """Worlds, robots, tasks, architectures, sources and policies by name: one kind of registry for all.
 
 A name is one of the project's own, one that was registered by a call, one that an installed package
-adds by an entry point (group ``mgenv.robots`` and so on), or ``package.module:Class``. An object is
-taken wherever a name is.
+adds by an entry point (group ``mgenv.robots`` and so on), or ``package.module:Class``. Robots and
+tasks are taken as objects, too.
 """
 
 from __future__ import annotations

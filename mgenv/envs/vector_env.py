@@ -190,8 +190,7 @@ class VectorEnv(BaseVectorEnv, metaclass=WithSB3Hint):
                 memory_slots=memory_slots,
                 sampling_steps=sampling_steps,
                 share_memory=share_memory,
-                **own,
-                **(world_options or {}),
+                **(own | dict(world_options or {})),
             )
         if world.num_envs != num_envs:
             raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mgenv.camera import full_precision
 from mgenv.memory.reprojection import LAST_WEIGHT, Sources, source_weights
 
 KEYFRAME_COVERAGE = 0.85
@@ -67,6 +68,7 @@ def is_keyframe(coverage: Tensor, threshold: float = KEYFRAME_COVERAGE) -> Tenso
     return coverage < threshold
 
 
+@full_precision
 def most_redundant(pose: Tensor, droppable: Tensor, valid: Tensor | None = None) -> Tensor:
     """The frame of a full place that goes first: the one closest in view to another.
 

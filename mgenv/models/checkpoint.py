@@ -65,7 +65,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any
 
 def fingerprint(model: Any) -> str:
     """What tells a network from every other: a digest of its configuration and weights."""
-    digest = hashlib.sha256(repr(model.config).encode())
+    digest = hashlib.sha256(json.dumps(model.config.to_dict(), sort_keys=True).encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         flat = value.detach().cpu().contiguous().view(-1)
@@ -83,7 +83,7 @@ def _read(path: Path) -> tuple[Any, dict[str, Tensor]]:
                 raise CheckpointError(
                     f"{path}: expected format {FORMAT!r} version {VERSION!r}, got {found}"
                 )
-            kind = ARCHITECTURES.resolve(header.get("architecture", WorldModel.architecture))
+            kind = ARCHITECTURES[header.get("architecture", WorldModel.architecture)]
             model = kind.build(json.loads(header["config"]))
             names = [name for name in file.keys() if not name.startswith(RETIRED)]
             return model, {name: file.get_tensor(name) for name in names}

@@ -32,7 +32,9 @@ An entry is called with ``num_envs``, ``device`` and its own options, or its ``l
 such a method.
 """
 
-COMMON = ("image_size", "memory_frames", "memory_slots", "sampling_steps", "share_memory")
+COMMON = (
+    "image_size", "memory_frames", "memory_slots", "reproducible", "sampling_steps", "share_memory",
+)  # fmt: skip
 """Options that a world may leave out; others that it does not have are refused."""
 
 
@@ -80,8 +82,15 @@ def load_world(
     return make(num_envs=num_envs, device=device, **given)
 
 
+def _registered(world: Any) -> bool:
+    """Whether a world is a name of the registry or ``package.module:Class``, and no file."""
+    if not isinstance(world, str):
+        return False
+    return world in WORLDS or (":" in world and not Path(world).exists())
+
+
 def _maker(world: Any) -> Callable[..., World]:
-    if isinstance(world, str) and (world in WORLDS or (":" in world and not Path(world).exists())):
+    if _registered(world):
         found = WORLDS.resolve(world)
         return getattr(found, "load", found)
     path = checkpoint_path(world)
@@ -92,17 +101,17 @@ def _maker(world: Any) -> Callable[..., World]:
 
 def default_memory(world: Any) -> str:
     """How the places of a world come to be known, where nobody says: ``"scan"`` or ``"fresh"``."""
-    found = WORLDS[world] if isinstance(world, str) and world in WORLDS else world
+    found = WORLDS.resolve(world) if _registered(world) else world
     return getattr(found, "default_memory", "scan")
 
 
 def checkpoint_path(name_or_path: Any) -> Path:
     """The file of a checkpoint that is given by name or path."""
     known = checkpoints()
-    if name_or_path in known:
-        return known[name_or_path]
     if not isinstance(name_or_path, (str, Path)):
         raise InvalidOptionError(f"world: expected a name or a path, got {name_or_path!r}")
+    if name_or_path in known:
+        return known[name_or_path]  # type: ignore[index]
     path = Path(name_or_path)
     if path.is_file():
         return path

@@ -87,11 +87,11 @@ def checked_depth(depth: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float3
     """Depth maps float32 of a shape [m].
 
     Raises:
-        InvalidOptionError: another shape.
+        InvalidOptionError: another shape, or not finite.
     """
     maps = np.asarray(depth, np.float32)
-    if maps.shape != shape:
-        raise InvalidOptionError(f"depth: expected {shape}, got {maps.shape}")
+    if maps.shape != shape or not np.isfinite(maps).all():
+        raise InvalidOptionError(f"depth: expected finite {shape}, got {maps.shape}")
     return maps
 
 

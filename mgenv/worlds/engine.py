@@ -85,7 +85,7 @@ class EngineWorld(SlotWorld):
             NotResetError: a slot has not begun.
             ClosedError: after close.
         """
-        rows = np.asarray(self._rows(slots, begun=True))
+        rows = np.asarray(self._rows(slots, begun=True), np.int64)
         wanted = checked_motion(motion, len(rows)).numpy()
         bumped = np.zeros(len(rows), bool)
         if pose is not None:

@@ -53,7 +53,7 @@ class GeneratedWorld(SlotWorld):
         retrieval: ``"visible"`` or ``"frustum"``, see :mod:`mgenv.memory.retrieval`.
         canvas_only: leave the network out and show the canvas: the baseline of every table.
         reproducible: make a slot's bits the same in any number of slots on any one CPU; about
-            a third of the steps a second is lost.
+            a third of the steps a second is lost on two cores.
 
     Raises:
         InvalidOptionError: a number too small or not whole, or no such rule of retrieval.
@@ -127,6 +127,8 @@ class GeneratedWorld(SlotWorld):
         rows = self._rows(slots, begun=True)
         asked = checked_motion(motion, len(rows)).to(self.device, torch.float32)
         forced = None if pose is None else checked_poses(pose, len(rows)).to(self.device)
+        if not rows:
+            return self._frame(rows, torch.zeros(0, dtype=torch.bool), torch.zeros(0))
         return self._advance(self._parts.share(rows), asked, forced)
 
     def _advance(self, at: Share, motion: Tensor, forced: Tensor | None) -> Frame:
@@ -326,6 +328,7 @@ class GeneratedWorld(SlotWorld):
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
+        self._rows(None)
         return self._own() | {
             "memory": self.memory.get_state(),
             "pose": self._pose.clone(),
@@ -352,7 +355,7 @@ class GeneratedWorld(SlotWorld):
 
     def fork(self, from_slot: int, to_slots: Sequence[int]) -> None:
         """Make ``to_slots`` exact, independent copies of ``from_slot``."""
-        rows = self._rows(to_slots)
+        rows, from_slot = self._rows(to_slots), self._rows([from_slot])[0]
         self.memory.fork(from_slot, rows)
         one = self._state.select(torch.tensor([from_slot], device=self.device))
         for row in rows:

@@ -110,4 +110,7 @@ class SlotParts:
 
     def _share(self, slots: list[int], rows: list[int], size: int) -> Share:
         parts = [slice(n, min(n + size, len(slots))) for n in range(0, len(slots), size)]
-        return Share(slots, [slots.index(row) for row in rows], parts, self.device)
+        first: dict[int, int] = {}  # a slot that only makes a part whole may be there twice
+        for n, slot in enumerate(slots):
+            first.setdefault(slot, n)
+        return Share(slots, [first[row] for row in rows], parts, self.device)

@@ -69,6 +69,14 @@ def test_a_checkpoint_of_an_architecture_that_is_not_there_is_refused(checkpoint
         load_checkpoint(checkpoint)
 
 
+def test_a_checkpoint_does_not_name_code_to_import(tmp_path):
+    model = MeanModel(MeanConfig())
+    model.architecture = "tests.models.tiny_architecture:ENTRY"
+    save_checkpoint(tmp_path / "named.safetensors", model, torch.float32)
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path / "named.safetensors")
+
+
 def test_states_do_not_pass_between_weights_of_one_architecture(checkpoint, tmp_path):
     other = MeanModel(MeanConfig())
     with torch.no_grad():

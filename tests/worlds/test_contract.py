@@ -67,6 +67,8 @@ WRONG = {
         "rgb",
     ),
     "a state of something else": (lambda w: w.set_state({"world": 3}), InvalidOptionError, "state"),
+    "a fork of a slot that is not there": (lambda w: w.fork(7, [1]), InvalidOptionError, "slots"),
+    "a fork of a slot before the first": (lambda w: w.fork(-1, [1]), InvalidOptionError, "slots"),
     "a step before the first": (lambda w: w.step(still(2)), NotResetError, "begun"),
 }
 
@@ -85,6 +87,13 @@ def test_motions_of_another_number_and_closed_worlds_are_refused(world):
     world.close()
     with pytest.raises(ClosedError):
         world.begin([0, 1], IDS)
+
+
+def test_a_step_of_no_slots_shows_nothing(world):
+    if world.kind in ("matrix-game-3", "fake"):
+        pytest.skip("of the engine and of generated worlds")
+    world.begin([0, 1], IDS)
+    assert len(world.step(still(0), slots=[]).rgb) == 0
 
 
 def test_frames_come_in_the_order_that_was_asked_for(world):
