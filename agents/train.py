@@ -25,13 +25,11 @@ from mgenv.agents.policy import PolicyCard, describe_space
 from mgenv.agents.resume import RunState, load_run, restore_run, save_run
 from mgenv.agents.sb3 import PPOConfig, build_ppo, check_network
 from mgenv.envs.registration import IDS
-from mgenv.errors import InvalidOptionError, UnknownNameError
+from mgenv.errors import InvalidOptionError
 from mgenv.output import prepare_folder, write_text
+from mgenv.tasks import TASKS
 from mgenv.wrappers.blank_pixels import VectorBlankPixels
 from mgenv.wrappers.sb3 import SB3VecEnv
-
-TASKS = {task: env_id for env_id, task in IDS.items()}
-"""Gymnasium ids by the tasks' short names."""
 
 OWN = {"difficulty": None}
 """What is not passed on, so that the environment takes its own."""
@@ -105,7 +103,7 @@ class TrainConfig:
 
 
 def task_id(task: str) -> str:
-    """The Gymnasium id of a task.
+    """The Gymnasium id of a task; of one without an id of its own, any, which is then told it.
 
     Raises:
         UnknownNameError: there is none of that name.
@@ -114,9 +112,9 @@ def task_id(task: str) -> str:
         >>> task_id("pointnav")
         'mgenv/PointNav-v0'
     """
-    if task not in TASKS:
-        raise UnknownNameError("task", task, TASKS)
-    return TASKS[task]
+    TASKS.check(task)
+    ids = {name: env_id for env_id, name in IDS.items()}
+    return ids.get(task, "mgenv/PointNav-v0")
 
 
 def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
@@ -127,7 +125,7 @@ def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
     """
     kwargs = {field.name: getattr(config, field.name) for field in fields(config)}
     kwargs |= {"autoreset_mode": "same_step"} | overrides
-    name = task_id(kwargs.pop("task"))
+    name = task_id(kwargs["task"])
     world_ids, black = kwargs.pop("world_ids"), kwargs.pop("blank_pixels")
     if world_ids is not None:
         kwargs["world_ids"] = list(world_ids)

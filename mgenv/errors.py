@@ -74,13 +74,17 @@ class MissingExtraError(MgenvError, ModuleNotFoundError):
         return type(self), self._arguments
 
 
-def check_count(name: str, value: object, low: int = 1) -> int:
-    """A whole number from ``low`` up.
+def check_integer(name: str, value: object, low: int = 0, high: int | None = None) -> int:
+    """``value`` as an int of at least ``low`` and, where given, below ``high``.
 
     Raises:
-        InvalidOptionError: it is not.
+        InvalidOptionError: it is something else.
     """
-    whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not whole or operator.index(value) < low:  # type: ignore[call-overload]
-        raise InvalidOptionError(f"{name}: expected a whole number from {low} up, got {value!r}")
-    return operator.index(value)  # type: ignore[call-overload]
+    try:
+        number = operator.index(value)  # type: ignore[call-overload]
+    except TypeError:
+        number = low - 1
+    truth = type(value).__name__ in ("bool", "bool_")
+    if truth or number < low or (high is not None and number >= high):
+        raise InvalidOptionError(f"{name}: expected an integer of at least {low}, got {value!r}")
+    return number

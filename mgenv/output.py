@@ -15,6 +15,9 @@ from mgenv.errors import CheckpointError, MgenvError, OutputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+_CONTENT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What reading a file's content raises that is not what it says it is."""
+
 MINIMUM_FREE_BYTES = 50 * 2**20
 """What a folder for results must have free."""
 
@@ -139,5 +142,5 @@ def open_safetensors(path: str | Path, expected: str) -> Iterator[Any]:
             yield file
     except MgenvError:
         raise
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, *_CONTENT) as error:
         raise CheckpointError(f"{path}: expected {expected}; got {error!r}.") from error

@@ -1,4 +1,4 @@
-"""Worlds, robots, tasks, architectures, sources and policies by name: one kind of registry for all.
+"""Worlds, robots, tasks, architectures and sources by name: one kind of registry for all.
 
 A name is one of the project's own, one that was registered by a call, one that an installed package
 adds by an entry point (group ``mgenv.robots`` and so on), or ``package.module:Class``. Robots and

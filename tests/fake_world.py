@@ -60,6 +60,8 @@ class FakeWorld(SlotWorld):
     def step(self, motion, pose=None, slots=None) -> Frame:
         rows = self._rows(slots, begun=True)
         motion = checked_motion(motion, len(rows)).numpy()
+        if not rows:
+            return self._nothing()
         wanted = np.stack(
             [
                 Pose(torch.from_numpy(self._pose[row])).move(torch.tensor(one)).matrix.numpy()

@@ -8,7 +8,7 @@ import pytest
 
 import mgenv
 from mgenv import registry
-from mgenv.errors import InvalidOptionError, UnknownNameError
+from mgenv.errors import InvalidOptionError, UnknownNameError, check_integer
 from mgenv.registry import Registry
 from mgenv.robots import AxesRobot, make_robot
 from mgenv.tasks import PointNav
@@ -109,3 +109,22 @@ def test_a_world_of_ones_own_is_loaded_by_its_path():
     assert world.num_envs == 3
     with pytest.raises(UnknownNameError, match="option"):
         mgenv.load_world("tests.fake_world:FakeWorld", 3, colour="red")
+
+
+def test_training_takes_a_task_and_a_robot_by_their_paths():
+    from mgenv.agents.train import EnvConfig, make_envs
+
+    own = {"task": "tests.test_registry:Near", "robot": "tests.test_registry:Turtle"}
+    envs = make_envs(EnvConfig(world="engine", memory="fresh", num_envs=2, num_worlds=1, **own))
+    envs.reset(seed=0)
+    assert envs.unwrapped.task == "near"
+    envs.close()
+    with pytest.raises(UnknownNameError, match="pointnav"):
+        make_envs(EnvConfig(task="pointnaf"))
+
+
+@pytest.mark.parametrize("value", [0, 1.0, True, np.bool_(True), "1", None, np.ones(2), 2**63])
+def test_what_is_no_integer_in_range_is_named(value):
+    with pytest.raises(InvalidOptionError, match="count: expected an integer of at least 1"):
+        check_integer("count", value, low=1, high=2**63)
+    assert check_integer("count", np.uint8(3)) == 3

@@ -21,14 +21,17 @@ FRAMES, SCALE, HALF_HEIGHT, BEFORE = 10, 80, 2.0, 1.0
 """Frames of a strip; the map's pixels a metre, half its height, and what lies before the start."""
 
 ENGINE, GENERATED = (30, 90, 200), (230, 110, 0)
-LONGEST = 4.0
-"""The push is shown whose true way is the longest up to this [m]."""
+SHORTEST, LONGEST = 2.0, 4.0
+"""Of the true way of the push that is shown [m]."""
 
 
 def save_push(path: Path, scenes: SceneBatch, robots: Robots, walk: Walk, judged: Judged) -> Path:
-    """Write a PNG of a push that something stops."""
+    """Write a PNG of a typical push: of those that something stops, that of the median error."""
     far = np.linalg.norm(judged.truth[:, -1] - judged.truth[:, 0], axis=-1)
-    n = int(np.argmax(np.where(far < LONGEST, far, 0.0)))
+    error = np.linalg.norm(judged.position[:, -1] - judged.truth[:, -1], axis=-1)
+    stopped = np.flatnonzero((far > SHORTEST) & (far < LONGEST))
+    stopped = stopped if len(stopped) else np.arange(len(far))
+    n = int(stopped[np.argsort(error[stopped], kind="stable")[len(stopped) // 2]])
     poses = np.repeat(robots.pose[n][None], judged.truth.shape[1], 0)
     poses[:, :3, 3] = judged.truth[n]
     true = render(scenes, np.full(len(poses), n), poses, walk.rgb.shape[2])[0]

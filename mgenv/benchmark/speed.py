@@ -34,6 +34,7 @@ class Setting:
     Attributes:
         steps: vector steps that are timed, after ``warmup`` others.
         threads: of torch; None leaves its default.
+        reproducible: of generated worlds, see :class:`mgenv.envs.vector_env.VectorEnv`.
     """
 
     world: str = "nano"
@@ -45,6 +46,7 @@ class Setting:
     num_worlds: int = 4
     seed: int = 0
     threads: int | None = None
+    reproducible: bool = False
 
 
 def measure(setting: Setting) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def measure(setting: Setting) -> dict[str, Any]:
         num_worlds=setting.num_worlds,
         sampling_steps=setting.sampling_steps,
         device=setting.device,
+        reproducible=setting.reproducible,
         autoreset_mode="same_step",
     )
     envs.reset(seed=setting.seed)

@@ -43,6 +43,7 @@ def _settings(options: argparse.Namespace) -> list[Setting]:
                 warmup=options.warmup,
                 seed=options.seed,
                 threads=options.threads,
+                reproducible=options.reproducible,
             )
         )
     return settings
@@ -57,5 +58,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=10, help="vector steps before them")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=positive, help="of torch; its own choice by default")
+    parser.add_argument(
+        "--reproducible", action="store_true", help="the same bits in any number of slots"
+    )
     parser.add_argument("--seed", type=int, default=0)
     return parse(parser, argv)

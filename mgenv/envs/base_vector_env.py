@@ -11,13 +11,12 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from mgenv.envs import options as checks
 from mgenv.envs.clips import chunked, clip_world
 from mgenv.envs.episode_starts import EpisodeStarts
 from mgenv.envs.episodes import Episodes
 from mgenv.envs.observer import Observation, Observer
 from mgenv.envs.wheels import Wheels
-from mgenv.errors import ClosedError, NotResetError
+from mgenv.errors import ClosedError, NotResetError, check_integer
 from mgenv.robots import Robot, StoppingRobot
 from mgenv.tasks import Episode, Task, TaskOptions, make_task
 from mgenv.worlds.base import World
@@ -184,7 +183,7 @@ class BaseVectorEnv(gym.vector.VectorEnv):
         """
         self.check_ready()
         for slot in (from_slot, *to_slots):
-            checks.check_integer("slot", slot, high=self.num_envs)
+            check_integer("slot", slot, high=self.num_envs)
         targets = [int(slot) for slot in to_slots if slot != from_slot]
         slots = (self._places, self._task, self._episodes, self._wheels, self._observer)
         for part in (self.world, *slots):

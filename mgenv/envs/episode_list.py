@@ -16,8 +16,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from mgenv.envs.options import check_integer
-from mgenv.errors import EpisodeFileError, InvalidOptionError
+from mgenv.errors import EpisodeFileError, InvalidOptionError, check_integer
 from mgenv.output import write_text
 from mgenv.tasks.base import DEFAULT_DIFFICULTY
 from mgenv.tasks.episode import Episode

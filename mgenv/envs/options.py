@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError
+from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError, check_integer
 from mgenv.tasks import Episode, TaskOptions
 from mgenv.tasks.choosing import RATIOS
 from mgenv.tasks.episode import MAX_SEED
@@ -89,10 +89,10 @@ def _world_ids(value: Any, slots: NDArray[np.int64], num_envs: int) -> list[int]
     if value is None:
         return None
     if np.ndim(value) == 0:
-        return [check_integer("world_id", value)] * len(slots)
+        return [check_integer("world_id", value, high=MAX_SEED)] * len(slots)
     if len(value) != num_envs:
         raise InvalidOptionError(f"world_id: expected one or {num_envs}, got {len(value)}")
-    return [check_integer("world_id", value[slot]) for slot in slots]
+    return [check_integer("world_id", value[slot], high=MAX_SEED) for slot in slots]
 
 
 def _episodes(value: Any, slots: NDArray[np.int64], num_envs: int) -> list[Episode] | None:
@@ -118,19 +118,7 @@ def parse_seeds(seed: Any, num_envs: int) -> list[int | None]:
         return [first + slot for slot in range(num_envs)]
     if len(seed) != num_envs:
         raise InvalidOptionError(f"seed: expected an int or {num_envs} of them, got {len(seed)}")
-    return [None if item is None else check_integer("seed", item) for item in seed]
-
-
-def check_integer(name: str, value: Any, low: int = 0, high: int = MAX_SEED) -> int:
-    """``value`` as an int of at least ``low`` and below ``high``.
-
-    Raises:
-        InvalidOptionError: it is something else.
-    """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    if not whole or not low <= value < high:
-        raise InvalidOptionError(f"{name}: expected an integer of at least {low}, got {value!r}")
-    return int(value)
+    return [None if item is None else check_integer("seed", item, high=MAX_SEED) for item in seed]
 
 
 def check_memory_file(value: Any, name: str, known: Sequence[str]) -> str:
@@ -226,4 +214,4 @@ def check_world_ids(world_ids: Any, num_worlds: Any, memory: str) -> list[int] |
         return list(range(count)) if memory in MEMORY_MODES else None
     if np.ndim(world_ids) != 1 or len(world_ids) == 0:
         raise InvalidOptionError(f"world_ids: expected at least one integer, got {world_ids!r}")
-    return [check_integer("world_ids", world_id) for world_id in world_ids]
+    return [check_integer("world_ids", world_id, high=MAX_SEED) for world_id in world_ids]

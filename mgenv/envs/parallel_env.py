@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mgenv.envs import options as checks
 from mgenv.envs.infos import Infos, add_infos, observation_row, row_infos
 from mgenv.envs.vector_env import VectorEnv
-from mgenv.errors import InvalidActionError, NotResetError
+from mgenv.errors import InvalidActionError, NotResetError, check_integer
 
 Observation = Any
 """Pictures alone, or several parts by name."""
@@ -41,7 +41,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Observation, Any]):
     def __init__(
         self, task: str = "pointnav", world: Any = "nano", num_agents: int = 2, **kwargs: Any
     ) -> None:
-        count = checks.check_integer("num_agents", num_agents, low=1)
+        count = check_integer("num_agents", num_agents, low=1)
         self.vector_env = VectorEnv(
             count, task, world, share_memory=True, autoreset_mode="disabled", **kwargs
         )

@@ -20,7 +20,7 @@ from mgenv.envs.infos import Infos, add_infos, final_infos
 from mgenv.envs.observer import Observation, Rows
 from mgenv.envs.sb3_hint import WithSB3Hint
 from mgenv.envs.starts import Start, draw_start, replayed
-from mgenv.errors import InvalidOptionError, NotResetError
+from mgenv.errors import InvalidOptionError, NotResetError, check_integer
 from mgenv.robots import Robot, make_robot
 from mgenv.tasks import TASKS, Task
 from mgenv.tasks.base import DEFAULT_DIFFICULTY
@@ -165,7 +165,7 @@ class VectorEnv(BaseVectorEnv, metaclass=WithSB3Hint):
         max_episode_steps: int | None = 200,
         render_mode: str | None = None,
     ) -> None:
-        checks.check_integer("num_envs", num_envs, low=1)
+        check_integer("num_envs", num_envs, low=1)
         TASKS.check(task)
         checks.check_choice("obs_type", obs_type, checks.OBSERVATION_TYPES)
         checks.check_choice("odometry", odometry, checks.ODOMETRY)
@@ -177,7 +177,7 @@ class VectorEnv(BaseVectorEnv, metaclass=WithSB3Hint):
         self.max_episode_steps = checks.check_limit("max_episode_steps", max_episode_steps)
         memory = checks.check_memory_mode(memory or default_memory(world))
         world_ids = checks.check_world_ids(world_ids, num_worlds, memory)
-        scan_frames = checks.check_integer("scan_frames", scan_frames, low=1)
+        scan_frames = check_integer("scan_frames", scan_frames, low=1)
         self._owns_world = not isinstance(world, World)
         if not isinstance(world, World):
             own = {"weights": weights, "reproducible": reproducible or None}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mgenv.camera import ImageSize, picture_shape
-from mgenv.errors import InvalidOptionError, UnknownNameError, check_count
+from mgenv.errors import InvalidOptionError, UnknownNameError, check_integer
 from mgenv.matrix_game3.checkpoint.experts import check_boundary
 from mgenv.matrix_game3.checkpoint.folder import Folder, precision
 from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT
@@ -22,6 +22,9 @@ from mgenv.matrix_game3.speed.parallel import Shard, torchrun_group
 from mgenv.matrix_game3.vae.parallel_decoder import decoder_for
 from mgenv.matrix_game3.world import MatrixGame3World
 from mgenv.worlds.base import WorldEntry
+
+MEMORY_SLOTS = 5
+"""Remembered latents that condition a clip."""
 
 
 def load_matrix_game3(
@@ -125,8 +128,7 @@ def _check_frames(frames: int) -> None:
 
 def _check_numbers(guidance: Any, **counts: Any) -> None:
     for name, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InvalidOptionError(f"{name}: expected an integer of at least 1, got {value!r}")
+        check_integer(name, value, low=1)
     number = isinstance(guidance, (int, float)) and not isinstance(guidance, bool)
     if guidance is not None and not (number and 1.0 <= guidance < float("inf")):
         raise InvalidOptionError(f"guidance: expected a number of at least 1, got {guidance!r}")
@@ -166,15 +168,12 @@ def _load(
     if image_size is not None:
         pair = isinstance(image_size, (tuple, list))
         for side in image_size if pair else [image_size]:
-            check_count("image_size", side)
+            check_integer("image_size", side, low=1)
         if pair and len(image_size) != 2:
             raise InvalidOptionError(f"image_size: expected height and width, got {image_size}")
         image_size = tuple(image_size) if pair else image_size
     return load_matrix_game3(weights, num_envs, device, image_size, **options)
 
-
-MEMORY_SLOTS = 5
-"""Remembered latents that condition a clip."""
 
 ENTRY = WorldEntry(_load, default_memory="fresh")
 """The world ``"matrix-game-3"``: the public model continues one picture of any place."""

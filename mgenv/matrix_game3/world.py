@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mgenv.camera import ImageSize, picture_shape
-from mgenv.errors import InvalidOptionError, check_count
+from mgenv.errors import InvalidOptionError, check_integer
 from mgenv.matrix_game3.memory.camera import FRAMES_PER_LATENT
 from mgenv.matrix_game3.memory.latent_bank import LatentBank
 from mgenv.matrix_game3.memory.memory_query import Recall, nearest_view
@@ -62,7 +62,7 @@ class MatrixGame3World(SlotWorld):
     ) -> None:
         check_picture(*picture_shape(image_size))
         super().__init__(num_envs, image_size, rollout.network.device)
-        self.rollout, self.batch = rollout, check_count("batch", batch)
+        self.rollout, self.batch = rollout, check_integer("batch", batch, low=1)
         channels = rollout.network.config.in_dim
         self.memory = LatentBank(
             num_envs, image_size, rollout.encode, channels, memory_frames, share_memory
@@ -114,6 +114,8 @@ class MatrixGame3World(SlotWorld):
         rows = self._rows(slots, begun=True)
         if pose is not None:
             raise InvalidOptionError("pose: expected None; this model moves by keys and mouse only")
+        if not rows:
+            return self._nothing()
         wanted = checked_motions(motion, [self._lengths(row) for row in rows])
         actions = {row: self._actions(row, one) for row, one in zip(rows, wanted, strict=True)}
         recalls = {row: self._recall(row) for row in rows}

@@ -11,12 +11,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mgenv.camera import ImageSize, picture_shape
 from mgenv.errors import CheckpointError
-from mgenv.output import write_safetensors
+from mgenv.output import open_safetensors, write_safetensors
 
 FORMAT = "mgenv-memory-1"
 SHARED = -1
@@ -74,30 +73,25 @@ def read_places(
     Raises:
         CheckpointError: not a memory file, damaged, or of another image size.
     """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path}: expected a memory file ({FORMAT}), got {header.get('format')!r}"
-                )
-            if header["image_size"] != _written(image_size):
-                raise CheckpointError(
-                    f"{path}: expected frames of {_written(image_size)} px, "
-                    f"got {header['image_size']} px"
-                )
-            places = {}
-            for index, text in enumerate(filter(None, header["places"].split(";"))):
-                slot, world_id = (int(part) for part in text.split(","))
-                held = [name for name in stored if f"{index}.{name}" in file.keys()]
-                frames = {name: file.get_tensor(f"{index}.{name}") for name in held}
-                _check_frames(frames, image_size)
-                places[slot, world_id] = frames
-            return places
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path}: expected a readable memory file; got {error}") from error
+    with open_safetensors(path, "a readable memory file") as file:
+        header = file.metadata() or {}
+        if header.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{path}: expected a memory file ({FORMAT}), got {header.get('format')!r}"
+            )
+        if header["image_size"] != _written(image_size):
+            raise CheckpointError(
+                f"{path}: expected frames of {_written(image_size)} px, "
+                f"got {header['image_size']} px"
+            )
+        places = {}
+        for index, text in enumerate(filter(None, header["places"].split(";"))):
+            slot, world_id = (int(part) for part in text.split(","))
+            held = [name for name in stored if f"{index}.{name}" in file.keys()]
+            frames = {name: file.get_tensor(f"{index}.{name}") for name in held}
+            _check_frames(frames, image_size)
+            places[slot, world_id] = frames
+        return places
 
 
 def file_version(path: str | Path) -> tuple[str | int, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mgenv.camera import DEFAULT_INTRINSICS, ImageSize, Intrinsics, picture_shape
-from mgenv.errors import InvalidOptionError, NotResetError
+from mgenv.errors import NotResetError, check_integer
 from mgenv.memory.files import SHARED
 from mgenv.memory.geometry import POINT_SIZE, sparse_points, surface_points
 from mgenv.memory.step import most_redundant
@@ -43,10 +43,7 @@ class FramePool:
         device: str | torch.device = "cpu",
         intrinsics: Intrinsics = DEFAULT_INTRINSICS,
     ) -> None:
-        if frames < 1:
-            raise InvalidOptionError(
-                f"memory_frames: expected a whole number from 1 up, got {frames}"
-            )
+        check_integer("memory_frames", frames, low=1)
         self.num_slots, self.image_size, self.max_frames = num_slots, image_size, frames
         self.shared, self.device, self.intrinsics = shared, torch.device(device), intrinsics
         self._reset()

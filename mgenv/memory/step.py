@@ -88,4 +88,3 @@ def most_redundant(pose: Tensor, droppable: Tensor, valid: Tensor | None = None)
         gap = gap.masked_fill(~valid.unsqueeze(-2), torch.inf)
         droppable = droppable & valid
     return gap.amin(-1).masked_fill(~droppable, torch.inf).argmin(-1)
-

@@ -1,7 +1,7 @@
 """Work on a batch by as many threads as torch has.
 
-Threads that each do all steps for a part of a batch wait for each other once; torch's own threads
-do so after every operation, which for small ones takes longer than the work.
+Threads that each do a stage of the work for their part of a batch wait for each other once a stage;
+torch's own do so after every operation, which for small ones takes longer than the work.
 """
 
 from __future__ import annotations

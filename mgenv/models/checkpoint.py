@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mgenv.errors import CheckpointError
 from mgenv.models.architecture import ARCHITECTURES
 from mgenv.models.world_model import WorldModel
-from mgenv.output import write_safetensors
+from mgenv.output import open_safetensors, write_safetensors
 
 FORMAT, VERSION = "mgenv-world-model", "2"
 
@@ -22,9 +21,7 @@ RETIRED = "bump."
 """Tensors of a head that motions were once judged by; files that hold them are read without."""
 
 
-def save_checkpoint(
-    path: str | Path, model: Any, dtype: torch.dtype = torch.bfloat16
-) -> None:
+def save_checkpoint(path: str | Path, model: Any, dtype: torch.dtype = torch.bfloat16) -> None:
     """Write a model's weights, atomically.
 
     Raises:
@@ -75,28 +72,14 @@ def fingerprint(model: Any) -> str:
 
 def _read(path: Path) -> tuple[Any, dict[str, Tensor]]:
     """A fresh model of the file's configuration, and the file's tensors."""
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            found = (header.get("format"), header.get("version"))
-            if found != (FORMAT, VERSION):
-                raise CheckpointError(
-                    f"{path}: expected format {FORMAT!r} version {VERSION!r}, got {found}"
-                )
-            kind = ARCHITECTURES[header.get("architecture", WorldModel.architecture)]
-            model = kind.build(json.loads(header["config"]))
-            names = [name for name in file.keys() if not name.startswith(RETIRED)]
-            return model, {name: file.get_tensor(name) for name in names}
-    except CheckpointError:
-        raise
-    except (
-        SafetensorError,
-        OSError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-    ) as error:
-        raise CheckpointError(f"{path}: expected an mgenv checkpoint; got {error}") from error
+    with open_safetensors(path, "an mgenv checkpoint") as file:
+        header = file.metadata() or {}
+        found = (header.get("format"), header.get("version"))
+        if found != (FORMAT, VERSION):
+            raise CheckpointError(
+                f"{path}: expected format {FORMAT!r} version {VERSION!r}, got {found}"
+            )
+        kind = ARCHITECTURES[header.get("architecture", WorldModel.architecture)]
+        model = kind.build(json.loads(header["config"]))
+        names = [name for name in file.keys() if not name.startswith(RETIRED)]
+        return model, {name: file.get_tensor(name) for name in names}

@@ -81,5 +81,3 @@ def _render_chunk(
         bumped=torch.as_tensor(np.asarray(walk.bumped)).to(device),
         points=surface_points(depth, pose),
     )
-
-

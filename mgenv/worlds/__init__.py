@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError, check_count
+from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError, check_integer
 from mgenv.registry import Registry
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def load_world(
     for name in ("num_envs", "memory_frames", "memory_slots", "sampling_steps"):
         value = num_envs if name == "num_envs" else options.get(name)
         if value is not None:
-            check_count(name, value)
+            check_integer(name, value, low=1)
     make = _maker(name_or_path)
     given = {name: value for name, value in options.items() if value is not None}
     known = inspect.signature(make).parameters

@@ -17,7 +17,7 @@ from mgenv.engine.motion.navigation import first_pose
 from mgenv.engine.render.renderer import render
 from mgenv.engine.scene.batch import Scene, empty_batch
 from mgenv.engine.scene.scenes import cached_scene
-from mgenv.errors import InvalidOptionError, check_count
+from mgenv.errors import InvalidOptionError, check_integer
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.files import file_version, frame_digest, read_places
 from mgenv.memory.step import KEYFRAME_COVERAGE
@@ -63,7 +63,7 @@ class EngineWorld(SlotWorld):
         share_memory: bool = False,
         device: str = "cpu",
     ) -> None:
-        super().__init__(num_envs, check_count("image_size", image_size), device)
+        super().__init__(num_envs, check_integer("image_size", image_size, low=1), device)
         self.intrinsics = DEFAULT_INTRINSICS
         self.memory = MemoryBank(num_envs, image_size, memory_frames, share_memory)
         self.memory.check_file = self.check_memory

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mgenv.camera import MOTION_SIZE, Intrinsics, Pose
 from mgenv.engine.scene.world_ids import ESTATES
-from mgenv.errors import InvalidOptionError, UnknownNameError, check_count
+from mgenv.errors import InvalidOptionError, UnknownNameError, check_integer
 from mgenv.images import to_float, to_uint8
 from mgenv.memory.bank import MemoryBank
 from mgenv.memory.obstacles import allowed_motion
@@ -76,11 +76,12 @@ class GeneratedWorld(SlotWorld):
     ) -> None:
         super().__init__(num_envs, model.config.image_size, device)
         self.intrinsics = Intrinsics.from_fov(90.0)
-        self.memory_slots = check_count("memory_slots", memory_slots, low=0)
+        self.memory_slots = check_integer("memory_slots", memory_slots, low=0)
         self.retrieval, self.canvas_only = check_retrieval(retrieval), canvas_only
         self._parts = SlotParts(self.num_envs, self.device, reproducible)
         kind = ARCHITECTURES[model.architecture]
-        self.model = kind.run(model, self.device, check_count("sampling_steps", sampling_steps))
+        steps = check_integer("sampling_steps", sampling_steps, low=1)
+        self.model = kind.run(model, self.device, steps)
         self._network = fingerprint(model)
         self.memory = MemoryBank(
             num_envs, self.image_size, memory_frames, share_memory, device, self.intrinsics
@@ -128,7 +129,7 @@ class GeneratedWorld(SlotWorld):
         asked = checked_motion(motion, len(rows)).to(self.device, torch.float32)
         forced = None if pose is None else checked_poses(pose, len(rows)).to(self.device)
         if not rows:
-            return self._frame(rows, torch.zeros(0, dtype=torch.bool), torch.zeros(0))
+            return self._nothing()
         return self._advance(self._parts.share(rows), asked, forced)
 
     def _advance(self, at: Share, motion: Tensor, forced: Tensor | None) -> Frame:

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mgenv.camera import ImageSize, picture_shape
-from mgenv.errors import ClosedError, InvalidOptionError, NotResetError, check_count
+from mgenv.errors import ClosedError, InvalidOptionError, NotResetError, check_integer
 from mgenv.memory.bank import MemoryBank
+from mgenv.worlds.base import Frame
 from mgenv.worlds.checks import checked_depth, checked_pictures, checked_poses
 from mgenv.worlds.states import check_state, own_state
 
@@ -48,7 +49,7 @@ class SlotWorld:
     memory: MemoryBank
 
     def __init__(self, num_envs: int, image_size: ImageSize, device: str | torch.device) -> None:
-        self.num_envs = check_count("num_envs", num_envs)
+        self.num_envs = check_integer("num_envs", num_envs, low=1)
         self.image_size: Any = image_size
         self.device = torch.device(device)
         self._begun = np.zeros(self.num_envs, bool)
@@ -114,7 +115,7 @@ class SlotWorld:
         if len(ids) != len(rows):
             raise InvalidOptionError(f"world_ids: expected {len(rows)}, one a slot, got {len(ids)}")
         for world_id in ids:
-            check_count("world_id", world_id, low=0)
+            check_integer("world_id", world_id, low=0)
         return [int(world_id) for world_id in ids]
 
     def _seeds(self, slots: Sequence[int], seeds: Sequence[int]) -> list[tuple[int, int]]:
@@ -134,6 +135,17 @@ class SlotWorld:
         poses = checked_poses(pose, shape)
         near = None if depth is None else checked_depth(depth, (*shape, *picture))
         return Observations(rows, colours, poses, near)
+
+    def _nothing(self) -> Frame:
+        """What a step of no slots shows."""
+        picture = picture_shape(self.image_size)
+        return Frame(
+            rgb=np.zeros((0, *picture, 3), np.uint8),
+            depth=np.zeros((0, *picture), np.float32),
+            pose=np.zeros((0, 4, 4), np.float32),
+            bumped=np.zeros(0, bool),
+            coverage=np.zeros(0, np.float32),
+        )
 
     # -- state -----------------------------------------------------------------------------------
 

@@ -109,7 +109,7 @@ def test_the_same_line_goes_on(tmp_path, capsys):
         ("engine", "key=value"),
         ("env.task=pointnaf", "Did you mean 'pointnav'?"),
         ("env.robot=differntial", "Did you mean 'differential'?"),
-        ("env.memory_slots=0", "from 1 up"),
+        ("env.memory_slots=0", "at least 1"),
         ("total_steps=0", "at least 1"),
         ("output_dir=/proc/mgenv", "folder to write to"),
         ("start_from=/nowhere.safetensors", "policy file"),

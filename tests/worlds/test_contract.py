@@ -90,8 +90,6 @@ def test_motions_of_another_number_and_closed_worlds_are_refused(world):
 
 
 def test_a_step_of_no_slots_shows_nothing(world):
-    if world.kind in ("matrix-game-3", "fake"):
-        pytest.skip("of the engine and of generated worlds")
     world.begin([0, 1], IDS)
     assert len(world.step(still(0), slots=[]).rgb) == 0
 

@@ -88,5 +88,3 @@ def draw(view: View, tensors: tuple[Tensor, ...], supersample: int) -> None:
 
 def _launch(kernel: Any, blocks: int, stream: Any) -> Any:
     return kernel[blocks, THREADS, stream]
-
-

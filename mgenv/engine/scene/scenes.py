@@ -99,5 +99,3 @@ def make_scene(world_id: int) -> Scene:
         (64, 64)
     """
     return make_scenes([world_id], workers=1)[0]
-
-
