@@ -7,7 +7,6 @@ Two forms: ``conv`` sees the present only; ``recurrent`` has an LSTM behind the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gymnasium import spaces
@@ -17,51 +16,34 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from mgenv.agents.features import CONVOLUTIONS, NavigationExtractor, channels_first
+from mgenv.config import option, settings
 from mgenv.errors import InvalidOptionError, MissingExtraError, UnknownNameError
 
 FORMS = ("conv", "recurrent")
 
 
-@dataclass(kw_only=True, slots=True)
+@settings
 class PPOConfig:
-    """Settings of PPO (Schulman et al., arXiv 1707.06347) and its network.
+    """Settings of PPO (Schulman et al., arXiv 1707.06347) and its network."""
 
-    Attributes:
-        form: ``"conv"`` or ``"recurrent"``.
-        learning_rate: of Adam.
-        learning_rate_decay: let it fall linearly to zero at the run's end.
-        rollout_steps: environment steps a slot between updates.
-        batch_size: transitions a gradient step; None for a quarter of a rollout, which grows
-            with the number of environments.
-        epochs: passes over a rollout.
-        gamma: discount; rewards are dense, so a short horizon learns faster.
-        gae_lambda: of generalised advantage estimation.
-        clip_range: how far an update may move an action's probability.
-        entropy_coefficient: reward for staying random.
-        target_kl: an update ends once the policy has moved this far; None for no limit.
-        log_std: the logarithm of the actions' spread at the start.
-        convolution: ``"light"`` or ``"strong"``.
-        image_features: what the convolution hands on.
-        hidden: widths of the policy's and the value's layers.
-        recurrent_size: width of the LSTM of the recurrent form.
-    """
-
-    form: str = "conv"
-    learning_rate: float = 1e-3
-    learning_rate_decay: bool = False
-    rollout_steps: int = 32
-    batch_size: int | None = 128
-    epochs: int = 8
-    gamma: float = 0.95
-    gae_lambda: float = 0.9
-    clip_range: float = 0.2
-    entropy_coefficient: float = 0.0
-    target_kl: float | None = None
-    log_std: float = 0.0
-    convolution: str = "light"
-    image_features: int = 32
-    hidden: tuple[int, ...] = (64, 64)
-    recurrent_size: int = 64
+    form: str = option("conv", "conv, or recurrent: an LSTM, which remembers what it saw")
+    learning_rate: float = option(1e-3, "of Adam")
+    learning_rate_decay: bool = option(False, "linearly to zero at the end of the run")
+    rollout_steps: int = option(32, "steps of each environment between updates")
+    batch_size: int | None = option(
+        128, "transitions of a gradient step; null: a quarter of a rollout, whatever num_envs"
+    )
+    epochs: int = option(8, "passes over a rollout")
+    gamma: float = option(0.95, "discount; rewards are dense, so a short horizon learns faster")
+    gae_lambda: float = option(0.9, "of generalised advantage estimation")
+    clip_range: float = option(0.2, "largest change of an action's probability in an update")
+    entropy_coefficient: float = option(0.0, "weight of the entropy bonus")
+    target_kl: float | None = option(None, "an update ends at this divergence; null: no limit")
+    log_std: float = option(0.0, "logarithm of the actions' standard deviation at the start")
+    convolution: str = option("light", "light, or strong (for a GPU)")
+    image_features: int = option(32, "outputs of the convolution")
+    hidden: tuple[int, ...] = option((64, 64), "widths of the policy's and the value's layers")
+    recurrent_size: int = option(64, "width of the LSTM of the recurrent form")
 
     def network(self) -> dict[str, Any]:
         """What the policy's network is made of, plain values only."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,14 @@ from mgenv.agents.learned import LearnedPolicy, copy_weights, read_weights
 from mgenv.agents.policy import PolicyCard, describe_space
 from mgenv.agents.resume import RunState, load_run, restore_run, save_run
 from mgenv.agents.sb3 import PPOConfig, build_ppo, check_network
+from mgenv.config import group, option, plain, settings
+from mgenv.envs.env_options import EnvOptions
 from mgenv.envs.registration import IDS
 from mgenv.errors import InvalidOptionError
 from mgenv.output import prepare_folder, write_text
 from mgenv.tasks import TASKS
 from mgenv.wrappers.blank_pixels import VectorBlankPixels
 from mgenv.wrappers.sb3 import SB3VecEnv
-
-OWN = {"difficulty": None}
-"""What is not passed on, so that the environment takes its own."""
 
 LOOK = "features_extractor."
 """What the weights are called that look at pictures, in every form."""
@@ -41,65 +39,27 @@ Report = Callable[[int, float, float], None]
 """Told steps done, success rate and mean return."""
 
 
-@dataclass(kw_only=True, slots=True)
-class EnvConfig:
-    """Which environments; see :class:`mgenv.envs.vector_env.VectorEnv` for each keyword.
+@settings
+class EnvConfig(EnvOptions):
+    """The environments of a training run."""
 
-    Attributes:
-        world_ids: the worlds of the episodes, or None for the first ``num_worlds``.
-        memory: ``"scan"``, ``"fresh"`` or a memory file.
-        difficulty: of the goals' episodes; None for the task's own.
-        blank_pixels: pictures and depth are black: what is learned without looking.
-    """
-
-    task: str = "pointnav"
-    world: str = "nano"
-    robot: str = "differential"
-    num_envs: int = 16
-    num_worlds: int = 16
-    world_ids: tuple[int, ...] | None = None
-    memory: str = "scan"
-    share_memory: bool = False
-    reproducible: bool = False
-    memory_frames: int = 512
-    memory_slots: int = 6
-    sampling_steps: int = 2
-    scan_frames: int = 128
-    difficulty: str | None = None
-    goal_sensor: str = "exact"
-    odometry: str = "exact"
-    stop: bool = False
-    recall_memory: bool = True
-    image_size: int | None = None
-    obs_type: str = "pixels_agent_pos"
-    blank_pixels: bool = False
-    max_episode_steps: int = 200
-    device: str = "cpu"
+    num_envs: int = option(16, "slots")
+    blank_pixels: bool = option(False, "black pictures and depth: what is learned without looking")
 
 
-@dataclass(kw_only=True, slots=True)
+@settings
 class TrainConfig:
-    """One training run.
+    """One training run of PPO."""
 
-    Attributes:
-        total_steps: environment steps, over all slots; with ``resume`` those made before count.
-        seed: of environments, network and minibatches.
-        output_dir: where the policy, the config and TensorBoard's files go.
-        start_from: a policy file to begin with, or None.
-        resume: go on with the run in ``output_dir``: its policy, optimiser, steps and curves.
-        save_every: environment steps between checkpoints; 0 for only the last.
-        video_every: environment steps between videos in TensorBoard; 0 for none.
-    """
-
-    env: EnvConfig = field(default_factory=EnvConfig)
-    ppo: PPOConfig = field(default_factory=PPOConfig)
-    total_steps: int = 30_000
-    seed: int = 0
-    output_dir: str = "runs/train"
-    start_from: str | None = None
-    resume: bool = False
-    save_every: int = 10_000
-    video_every: int = 10_000
+    env: EnvConfig = group(EnvConfig, "see VectorEnv")
+    ppo: PPOConfig = group(PPOConfig, "algorithm and network")
+    total_steps: int = option(30_000, "environment steps of all slots; with resume, of all runs")
+    seed: int = option(0, "of environments, network and minibatches")
+    output_dir: str = option("runs/train", "policy, config and TensorBoard's files go here")
+    start_from: str | None = option(None, "a policy file to begin with")
+    resume: bool = option(False, "go on with the run in output_dir, up to total_steps")
+    save_every: int = option(10_000, "environment steps between checkpoints; 0: only the last")
+    video_every: int = option(10_000, "environment steps between videos in TensorBoard; 0: none")
 
 
 def task_id(task: str) -> str:
@@ -123,16 +83,8 @@ def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
     Raises:
         UnknownNameError, InvalidOptionError, CheckpointError: a setting is wrong.
     """
-    kwargs = {field.name: getattr(config, field.name) for field in fields(config)}
-    kwargs |= {"autoreset_mode": "same_step"} | overrides
-    name = task_id(kwargs["task"])
-    world_ids, black = kwargs.pop("world_ids"), kwargs.pop("blank_pixels")
-    if world_ids is not None:
-        kwargs["world_ids"] = list(world_ids)
-        del kwargs["num_worlds"]
-    for option, default in OWN.items():
-        if kwargs[option] == default:
-            del kwargs[option]
+    kwargs = dict(vars(config)) | {"autoreset_mode": "same_step"} | overrides
+    name, black = task_id(kwargs["task"]), kwargs.pop("blank_pixels")
     envs = gym.make_vec(name, **kwargs)
     return VectorBlankPixels(envs) if black else envs
 
@@ -159,7 +111,7 @@ def train_policy(config: TrainConfig, report: Report | None = None) -> tuple[Lea
     _check(config)
     state = load_run(Path(config.output_dir).expanduser()) if config.resume else None
     if state is not None:
-        state.check(asdict(config))
+        state.check(plain(config))
     folder = prepare_folder(config.output_dir)
     fresh = config.start_from is None or config.resume
     start = None if fresh else LearnedPolicy.load(str(config.start_from))
@@ -190,7 +142,7 @@ class _Run:
         if state is not None:
             self._restore(state)
         self.model.set_logger(configure(str(self.folder / "tensorboard"), ["tensorboard"]))
-        settings = json.dumps(asdict(self.config), indent=2) + "\n"
+        settings = json.dumps(plain(self.config), indent=2) + "\n"
         write_text(self.folder / "config.json", settings)
         left = self.config.total_steps - self.model.num_timesteps
         self.model.learn(left, self._callbacks(report), reset_num_timesteps=state is None)
@@ -214,7 +166,7 @@ class _Run:
     def _save(self) -> LearnedPolicy:
         policy = self._policy()
         policy.save(self.folder / "policy.safetensors")
-        save_run(self.folder, self.model, asdict(self.config), policy.card.seconds)
+        save_run(self.folder, self.model, plain(self.config), policy.card.seconds)
         return policy
 
     def _policy(self) -> LearnedPolicy:
@@ -243,19 +195,16 @@ def _copy_weights(start: LearnedPolicy, model: PPO) -> None:
 def _card(
     config: TrainConfig, envs: gym.vector.VectorEnv, steps: int, seconds: float = 0.0
 ) -> PolicyCard:
-    named = ("task", "robot", "world", "device")
-    environment = {f.name: getattr(config.env, f.name) for f in fields(EnvConfig)}
-    if config.env.world_ids is not None:
-        environment["world_ids"] = list(config.env.world_ids)
+    environment = plain(config.env)
+    named = {name: environment.pop(name) for name in ("task", "robot", "world")}
+    del environment["device"]
     return PolicyCard(
-        task=config.env.task,
-        robot=config.env.robot,
-        world=config.env.world,
+        **named,
         steps=steps,
         observation_space=describe_space(envs.single_observation_space),
         action_space=describe_space(envs.single_action_space),
         network=config.ppo.network(),
-        environment={name: v for name, v in environment.items() if name not in named},
+        environment=environment,
         seed=config.seed,
         seconds=round(seconds, 1),
     )

@@ -6,7 +6,7 @@ import time
 
 from rich.console import Console
 
-from mgenv.cli.config import config_text, load_config
+from mgenv.cli.config import load_config, print_help
 from mgenv.cli.console import progress_bar
 from mgenv.data.record import CollectConfig, Progress, collect
 
@@ -15,12 +15,11 @@ def main(argv: list[str]) -> int:
     """Record until there are as many frames as asked for, and say what was dropped.
 
     Args:
-        argv: overrides of ``mgenv/configs/collect.yaml``.
+        argv: options of :class:`mgenv.data.record.CollectConfig` as ``key=value``.
     """
     if "-h" in argv or "--help" in argv:
-        print(f"usage: mgenv collect [key=value …]\n\n{config_text('collect')}", end="")
-        return 0
-    config = load_config("collect", argv, CollectConfig)
+        return print_help("collect", CollectConfig)
+    config = load_config(CollectConfig, argv)
     console = Console()
     began: list[float | int] = []
     with progress_bar(console) as bar:

@@ -7,20 +7,27 @@ import logging
 from rich.console import Console
 from rich.logging import RichHandler
 
-from mgenv.cli.config import config_text, load_config
+from mgenv.cli.config import load_config, print_help
 from mgenv.errors import InvalidOptionError, UnknownNameError
 from mgenv.output import prepare_folder
-from mgenv.training.trainer import Trainer, TrainerConfig
+from mgenv.training.config import TrainerConfig, VAETrainerConfig
+from mgenv.training.trainer import Trainer
 
-STAGES = {"vae": ("vae",), "world": ("flow", "rollout")}
-"""Models to fit, with their objectives."""
+STAGES: dict[str, type[TrainerConfig]] = {"vae": VAETrainerConfig, "world": TrainerConfig}
+"""Models to fit, in this order."""
+
+EXAMPLES = """For example, from nothing to a world model:
+  mgenv fit vae device=cuda minutes=3
+  mgenv fit world initial=runs/fit_vae/model.safetensors device=cuda
+  mgenv fit world objective=rollout initial=runs/fit_world/model.safetensors out=runs/fit_rollout"""
 
 
 def main(argv: list[str]) -> int:
     """Train one stage and say where the checkpoint lies.
 
     Args:
-        argv: the stage, then overrides of ``mgenv/configs/fit_<stage>.yaml``.
+        argv: the stage, then options of :class:`mgenv.training.config.TrainerConfig` as
+            ``key=value``.
     """
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: mgenv fit vae|world [key=value …]\n\nmgenv fit world --help")
@@ -29,13 +36,11 @@ def main(argv: list[str]) -> int:
     if stage not in STAGES:
         raise UnknownNameError("stage", stage, STAGES)
     if "-h" in overrides or "--help" in overrides:
-        print(f"usage: mgenv fit {stage} [key=value …]\n\n{config_text(f'fit_{stage}')}", end="")
-        return 0
-    config = load_config(f"fit_{stage}", overrides, TrainerConfig)
-    if config.objective not in STAGES[stage]:
-        raise InvalidOptionError(
-            f"objective: expected {' or '.join(STAGES[stage])}, got {config.objective!r}"
-        )
+        return print_help(f"fit {stage}", STAGES[stage], EXAMPLES)
+    config = load_config(STAGES[stage], overrides)
+    if (config.objective == "vae") != (stage == "vae"):
+        expected = "vae" if stage == "vae" else "flow or rollout"
+        raise InvalidOptionError(f"objective: expected {expected}, got {config.objective!r}")
     prepare_folder(config.out)
     console = Console()
     logging.basicConfig(

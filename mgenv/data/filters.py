@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgenv.camera import MOTION_NAMES
+from mgenv.config import option, settings
 from mgenv.data.buttons import contradiction, has_buttons
 from mgenv.data.episode import Episode
 
@@ -17,26 +17,19 @@ SLACK = np.array([0.05, 0.05, 0.05 + 0.16, 0.05, 0.05], np.float32)
 robot by up to 0.156 m a tick, and whoever asks for height too."""
 
 
-@dataclass(kw_only=True)
+@settings
 class FilterConfig:
-    """Thresholds above which an episode is dropped.
+    """Thresholds above which an episode is dropped, and counted."""
 
-    Attributes:
-        stuck: share of ticks at which a move was asked for and nothing happened.
-        static: share of ticks at which the picture stays the same.
-        dark: share of pictures whose mean is below ``darkness`` of 255.
-        jump, turn: [m] and [rad] from one tick to the next.
-        disagree: share of ticks at which action and motion differ though nothing was in the way;
-            of games, of the ticks that tell.
-    """
-
-    stuck: float = 0.5
-    static: float = 0.8
-    dark: float = 0.5
-    darkness: float = 10.0
-    jump: float = 1.0
-    turn: float = 1.2
-    disagree: float = 0.1
+    stuck: float = option(0.5, "share of ticks at which a move was asked for and nothing happened")
+    static: float = option(0.8, "share of ticks at which the picture stays the same")
+    dark: float = option(0.5, "share of pictures whose mean is below darkness")
+    darkness: float = option(10.0, "mean of a dark picture, of 255")
+    jump: float = option(1.0, "distance from one tick to the next [m]")
+    turn: float = option(1.2, "rotation from one tick to the next [rad]")
+    disagree: float = option(
+        0.1, "share of ticks at which action and motion differ or, in games, contradict each other"
+    )
 
 
 def first_fault(episode: Episode, config: FilterConfig) -> str | None:

@@ -7,10 +7,11 @@ import fcntl
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mgenv.config import group, option, settings
 from mgenv.data import lerobot
 from mgenv.data.backends import BACKENDS, Job
 from mgenv.data.commit_shards import ShardCommitter
@@ -28,37 +29,36 @@ PLAN = "meta/collect.json"
 """With which settings a dataset was begun."""
 
 
-@dataclass(kw_only=True)
+@settings
 class CollectConfig:
-    """A collection.
+    """A collection."""
 
-    Attributes:
-        source: of the recordings, see :func:`mgenv.data.sources.make_source`.
-        out: the dataset's folder; an existing dataset is continued.
-        frames: the dataset has at least so many in the end; 0 for all there are.
-        workers: processes.
-        backend: ``local``, or ``ray`` for Ray tasks on this host or a cluster.
-        path, image_size, episode_frames, seed, captions, variant: see
-            :class:`mgenv.data.sources.SourceOptions`.
-        shard_episodes: episodes a file.
-        colours: how colours are stored, ``rgb`` or ``yuv420p``.
-        filters: what is dropped.
-    """
-
-    source: str = "engine"
-    out: str = "runs/data"
-    frames: int = 5000
-    workers: int = 1
-    backend: str = "local"
-    path: str = ""
-    image_size: int = 64
-    episode_frames: int = 100
-    seed: int = 0
-    captions: str = ""
-    variant: str = ""
-    shard_episodes: int = 16
-    colours: str = "rgb"
-    filters: FilterConfig = field(default_factory=FilterConfig)
+    source: str = option(
+        "engine",
+        "engine, vizdoom, openarena, panorama, frames, realestate10k, nerfstudio, colmap, tum, "
+        "scannet or package.module:Class",
+    )
+    out: str = option("runs/data", "folder of the dataset; an existing one is continued")
+    frames: int = option(5000, "frames of the dataset at least; 0: all there are")
+    workers: int = option(1, "processes")
+    backend: str = option(
+        "local", "local, or ray: Ray tasks on this host or (RAY_ADDRESS) a cluster"
+    )
+    path: str = option("", "file or folder of the footage, or of a game's files")
+    image_size: int = option(64, "pixels along a side")
+    episode_frames: int = option(100, "ticks of an episode; longer footage is cut")
+    seed: int = option(0, "of all random draws")
+    captions: str = option(
+        "", "of footage: a JSON file by recording, or package.module:function of name and pictures"
+    )
+    variant: str = option(
+        "", "which kind of the source; of games' footage, buttons: actions inferred from poses"
+    )
+    shard_episodes: int = option(16, "episodes a file")
+    colours: str = option(
+        "rgb", "rgb, or yuv420p, which every player can show and which blurs colours"
+    )
+    filters: FilterConfig = group(FilterConfig, "an episode is dropped, and counted, above these")
 
     @property
     def options(self) -> SourceOptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import gymnasium as gym
@@ -11,14 +11,16 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from mgenv.config import part
 from mgenv.envs.clips import chunked, clip_world
+from mgenv.envs.env_options import EnvOptions
 from mgenv.envs.episode_starts import EpisodeStarts
 from mgenv.envs.episodes import Episodes
 from mgenv.envs.observer import Observation, Observer
 from mgenv.envs.wheels import Wheels
 from mgenv.errors import ClosedError, NotResetError, check_integer
-from mgenv.robots import Robot, StoppingRobot
-from mgenv.tasks import Episode, Task, TaskOptions, make_task
+from mgenv.robots import StoppingRobot
+from mgenv.tasks import Episode, TaskOptions, make_task
 from mgenv.worlds.base import World
 from mgenv.worlds.states import check_state
 
@@ -29,38 +31,33 @@ class BaseVectorEnv(gym.vector.VectorEnv):
     Attributes:
         world: whose slots these are.
         robot: what their actions are.
-        task, obs_type, max_episode_steps: as asked for.
+        options: what it was made from, checked.
+        task: its name.
     """
 
-    max_episode_steps: int | None
-    _owns_world: bool
+    options: EnvOptions
 
-    def _assemble(
-        self,
-        world: World,
-        places: EpisodeStarts,
-        robot: Robot,
-        task: str | Task | type[Task],
-        options: TaskOptions,
-        obs_type: str,
-        odometry: str,
-        chunks: bool,
-    ) -> None:
+    def _assemble(self, world: World, options: EnvOptions) -> None:
         """Put the parts together and work out the spaces.
+
+        Args:
+            world: made from the options.
+            options: checked.
 
         Raises:
             InvalidOptionError: chunks in a world that makes single frames.
         """
-        self.num_envs, self.world, self.obs_type = world.num_envs, world, obs_type
-        self.odometry, self._clips = odometry, clip_world(world)
-        robot = StoppingRobot(robot) if options.stop else robot
-        self.robot = chunked(robot, self._clips) if chunks else robot
-        self._places = places
-        self._task = make_task(task, self.num_envs, world.image_size, options)
+        self.num_envs, self.world, self.options = world.num_envs, world, options
+        self._clips = clip_world(world)
+        robot = StoppingRobot(options.robot) if options.stop else options.robot
+        self.robot = chunked(robot, self._clips) if options.action_chunks else robot
+        self._places = EpisodeStarts(world, options.memory, options.world_ids, options.scan_frames)
+        asked = part(options, TaskOptions)
+        self._task = make_task(options.task, self.num_envs, world.image_size, asked)
         self.task = self._task.name
-        self._wheels = Wheels(self.num_envs, noisy=odometry == "noisy")
+        self._wheels = Wheels(self.num_envs, noisy=options.odometry == "noisy")
         self._episodes = Episodes(self.num_envs)
-        self._observer = Observer(self._task, obs_type)
+        self._observer = Observer(self._task, options.obs_type)
         self.single_observation_space = self._observer.space
         self.single_action_space = self.robot.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -111,9 +108,19 @@ class BaseVectorEnv(gym.vector.VectorEnv):
         return Episode(int(rows.world_id[slot]), start, seed=int(rows.seed[slot]), **goal)
 
     @property
+    def max_episode_steps(self) -> int | None:
+        """Steps after which an episode is truncated."""
+        return self.options.max_episode_steps
+
+    @property
     def _max_episode_steps(self) -> int | None:
-        """Where evaluation tools look for the limit."""
+        """The limit, where evaluation tools look for it."""
         return self.max_episode_steps
+
+    @property
+    def elapsed_steps(self) -> list[int]:
+        """Steps made in each slot's episode."""
+        return self._episodes.elapsed.tolist()
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -155,8 +162,8 @@ class BaseVectorEnv(gym.vector.VectorEnv):
 
     def _alike(self) -> dict[str, Any]:
         """What environments must agree in so that one can go on where another was."""
-        asked = {"obs_type": self.obs_type, "odometry": self.odometry}
-        return asdict(self._task.options) | asked
+        names = [one.name for one in fields(TaskOptions)] + ["obs_type", "odometry"]
+        return {name: getattr(self.options, name) for name in names}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Resume exactly from :meth:`get_state` of an environment made alike.
@@ -186,8 +193,8 @@ class BaseVectorEnv(gym.vector.VectorEnv):
             check_integer("slot", slot, high=self.num_envs)
         targets = [int(slot) for slot in to_slots if slot != from_slot]
         slots = (self._places, self._task, self._episodes, self._wheels, self._observer)
-        for part in (self.world, *slots):
-            part.fork(from_slot, targets)
+        for state in (self.world, *slots):
+            state.fork(from_slot, targets)
 
     # -- end ------------------------------------------------------------------------------------
 
@@ -203,5 +210,5 @@ class BaseVectorEnv(gym.vector.VectorEnv):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free the world, unless it was the caller's."""
-        if self._owns_world:
+        if self.world is not self.options.world:
             self.world.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,20 +13,22 @@ from numpy.typing import NDArray
 
 from mgenv.envs.infos import observation_row, row_infos
 from mgenv.envs.vector_env import VectorEnv
+from mgenv.errors import InvalidOptionError
 from mgenv.tasks import Episode
 
 
 class Env(gym.Env):
     """One robot in one world. Spaces, rewards and episodes are those of :class:`VectorEnv`.
 
-    ``gymnasium.make`` limits episodes (to 200 steps unless told otherwise) with its own wrapper;
+    ``gymnasium.make`` limits episodes (to 200 steps unless told otherwise) by its wrapper
+    ``TimeLimit``, whose count is kept equal to the environment's own, so that states hold it.
     ``max_episode_steps`` here is for environments made without it.
 
     Args:
         task: ``"explore"``, ``"pointnav"``, ``"imagenav"`` or ``"recall"``.
         max_episode_steps: None for no limit.
         render_mode: ``"rgb_array"`` or None.
-        kwargs: all others of :class:`VectorEnv`, but ``num_envs`` and ``autoreset_mode``.
+        options: see :class:`mgenv.envs.env_options.EnvOptions`.
     """
 
     metadata: dict[str, Any] = VectorEnv.metadata
@@ -34,7 +38,7 @@ class Env(gym.Env):
         task: str = "pointnav",
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
-        **kwargs: Any,
+        **options: Any,
     ) -> None:
         self.vector_env = VectorEnv(
             1,
@@ -42,18 +46,20 @@ class Env(gym.Env):
             max_episode_steps=max_episode_steps,
             render_mode=render_mode,
             autoreset_mode="disabled",
-            **kwargs,
+            **options,
         )
         self.render_mode = render_mode
         self.robot = self.vector_env.robot
         self.observation_space = self.vector_env.single_observation_space
         self.action_space = self.vector_env.single_action_space
+        self._time_limits: list[gym.wrappers.TimeLimit] = []
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode, see :meth:`VectorEnv.reset`."""
         observation, infos = self.vector_env.reset(seed=seed, options=options)
+        self._time_limits = _time_limits_around(self)
         self._np_random = self.vector_env.np_random[0]
         self._np_random_seed = self.vector_env.np_random_seed[0]
         return observation_row(observation, 0), row_infos(infos, 0)
@@ -85,10 +91,46 @@ class Env(gym.Env):
         return self.vector_env.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """See :meth:`VectorEnv.set_state`."""
+        """Resume exactly, the steps made included; see :meth:`VectorEnv.set_state`."""
         self.vector_env.set_state(state)
         self._np_random = self.vector_env.np_random[0]
+        for limit in self._time_limits:
+            limit._elapsed_steps = self.vector_env.elapsed_steps[0]
+
+    def fork(self) -> Env:
+        """An exact, independent copy of the environment as it is, without wrappers.
+
+        Many copies are cheaper as slots of one vector environment, see :meth:`VectorEnv.fork`.
+
+        Raises:
+            InvalidOptionError: the world was given as an object, which cannot be made again.
+            NotResetError: before the first reset.
+        """
+        state, options = self.get_state(), dict(vars(self.vector_env.options))
+        if self.vector_env.world is options["world"]:
+            raise InvalidOptionError("fork: expected a world given by name or path, got an object")
+        options["task"] = copy.deepcopy(options["task"])
+        for limit in self._time_limits:
+            options["max_episode_steps"] = limit._max_episode_steps
+        other = Env(render_mode=self.render_mode, **options)
+        other.vector_env.set_state(state)
+        other._np_random = other.vector_env.np_random[0]
+        return other
 
     def close(self) -> None:
         """Free the world."""
         self.vector_env.close()
+
+
+def _time_limits_around(env: Env) -> list[gym.wrappers.TimeLimit]:
+    """The ``TimeLimit`` wrappers that are calling ``env.reset`` now.
+
+    A wrapper knows what it wraps, but not the other way round, so they are found on the stack.
+    """
+    found, frame = [], inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, gym.wrappers.TimeLimit) and caller.unwrapped is env:
+            found.append(caller)
+        frame = frame.f_back
+    return list({id(one): one for one in found}.values())

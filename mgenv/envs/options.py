@@ -12,10 +12,8 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError, check_integer
-from mgenv.tasks import Episode, TaskOptions
-from mgenv.tasks.choosing import RATIOS
+from mgenv.tasks import Episode
 from mgenv.tasks.episode import MAX_SEED
-from mgenv.tasks.pointnav import GOAL_SENSORS
 
 AUTORESET_MODES = {
     "next_step": AutoresetMode.NEXT_STEP,
@@ -175,21 +173,15 @@ def check_limit(name: str, value: Any) -> int | None:
     return None if value is None else check_integer(name, value, low=1)
 
 
-def check_task_options(
-    difficulty: Any, goal_sensor: Any, stop: Any, recall_memory: Any
-) -> TaskOptions:
-    """What is asked of the task.
+def check_switch(name: str, value: Any) -> bool:
+    """True or False.
 
     Raises:
-        UnknownNameError: no such difficulty or sensor.
-        InvalidOptionError: a switch that is neither True nor False.
+        InvalidOptionError: it is something else.
     """
-    for name, value in (("stop", stop), ("recall_memory", recall_memory)):
-        if not isinstance(value, bool):
-            raise InvalidOptionError(f"{name}: expected True or False, got {value!r}")
-    check_choice("difficulty", difficulty, tuple(RATIOS))
-    check_choice("goal sensor", goal_sensor, GOAL_SENSORS)
-    return TaskOptions(difficulty, goal_sensor, stop, recall_memory)
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidOptionError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
 
 
 def parse_autoreset_mode(value: Any) -> AutoresetMode:

@@ -11,20 +11,19 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from mgenv.camera import ImageSize, planar
+from mgenv.camera import planar
+from mgenv.config import make_settings
 from mgenv.envs import options as checks
 from mgenv.envs.base_vector_env import BaseVectorEnv
 from mgenv.envs.clips import clip_frames
-from mgenv.envs.episode_starts import EpisodeStarts
+from mgenv.envs.env_options import EnvOptions, checked
 from mgenv.envs.infos import Infos, add_infos, final_infos
 from mgenv.envs.observer import Observation, Rows
 from mgenv.envs.sb3_hint import WithSB3Hint
 from mgenv.envs.starts import Start, draw_start, replayed
-from mgenv.errors import InvalidOptionError, NotResetError, check_integer
-from mgenv.robots import Robot, make_robot
-from mgenv.tasks import TASKS, Task
-from mgenv.tasks.base import DEFAULT_DIFFICULTY
-from mgenv.worlds import default_memory, load_world
+from mgenv.errors import NotResetError, check_integer
+from mgenv.robots import Robot
+from mgenv.tasks import Task
 from mgenv.worlds.base import Frame, World
 
 
@@ -95,38 +94,8 @@ class VectorEnv(BaseVectorEnv, metaclass=WithSB3Hint):
 
     Args:
         num_envs: slots.
-        task: ``"explore"``, ``"pointnav"``, ``"imagenav"`` or ``"recall"``.
-        world: what :func:`mgenv.load_world` knows, or a world with ``num_envs`` slots (which the
-            environment then neither closes nor sizes).
-        robot: see :mod:`mgenv.robots`; as for ``task`` and ``world``, a name, an object or
-            ``package.module:Class``.
-        num_worlds: worlds 0 … num_worlds - 1 are used, unless ``world_ids`` names others.
-        memory: ``"scan"`` (walk each world once, ``scan_frames`` long, and remember it),
-            ``"fresh"`` or a memory file (whose worlds are used); None for ``"scan"``, but for
-            ``"fresh"`` in world ``"matrix-game-3"``.
-        memory_frames: at most this many frames are remembered of a place.
-        memory_slots: frames retrieved for a step; the world's own number where None.
-        sampling_steps: denoising steps for a frame; the world's own number where None.
-        image_size: side of the frames, or height and width; the world's own where None.
-        share_memory: slots in one world share what they remember.
-        reproducible: of generated worlds: a slot's bits do not depend on ``num_envs`` on any one
-            CPU, AMX or not; about a third of the steps a second is lost.
-        weights: folder of world ``"matrix-game-3"``.
-        world_options: of that world alone, e.g. ``{"prompt": "…", "vae": "light_v2"}``.
-        action_chunks: an action holds one for each frame of a step, where a step is a clip of
-            them; the first clip of an episode is longer and holds the last one to its end.
-        difficulty: of PointNav's goals, the way along the floor over the straight line:
-            ``"easy"`` (< 1.1), ``"medium"``, ``"hard"`` (> 1.5) or ``"any"``.
-        goal_sensor: of PointNav: ``"exact"``, ``"noisy"`` (5 %, 5°), ``"start"`` (as it was at
-            the start) or ``"none"`` (no ``goal`` in the observation).
-        odometry: ``"exact"`` or ``"noisy"``: ``agent_pos`` errs more and more (2 % of the way,
-            1° a full turn).
-        stop: robots say when their episodes end.
-        recall_memory: whether Recall says what the world's memory knows.
-        obs_type: ``"pixels"``, ``"pixels_agent_pos"``, ``"pixels_depth"`` or
-            ``"pixels_depth_agent_pos"``.
+        task, world, robot, options: see :class:`mgenv.envs.env_options.EnvOptions`.
         autoreset_mode: ``"next_step"``, ``"same_step"`` or ``"disabled"``.
-        max_episode_steps: None for no limit.
         render_mode: ``"rgb_array"`` or None.
 
     Raises:
@@ -141,61 +110,18 @@ class VectorEnv(BaseVectorEnv, metaclass=WithSB3Hint):
         task: str | Task | type[Task] = "pointnav",
         world: str | Path | World = "nano",
         robot: str | Robot | type[Robot] = "differential",
-        num_worlds: int = 16,
-        world_ids: Sequence[int] | None = None,
-        memory: str | None = None,
-        scan_frames: int = 128,
-        memory_frames: int = 512,
-        memory_slots: int | None = None,
-        sampling_steps: int | None = None,
-        image_size: ImageSize | None = None,
-        share_memory: bool = False,
-        reproducible: bool = False,
-        weights: str | Path | None = None,
-        world_options: Mapping[str, Any] | None = None,
-        action_chunks: bool = False,
-        difficulty: str = DEFAULT_DIFFICULTY,
-        goal_sensor: str = "exact",
-        odometry: str = "exact",
-        stop: bool = False,
-        recall_memory: bool = True,
-        obs_type: str = "pixels_agent_pos",
+        *,
         autoreset_mode: str | AutoresetMode = "next_step",
-        device: str = "cpu",
-        max_episode_steps: int | None = 200,
         render_mode: str | None = None,
+        **options: Any,
     ) -> None:
         check_integer("num_envs", num_envs, low=1)
-        TASKS.check(task)
-        checks.check_choice("obs_type", obs_type, checks.OBSERVATION_TYPES)
-        checks.check_choice("odometry", odometry, checks.ODOMETRY)
-        asked = checks.check_task_options(difficulty, goal_sensor, stop, recall_memory)
-        made = make_robot(robot)
+        named = {"task": task, "world": world, "robot": robot}
+        asked = checked(make_settings(EnvOptions, named | options))
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = checks.parse_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.max_episode_steps = checks.check_limit("max_episode_steps", max_episode_steps)
-        memory = checks.check_memory_mode(memory or default_memory(world))
-        world_ids = checks.check_world_ids(world_ids, num_worlds, memory)
-        scan_frames = check_integer("scan_frames", scan_frames, low=1)
-        self._owns_world = not isinstance(world, World)
-        if not isinstance(world, World):
-            own = {"weights": weights, "reproducible": reproducible or None}
-            world = load_world(
-                world,
-                num_envs=num_envs,
-                device=device,
-                image_size=image_size,
-                memory_frames=memory_frames,
-                memory_slots=memory_slots,
-                sampling_steps=sampling_steps,
-                share_memory=share_memory,
-                **(own | dict(world_options or {})),
-            )
-        if world.num_envs != num_envs:
-            raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")
-        places = EpisodeStarts(world, memory, world_ids, scan_frames)
-        self._assemble(world, places, made, task, asked, obs_type, odometry, action_chunks)
+        self._assemble(asked.make_world(num_envs), asked)
 
     # -- reset ----------------------------------------------------------------------------------
 

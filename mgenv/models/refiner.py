@@ -5,20 +5,19 @@ What memory knows need not pass the autoencoder: a gate a pixel takes it from th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgenv.config import option, settings
 from mgenv.models.vae import ResBlock
 
 
-@dataclass(kw_only=True)
+@settings
 class RefinerConfig:
-    """Channels at 1/2 and 1/4 of the image's side."""
+    """Sizes of the refiner."""
 
-    widths: tuple[int, int] = (48, 96)
+    widths: tuple[int, int] = option((48, 96), "channels at 1/2 and 1/4 scale")
 
 
 class Refiner(nn.Module):

@@ -14,13 +14,13 @@ Legend: B batch, F frames, S tokens a frame, L queries, D width, N heads, H head
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgenv.camera import full_precision
+from mgenv.config import option, settings
 from mgenv.models.attention import attend, rope_angles, rotate
 from mgenv.models.vae import ResBlock
 
@@ -32,27 +32,19 @@ KeysValues = list[tuple[Tensor, Tensor]]
 """A layer each: keys (rotated) and values, (B, K, N, H)."""
 
 
-@dataclass(kw_only=True)
+@settings
 class TransformerConfig:
-    """Sizes of the network.
+    """Sizes of the transformer."""
 
-    Attributes:
-        width, depth, heads, hidden: of the transformer; ``hidden`` is inside its MLPs.
-        cells: channels of the convolutions over latent cells.
-        history: clean frames that the noisy frame, and a clean frame counting itself, can see.
-        latent_channels, side: of a frame's latents (C, side, side).
-        patch: latent cells along a side of a token.
-    """
-
-    width: int = 256
-    depth: int = 6
-    heads: int = 4
-    hidden: int = 896
-    cells: int = 80
-    history: int = 4
-    latent_channels: int = 24
-    side: int = 8
-    patch: int = 2
+    width: int = option(256, "channels of a token")
+    depth: int = option(6, "blocks")
+    heads: int = option(4, "attention heads of a block")
+    hidden: int = option(896, "channels inside a block's MLP")
+    cells: int = option(80, "channels of the convolutions over latent cells")
+    history: int = option(4, "clean frames that the noisy frame, or a clean one, attends to")
+    latent_channels: int = option(24, "channels of a latent cell, as of the autoencoder")
+    side: int = option(8, "latent cells along a side of a frame")
+    patch: int = option(2, "latent cells along a side of a token")
 
     @property
     def rows(self) -> int:

@@ -7,11 +7,12 @@ Depth travels as normalised log depth, so that a centimetre nearby counts as muc
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mgenv.config import option, settings
 
 NEAR, FAR = 0.1, 20.0
 UNKNOWN_DEPTH = -2.0
@@ -31,18 +32,13 @@ def channel_to_depth(channel: Tensor) -> Tensor:
     return (unit * (_LOG_FAR - _LOG_NEAR) + _LOG_NEAR).exp()
 
 
-@dataclass(kw_only=True)
+@settings
 class VAEConfig:
-    """Sizes of the autoencoder.
+    """Sizes of the autoencoder."""
 
-    Attributes:
-        latent_channels: channels of a latent cell.
-        encoder_widths, decoder_widths: channels at 1/2, 1/4 and 1/8 of the image's side.
-    """
-
-    latent_channels: int = 24
-    encoder_widths: tuple[int, int, int] = (32, 80, 112)
-    decoder_widths: tuple[int, int, int] = (32, 80, 128)
+    latent_channels: int = option(24, "channels of a latent cell")
+    encoder_widths: tuple[int, int, int] = option((32, 80, 112), "channels at 1/2, 1/4, 1/8 scale")
+    decoder_widths: tuple[int, int, int] = option((32, 80, 128), "channels at 1/2, 1/4, 1/8 scale")
 
 
 class ResBlock(nn.Module):

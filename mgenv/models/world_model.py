@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mgenv.config import group, option, settings
 from mgenv.memory.reprojection import Canvas
 from mgenv.models.history import History
 from mgenv.models.refiner import Refiner, RefinerConfig
@@ -17,14 +18,14 @@ from mgenv.models.transformer import Transformer, TransformerConfig, canvas_feat
 from mgenv.models.vae import VAE, VAEConfig, channel_to_depth, depth_to_channel
 
 
-@dataclass(kw_only=True)
+@settings
 class WorldModelConfig:
     """Everything that a checkpoint's header needs to rebuild the network."""
 
-    image_size: int = 64
-    vae: VAEConfig = field(default_factory=VAEConfig)
-    transformer: TransformerConfig = field(default_factory=TransformerConfig)
-    refiner: RefinerConfig = field(default_factory=RefinerConfig)
+    image_size: int = option(64, "pixels along a side of a frame")
+    vae: VAEConfig = group(VAEConfig, "autoencoder of colour and depth")
+    transformer: TransformerConfig = group(TransformerConfig, "velocity network")
+    refiner: RefinerConfig = group(RefinerConfig, "network that sharpens decoded frames")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WorldModelConfig:

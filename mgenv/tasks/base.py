@@ -20,6 +20,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mgenv.camera import ImageSize
+from mgenv.config import option, settings
 from mgenv.errors import InvalidOptionError, NoFloorError
 from mgenv.memory.floor_plan import FloorPlan
 from mgenv.tasks.episode import Episode
@@ -37,23 +38,24 @@ DEFAULT_DIFFICULTY = "hard"
 Rows = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
+@settings
 class TaskOptions:
-    """What a user may ask of a task.
+    """What a user may ask of a task."""
 
-    Attributes:
-        difficulty: of PointNav's goals: ``"easy"`` (way along the floor < 1.1 × the straight
-            line), ``"medium"``, ``"hard"`` (> 1.5 ×) or ``"any"``.
-        goal_sensor: how PointNav tells the goal: ``"exact"``, ``"noisy"``, ``"start"`` (as at the
-            start of the episode) or ``"none"``.
-        stop: whether robots end episodes themselves, and succeed only if they stop at the goal.
-        recall_memory: whether Recall tells what the world's memory says of the goal picture.
-    """
-
-    difficulty: str = DEFAULT_DIFFICULTY
-    goal_sensor: str = "exact"
-    stop: bool = False
-    recall_memory: bool = True
+    difficulty: str = option(
+        DEFAULT_DIFFICULTY,
+        "of PointNav's goals, the way along the floor over the straight line: easy (< 1.1), "
+        "medium, hard (> 1.5) or any",
+    )
+    goal_sensor: str = option(
+        "exact",
+        "of PointNav: exact, noisy (5 %, 5°), start (as it was at the start of the episode) or "
+        "none (no goal in the observation)",
+    )
+    stop: bool = option(
+        False, "an action of its own ends the episode, which succeeds only at the goal"
+    )
+    recall_memory: bool = option(True, "Recall tells what the world's memory knows of the goal")
 
 
 @dataclass(frozen=True)

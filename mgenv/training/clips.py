@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mgenv.config import option, settings
 from mgenv.images import to_float
 from mgenv.memory.reprojection import Canvas, reproject
 from mgenv.memory.retrieval import Candidates, visible
@@ -20,30 +21,20 @@ from mgenv.training.data import Walks
 from mgenv.training.error_buffer import ErrorBuffer
 
 
-@dataclass(kw_only=True)
+@settings
 class ClipConfig:
-    """How clips are drawn.
+    """How clips are drawn."""
 
-    Attributes:
-        targets: frames a clip that are predicted, after ``history`` clean ones.
-        candidates: remembered frames a clip.
-        retrieved: sources a canvas, the last frame not counted.
-        no_memory, sparse_memory: shares of clips with none, and with at most 4 remembered frames.
-        strides, stride_weights: frames skipped within a clip, and how often.
-        drop_last: share of targets whose canvas lacks the last frame.
-        inject: share of contexts that carry the model's own residuals.
-    """
-
-    targets: int = 8
-    history: int = 4
-    candidates: int = 48
-    retrieved: int = 6
-    no_memory: float = 0.4
-    sparse_memory: float = 0.2
-    strides: tuple[int, ...] = (1, 2, 4)
-    stride_weights: tuple[float, ...] = (0.5, 0.2, 0.3)
-    drop_last: float = 0.15
-    inject: float = 0.5
+    targets: int = option(8, "predicted frames of a clip, which share its history")
+    history: int = option(4, "clean frames before them")
+    candidates: int = option(48, "remembered frames of the same walk")
+    retrieved: int = option(6, "sources of a canvas, beside the last frame")
+    no_memory: float = option(0.4, "share of clips without remembered frames")
+    sparse_memory: float = option(0.2, "share of clips with 1 to 4 remembered frames")
+    strides: tuple[int, ...] = option((1, 2, 4), "steps of a walk from one frame to the next")
+    stride_weights: tuple[float, ...] = option((0.5, 0.2, 0.3), "share of clips of each stride")
+    drop_last: float = option(0.15, "share of canvases without the last frame")
+    inject: float = option(0.5, "share of contexts with the model's own residuals added")
 
 
 @dataclass

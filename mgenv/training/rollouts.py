@@ -8,12 +8,11 @@ into what they imagine, for longer: there a discriminator asks that it look like
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from mgenv.camera import Pose
+from mgenv.config import option, settings
 from mgenv.images import to_float
 from mgenv.memory.geometry import POINT_SIZE, surface_points
 from mgenv.memory.reprojection import Canvas, Sources, reproject
@@ -44,31 +43,22 @@ RESTARTS = 16
 """Slots that can start anew in one step; a fixed number, so that steps can be recorded."""
 
 
-@dataclass(kw_only=True)
+@settings
 class RolloutConfig:
-    """How walks are re-lived.
+    """How rollouts are made."""
 
-    Attributes:
-        slots: rollouts side by side.
-        max_age: a rollout that re-lives a walk ends after 1 … max_age frames.
-        wander, wander_age: share of rollouts that go where the imagined world lets them, and how
-            many frames the longest of those last; the shortest take half as many.
-        observed, generated: memory slots for true frames, and for own keyframes.
-        explored: share of rollouts whose world is remembered from the start.
-        keyframe_coverage: a generated frame is remembered where memory explains less than this.
-        steps: evaluations of the sampler.
-    """
-
-    slots: int = 128
-    max_age: int = 24
-    wander: float = 0.4
-    wander_age: int = 200
-    observed: int = 48
-    generated: int = 48
-    retrieved: int = 6
-    explored: float = 0.4
-    keyframe_coverage: float = KEYFRAME_COVERAGE
-    steps: int = 2
+    slots: int = option(128, "rollouts in parallel")
+    max_age: int = option(24, "a rollout along a recorded walk ends after 1 to max_age frames")
+    wander: float = option(0.4, "share of rollouts that move freely in the generated world")
+    wander_age: int = option(200, "they end after wander_age / 2 to wander_age frames")
+    observed: int = option(48, "recorded frames in memory")
+    generated: int = option(48, "generated keyframes in memory")
+    retrieved: int = option(6, "sources of a canvas, beside the last frame")
+    explored: float = option(0.4, "share of rollouts in worlds remembered from the start")
+    keyframe_coverage: float = option(
+        KEYFRAME_COVERAGE, "a generated frame is remembered where memory covers less of it"
+    )
+    steps: int = option(2, "denoising steps")
 
 
 class Rollouts:

@@ -11,98 +11,39 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from mgenv.errors import InvalidOptionError
 from mgenv.models.checkpoint import load_checkpoint, save_checkpoint
-from mgenv.models.world_model import WorldModel, WorldModelConfig
+from mgenv.models.world_model import WorldModel
 from mgenv.training.adversarial import imagine_with_gradient, rollout_loss, shown_mask
-from mgenv.training.clips import ClipConfig, draw_clips
+from mgenv.training.clips import draw_clips
+from mgenv.training.config import TrainerConfig, check
 from mgenv.training.data import HELD_OUT, Walks, make_walks
 from mgenv.training.discriminator import Discriminator, discriminator_loss
 from mgenv.training.error_buffer import ErrorBuffer
 from mgenv.training.flow_matching import Loss, flow_matching_loss
 from mgenv.training.graphs import CudaGraphStep, Step
 from mgenv.training.optimizers import Average, Optimizers, adamw
-from mgenv.training.rollouts import RolloutConfig, Rollouts
+from mgenv.training.rollouts import Rollouts
 from mgenv.training.state import load_state, save_state
 from mgenv.training.vae import draw_frames, measure_latents, vae_loss
 
 log = logging.getLogger(__name__)
-OBJECTIVES = ("vae", "flow", "rollout")
 
 CRITIC_FIRST = 300
 """Steps over which the discriminator's word gains its weight."""
-
-
-@dataclass(kw_only=True)
-class TrainerConfig:
-    """A training run.
-
-    Attributes:
-        objective: ``vae``, ``flow`` or ``rollout``.
-        out: folder for checkpoints, state and TensorBoard.
-        initial: checkpoint to start from ("" for fresh weights).
-        resume: go on from ``out``/state.safetensors where there is one; rollouts and the model's
-            own errors are gathered anew.
-        device: of model and data.
-        graphs: on CUDA, record steps as graphs and replay them: three times as fast.
-        seed: of weights, draws and world ids.
-        steps, minutes: the budget; whichever ends first.
-        worlds, first_world, frames: walks kept on the device, and their length.
-        refresh_every: steps between replacing ``refresh_worlds`` walks by new worlds (0: never).
-        batch: frames (vae), or clips (flow, and beside each rollout step).
-        matrix_lr, lr, critic_lr: of Muon, AdamW and the discriminator.
-        warmup: steps of rising learning rate; ``decay``: last share of the budget, falling.
-        average_decay: of the moving average that is shipped.
-        refined: targets a step that are decoded and refined.
-        adversarial_weight: of the discriminator's word on rollouts.
-        flow_every: rollout steps between flow-matching steps.
-        log_every: steps between log lines.
-        save_every: steps between checkpoints, beside the last one (0: never).
-    """
-
-    objective: str = "flow"
-    out: str = "runs/fit"
-    initial: str = ""
-    resume: bool = True
-    device: str = "cpu"
-    graphs: bool = True
-    seed: int = 0
-    steps: int = 10_000
-    minutes: float = 1e9
-    worlds: int = 2048
-    first_world: int = 0
-    frames: int = 192
-    refresh_every: int = 0
-    refresh_worlds: int = 64
-    batch: int = 48
-    matrix_lr: float = 0.02
-    lr: float = 1e-3
-    critic_lr: float = 2e-4
-    warmup: int = 50
-    decay: float = 0.4
-    average_decay: float = 0.999
-    refined: int = 64
-    adversarial_weight: float = 0.05
-    flow_every: int = 4
-    log_every: int = 50
-    save_every: int = 1000
-    model: WorldModelConfig = field(default_factory=WorldModelConfig)
-    clips: ClipConfig = field(default_factory=ClipConfig)
-    rollouts: RolloutConfig = field(default_factory=RolloutConfig)
 
 
 class Trainer:
     """One run: build, loop, save."""
 
     def __init__(self, config: TrainerConfig) -> None:
-        _check(config)
+        check(config)
         self.config, self.device = config, torch.device(config.device)
         torch.manual_seed(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
@@ -291,28 +232,3 @@ class Trainer:
             generator = torch.Generator(self.device).manual_seed(self.config.seed)
             measure_latents(shipped.vae, walks, generator)
         save_checkpoint(self.checkpoint_path, shipped)
-
-
-def _check(config: TrainerConfig) -> None:
-    """Refuse what cannot be trained before any work is done."""
-    if config.objective not in OBJECTIVES:
-        raise InvalidOptionError(
-            f"objective: expected one of {', '.join(OBJECTIVES)}, got {config.objective!r}"
-        )
-    for name in ("steps", "worlds", "batch", "flow_every", "log_every"):
-        if getattr(config, name) < 1:
-            raise InvalidOptionError(f"{name}: expected at least 1, got {getattr(config, name)}")
-    for name, least in (("generated", 1), ("observed", 1), ("slots", 1), ("wander_age", 2)):
-        if getattr(config.rollouts, name) < least:
-            got = getattr(config.rollouts, name)
-            raise InvalidOptionError(f"rollouts.{name}: expected at least {least}, got {got}")
-    if config.first_world < 0 or config.first_world + config.worlds > HELD_OUT:
-        raise InvalidOptionError(
-            f"worlds: ids from {HELD_OUT} up are held out; "
-            f"got {config.first_world} + {config.worlds}"
-        )
-    clip = config.clips.targets + config.clips.history + 2
-    longest = 2 * config.rollouts.max_age + 1
-    needed = {"flow": clip, "rollout": max(clip, longest)}.get(config.objective, 1)
-    if config.frames < needed:
-        raise InvalidOptionError(f"frames: expected at least {needed}, got {config.frames}")

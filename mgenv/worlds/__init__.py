@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mgenv.errors import CheckpointError, InvalidOptionError, UnknownNameError, check_integer
 from mgenv.registry import Registry
+from mgenv.worlds.options import WorldOptions
 
 if TYPE_CHECKING:
     from mgenv.worlds.base import Frame, World
@@ -32,11 +34,6 @@ An entry is called with ``num_envs``, ``device`` and its own options, or its ``l
 such a method.
 """
 
-COMMON = (
-    "image_size", "memory_frames", "memory_slots", "reproducible", "sampling_steps", "share_memory",
-)  # fmt: skip
-"""Options that a world may leave out; others that it does not have are refused."""
-
 
 def checkpoints() -> dict[str, Path]:
     """The checkpoints that come with the package, by name."""
@@ -54,13 +51,11 @@ def load_world(
             package adds, or ``package.module:Class``.
         num_envs: slots.
         device: where frames are made, e.g. ``"cpu"`` or ``"cuda"``.
-        options: of the world, None for its own value: ``image_size`` (side of the frames; a
-            checkpoint has one only), ``memory_frames`` (remembered of a place at most),
-            ``memory_slots`` (frames retrieved for a step), ``sampling_steps`` (denoising steps for
-            a frame), ``share_memory`` (slots in one world share what they remember); of generated
-            worlds ``reproducible``, ``retrieval``, ``canvas_only``, see
+        options: those of :class:`mgenv.worlds.options.WorldOptions`, and the world's own (of
+            generated worlds ``retrieval`` and ``canvas_only``, see
             :class:`mgenv.worlds.generated.GeneratedWorld`; of ``"matrix-game-3"`` ``weights`` and
-            others, see :func:`mgenv.matrix_game3.loading.load_matrix_game3`.
+            others, see :func:`mgenv.matrix_game3.loading.load_matrix_game3`); None for the
+            default.
 
     Raises:
         UnknownNameError: no such world or option.
@@ -72,11 +67,11 @@ def load_world(
         value = num_envs if name == "num_envs" else options.get(name)
         if value is not None:
             check_integer(name, value, low=1)
-    make = _maker(name_or_path)
+    make, common = _maker(name_or_path), [one.name for one in fields(WorldOptions)]
     given = {name: value for name, value in options.items() if value is not None}
     known = inspect.signature(make).parameters
     if not any(one.kind is one.VAR_KEYWORD for one in known.values()):
-        for name in given.keys() - known - set(COMMON):
+        for name in given.keys() - known - set(common):
             raise UnknownNameError(f"option of world {name_or_path}", name, sorted(known))
         given = {name: value for name, value in given.items() if name in known}
     return make(num_envs=num_envs, device=device, **given)
