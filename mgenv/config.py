@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import PurePath
 from textwrap import fill, indent
 from typing import Any, TypeVar, dataclass_transform
@@ -43,6 +43,7 @@ def hidden(default: Any = MISSING, kind: Any = MISSING) -> Any:
 def settings(cls: type[Settings]) -> type[Settings]:
     """A dataclass with keyword arguments only, whose docstring lists its options."""
     made = dataclass(kw_only=True)(cls)
+    made.is_settings = True  # type: ignore[attr-defined]
     lines = [f"{one.name}: {help_of(one)}" for one in ordered_fields(made)]
     text = "\n".join(_wrapped(line, 92, after="    ") for line in lines)
     made.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\nAttributes:\n{indent(text, '    ')}"
@@ -96,8 +97,11 @@ def part(values: Any, kind: type[Settings]) -> Settings:
 
 
 def plain(values: Any) -> Any:
-    """Settings as dicts, lists and plain values; an object by its class, ``package.module:Class``."""
-    if is_dataclass(values) and not isinstance(values, type):
+    """Settings as dicts, lists and plain values.
+
+    An object that is not plain is named by its class, ``package.module:Class``.
+    """
+    if hasattr(type(values), "is_settings"):
         return {one.name: plain(getattr(values, one.name)) for one in ordered_fields(type(values))}
     if isinstance(values, Mapping):
         return {str(name): plain(value) for name, value in values.items()}
@@ -130,7 +134,7 @@ def _lines(values: Any, margin: str) -> Iterator[str]:
     """One or more lines for each option of ``values``."""
     for one in ordered_fields(type(values)):
         value = getattr(values, one.name)
-        if is_dataclass(value):
+        if hasattr(type(value), "is_settings"):
             yield from _commented(f"{margin}{one.name}:", help_of(one))
             yield from _lines(value, margin + "  ")
         else:

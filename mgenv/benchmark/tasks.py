@@ -104,6 +104,7 @@ class TasksConfig:
         """The environments of a task."""
         return EnvConfig(
             task=task,
+            memory="scan",
             num_envs=self.num_envs,
             world_ids=tuple(range(self.first_world, self.first_world + self.world_count)),
             max_episode_steps=self.max_episode_steps,

@@ -37,7 +37,7 @@ def load_config(kind: type[Config], overrides: list[str]) -> Config:
         with initialize(None, version_base=None):
             return OmegaConf.to_object(compose(kind.__name__, overrides))  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error.__cause__ or error).splitlines()[0]
         raise InvalidOptionError(
             f"Expected settings as key=value; got {overrides}: {reason}"
         ) from error

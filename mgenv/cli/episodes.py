@@ -32,13 +32,14 @@ def _make(options: argparse.Namespace) -> int:
     envs = make_envs(config, autoreset_mode="disabled", **task_options(options))
     try:
         episodes = draw_episodes(envs, options.count, options.seed)
+        memory = envs.unwrapped.options.memory  # type: ignore[attr-defined]
         height, width = envs.single_observation_space["pixels"].shape[:2]  # type: ignore[index]
     finally:
         envs.close()
     kept = task_options(options)
     if "max_episode_steps" in given:
         kept["max_episode_steps"] = given["max_episode_steps"]
-    origin = origin_of(config.memory, scan_frames=config.scan_frames, image_size=[height, width])
+    origin = origin_of(memory, scan_frames=config.scan_frames, image_size=[height, width])
     drawn = EpisodeList(task=options.task, options=kept, origin=origin, episodes=episodes)
     drawn.save(file)
     print(f"{file}: {_in_words(drawn)}")

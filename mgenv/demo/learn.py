@@ -59,6 +59,7 @@ class LearnConfig:
     def __post_init__(self) -> None:
         env = EnvConfig(
             task="pointnav",
+            memory="scan",
             world=self.world,
             num_envs=self.num_envs,
             world_ids=self.judge_ids,

@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mgenv.config import option, part, settings
+from mgenv.config import option, settings
 from mgenv.envs import options as checks
-from mgenv.errors import InvalidOptionError, check_integer
+from mgenv.errors import check_integer
 from mgenv.robots import make_robot
 from mgenv.tasks import TASKS, TaskOptions
 from mgenv.tasks.choosing import RATIOS
 from mgenv.tasks.pointnav import GOAL_SENSORS
-from mgenv.worlds import default_memory, load_world
-from mgenv.worlds.base import World
+from mgenv.worlds import default_memory
 from mgenv.worlds.options import WorldOptions
 
 
@@ -67,21 +66,6 @@ class EnvOptions(WorldOptions, TaskOptions):
     world_options: Any = option(
         None, 'options of that world alone, e.g. {"prompt": "…", "vae": "light_v2"}'
     )
-
-    def make_world(self, num_envs: int) -> World:
-        """The world, loaded unless it is an object already.
-
-        Raises:
-            InvalidOptionError: an object with another number of slots.
-            MgenvError: it cannot be loaded.
-        """
-        world = self.world
-        if not isinstance(world, World):
-            own = {"weights": self.weights} | dict(self.world_options or {})
-            world = load_world(world, num_envs, **(vars(part(self, WorldOptions)) | own))
-        if world.num_envs != num_envs:
-            raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")
-        return world
 
 
 def checked(options: EnvOptions) -> EnvOptions:

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from mgenv.camera import planar
-from mgenv.config import make_settings
+from mgenv.config import make_settings, part
 from mgenv.envs import options as checks
 from mgenv.envs.base_vector_env import BaseVectorEnv
 from mgenv.envs.clips import clip_frames
@@ -21,10 +21,12 @@ from mgenv.envs.infos import Infos, add_infos, final_infos
 from mgenv.envs.observer import Observation, Rows
 from mgenv.envs.sb3_hint import WithSB3Hint
 from mgenv.envs.starts import Start, draw_start, replayed
-from mgenv.errors import NotResetError, check_integer
+from mgenv.errors import InvalidOptionError, NotResetError, check_integer
 from mgenv.robots import Robot
 from mgenv.tasks import Task
+from mgenv.worlds import load_world
 from mgenv.worlds.base import Frame, World
+from mgenv.worlds.options import WorldOptions
 
 
 @dataclass
@@ -121,7 +123,7 @@ class VectorEnv(BaseVectorEnv, metaclass=WithSB3Hint):
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = checks.parse_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self._assemble(asked.make_world(num_envs), asked)
+        self._assemble(_make_world(asked, num_envs), asked)
 
     # -- reset ----------------------------------------------------------------------------------
 
@@ -306,3 +308,20 @@ class VectorEnv(BaseVectorEnv, metaclass=WithSB3Hint):
             "memory_frames": self.world.memory.count(slots.tolist()),
             **clip_frames(self._clips, slots),
         } | self._task.info(slots)
+
+
+def _make_world(options: EnvOptions, num_envs: int) -> World:
+    """The world of checked options, loaded unless it is an object already.
+
+    Raises:
+        InvalidOptionError: an object with another number of slots.
+        MgenvError: it cannot be loaded.
+    """
+    world = options.world
+    if not isinstance(world, World):
+        own = vars(part(options, WorldOptions)) | {"weights": options.weights}
+        own["reproducible"] = options.reproducible or None  # many worlds always are
+        world = load_world(world, num_envs=num_envs, **(own | dict(options.world_options or {})))
+    if world.num_envs != num_envs:
+        raise InvalidOptionError(f"world: expected {num_envs} slots, got {world.num_envs}")
+    return world

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -19,9 +19,15 @@ from mgenv.agents import (
 )
 from mgenv.agents.sb3 import build_ppo
 from mgenv.cli.config import load_config
+from mgenv.config import part, plain
+from mgenv.envs.env_options import EnvOptions
 from mgenv.errors import InvalidOptionError, MgenvError, OutputError, UnknownNameError
+from mgenv.robots import make_robot
+from mgenv.tasks.explore import Explore
 from mgenv.wrappers.sb3 import SB3VecEnv
 from tests.agents.untrained import untrained_policy
+
+NAMED = {"task": "explore", "robot": "drone", "world": "tiny", "device": "cpu"}
 
 
 def test_ppo_learns_to_reach_goals(env_config, tmp_path):
@@ -61,7 +67,7 @@ def test_what_the_robot_sees_is_logged_as_a_moving_picture(config):
 
 def test_every_setting_is_read(config, monkeypatch):
     read: set[str] = set()
-    for kind in (TrainConfig, EnvConfig, PPOConfig):
+    for kind in (TrainConfig, EnvOptions, PPOConfig):
         names = {field.name for field in fields(kind)}
 
         def spy(self, name, kind=kind, names=names):
@@ -70,37 +76,29 @@ def test_every_setting_is_read(config, monkeypatch):
             return object.__getattribute__(self, name)
 
         monkeypatch.setattr(kind, "__getattribute__", spy, raising=False)
-    monkeypatch.setattr("mgenv.agents.train.asdict", lambda _: {})  # reads all of them
+    monkeypatch.setattr("mgenv.agents.train.plain", lambda _: dict(NAMED))  # reads all of them
     config.ppo.form = "recurrent"  # the form that has a setting more
     train_policy(config)
-    for kind in (TrainConfig, EnvConfig, PPOConfig):
+    for kind in (TrainConfig, EnvOptions, PPOConfig):
         missing = {f.name for f in fields(kind)} - {
             name.partition(".")[2] for name in read if name.startswith(kind.__name__)
         }
         assert not missing, f"{kind.__name__} has settings that nothing reads: {missing}"
 
 
-def test_every_environment_setting_is_an_argument_of_the_environment(env_config):
-    import inspect
-
-    from mgenv.envs.vector_env import VectorEnv
-
-    known = inspect.signature(VectorEnv.__init__).parameters
-    assert {field.name for field in fields(EnvConfig)} - {"blank_pixels"} <= set(known)
-    for name in ("goal_sensor", "odometry", "stop", "recall_memory"):
-        assert getattr(EnvConfig(), name) == known[name].default
+def test_the_command_line_has_the_options_and_defaults_of_the_environment():
+    parsed = load_config(TrainConfig, [])
+    assert plain(parsed) == plain(TrainConfig())
+    assert part(parsed.env, EnvOptions) == EnvOptions()
 
 
-def test_the_file_of_settings_and_the_defaults_agree():
-    def flat(config):
-        for field in fields(config):
-            value = getattr(config, field.name)
-            if is_dataclass(value):
-                yield from ((f"{field.name}.{name}", v) for name, v in flat(value))
-            else:
-                yield field.name, list(value) if isinstance(value, tuple) else value
-
-    assert dict(flat(load_config("train", [], TrainConfig))) == dict(flat(TrainConfig()))
+def test_an_object_is_taken_where_a_name_is(config):
+    config.env = replace(config.env, robot=make_robot("drone"), task=Explore, obs_type="pixels")
+    policy, file = train_policy(config)
+    assert policy.card.robot == "mgenv.robots:AxesRobot"
+    assert policy.card.task == "mgenv.tasks.explore:Explore"
+    saved = json.loads((file.parent / "config.json").read_text())
+    assert saved["env"]["robot"] == "mgenv.robots:AxesRobot"
 
 
 def test_training_goes_on_from_a_policy(config, tmp_path):

@@ -1,3 +1,4 @@
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -6,7 +7,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
 from mgenv.envs.env import Env
-from mgenv.errors import ClosedError, InvalidActionError, NotResetError
+from mgenv.errors import ClosedError, InvalidActionError, InvalidOptionError, NotResetError
 from tests.fake_world import FakeWorld
 from tests.same import assert_same
 
@@ -106,3 +107,56 @@ def test_bad_use_is_a_named_error(tiny_scan):
     env.close()
     with pytest.raises(ClosedError):
         env.reset()
+
+
+def turns_until_truncated(env) -> int:
+    for turns in range(1, 1000):
+        *_, terminated, truncated, _ = env.step(np.array([0, 1], np.float32))
+        assert not terminated
+        if truncated:
+            return turns
+    raise AssertionError("never truncated")
+
+
+@pytest.mark.parametrize("limit", [7, 400, None])
+def test_a_restored_episode_has_the_steps_left_that_it_had(limit):
+    options = {} if limit is None else {"max_episode_steps": limit}
+    env = gym.make("mgenv/Explore-v0", world="engine", image_size=16, scan_frames=4, **options)
+    env.reset(seed=3)
+    for _ in range(4):
+        env.step(np.array([0, 1], np.float32))
+    state = env.unwrapped.get_state()
+    left = (limit or 200) - 4
+    assert turns_until_truncated(env) == left
+    env.unwrapped.set_state(state)
+    assert turns_until_truncated(env) == left
+    env.reset()
+    assert turns_until_truncated(env) == left + 4
+
+
+def test_a_fork_is_exact_and_independent():
+    env = gym.make(
+        "mgenv/PointNav-v0", world="engine", image_size=16, scan_frames=24, max_episode_steps=9
+    )
+    with pytest.raises(NotResetError):
+        env.unwrapped.fork()
+    env.reset(seed=3)
+    env.step(np.array([1, 0.5], np.float32))
+    copy = env.unwrapped.fork()
+    for _ in range(3):
+        env.step(np.array([-1, 0], np.float32))  # the copy does not notice
+    again = env.unwrapped.fork()
+    for action in ([1, 0], [0.5, -1], [0, 1]):
+        actions = np.array(action, np.float32)
+        assert_same(env.step(actions), again.step(actions))
+    assert_same(copy.reset(), again.reset())  # generators are where they were
+    assert turns_until_truncated(copy) == 9
+    for one in (env, copy, again):
+        one.close()
+
+
+def test_a_world_that_was_given_cannot_be_forked(tiny_scan):
+    env = single()
+    env.reset(seed=0)
+    with pytest.raises(InvalidOptionError, match="given by name or path"):
+        env.fork()
