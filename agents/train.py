@@ -83,7 +83,7 @@ def make_envs(config: EnvConfig, **overrides: Any) -> gym.vector.VectorEnv:
     Raises:
         UnknownNameError, InvalidOptionError, CheckpointError: a setting is wrong.
     """
-    kwargs = dict(vars(config)) | {"autoreset_mode": "same_step"} | overrides
+    kwargs: dict[str, Any] = dict(vars(config)) | {"autoreset_mode": "same_step"} | overrides
     name, black = task_id(kwargs["task"]), kwargs.pop("blank_pixels")
     envs = gym.make_vec(name, **kwargs)
     return VectorBlankPixels(envs) if black else envs

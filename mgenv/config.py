@@ -39,7 +39,7 @@ def hidden(default: Any = MISSING, kind: Any = MISSING) -> Any:
     return field(default=default, default_factory=kind, metadata={"hidden": True})
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(option, group, hidden))
+@dataclass_transform(kw_only_default=True)
 def settings(cls: type[Settings]) -> type[Settings]:
     """A dataclass with keyword arguments only, whose docstring lists its options."""
     made = dataclass(kw_only=True)(cls)
