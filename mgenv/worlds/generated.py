@@ -52,8 +52,8 @@ class GeneratedWorld(SlotWorld):
         share_memory: slots in one world share what they remember.
         retrieval: ``"visible"`` or ``"frustum"``, see :mod:`mgenv.memory.retrieval`.
         canvas_only: leave the network out and show the canvas: the baseline of every table.
-        reproducible: make a slot's bits the same in any number of slots on any one CPU; about
-            a third of the steps a second is lost on two cores.
+        reproducible: make a slot's bits the same in any number of slots on any one CPU; costs
+            a quarter to a third of the steps a second on two cores.
 
     Raises:
         InvalidOptionError: a number too small or not whole, or no such rule of retrieval.
