@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 AVERAGE_EVERY = 4
 """Steps between updates of the average."""
@@ -135,22 +136,20 @@ class Average:
         self.decay = decay
         sources = {name: value.detach() for name, value in module.state_dict().items()}
         self.values = {name: value.clone() for name, value in sources.items()}
-        self._pairs = list(zip(self.values.values(), sources.values(), strict=True))
+        self._sources = list(sources.values())
 
-    @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the module, every fourth step; faster in the first steps."""
         if step % AVERAGE_EVERY == 0:
-            for value, source in self._pairs:
-                value.lerp_(source, self._share(step, AVERAGE_EVERY))
+            self._move(list(self.values.values()), step, AVERAGE_EVERY)
 
-    @torch.no_grad()
     def at(self, step: int) -> dict[str, Tensor]:
         """A copy of the average, the steps since its last update included."""
-        share = self._share(step, step % AVERAGE_EVERY)
-        values = [value.lerp(source, share) for value, source in self._pairs]
+        values = [value.clone() for value in self.values.values()]
+        self._move(values, step, step % AVERAGE_EVERY)
         return dict(zip(self.values, values, strict=True))
 
-    def _share(self, step: int, steps: int) -> float:
-        """How far ``steps`` steps move the average."""
-        return 1 - min(self.decay, (1 + step) / (10 + step)) ** steps
+    def _move(self, values: list[Tensor], step: int, steps: int) -> None:
+        """Move ``values`` towards the module in place, by as much as ``steps`` steps do."""
+        decay = min(self.decay, (1 + step) / (10 + step)) ** steps
+        get_ema_multi_avg_fn(decay)(values, self._sources, None)
