@@ -49,3 +49,11 @@ def test_wrappers_and_agents_are_parts_of_the_package():
 def test_examples_in_docstrings_run(name):
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0 < result.attempted
+
+
+def test_the_old_name_of_navigation_is_deprecated():
+    with pytest.warns(DeprecationWarning, match="mgenv.engine.motion.navigation"):
+        from mgenv.engine import navigation
+    assert navigation.scan.__module__ == "mgenv.engine.motion.navigation"
+    with pytest.raises(ImportError):
+        from mgenv.engine import navigations  # type: ignore[attr-defined]  # noqa: F401
