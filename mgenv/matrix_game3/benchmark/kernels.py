@@ -8,13 +8,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mgenv.benchmark.report import Report
 from mgenv.benchmark.timing import seconds
 from mgenv.matrix_game3.benchmark.video import format_value
 from mgenv.matrix_game3.checkpoint.references import relative_error
-from mgenv.matrix_game3.kernels.quantize import INT8, fp8_product, int8_product, to_fp8, to_int8
+from mgenv.matrix_game3.kernels.quantize import (
+    INT8,
+    QuantizedLinear,
+    fp8_product,
+    int8_product,
+    to_fp8,
+    to_int8,
+)
 from mgenv.matrix_game3.network.attention import attend, attention_kernels
 from mgenv.matrix_game3.speed.fast import ATTENTIONS
 
@@ -35,8 +42,14 @@ REPEATS = 20
 PROTOCOL = (
     "Random normal inputs. *ms*: one call, the mean of 20 in a row, the fastest of three rows. "
     "*T/s*: 10¹² multiplications and additions a second. *Error*: ‖out − ref‖/‖ref‖ against "
-    "float32. 8-bit products are timed without rounding their inputs, attention with it."
+    "float32. 8-bit products are timed without rounding their inputs, layers and attention with it."
 )
+AUTOTUNED = {
+    "max_autotune": True,
+    "coordinate_descent_tuning": True,
+    "force_fuse_int_mm_with_mul": True,
+}
+"""How torchao asks to be compiled, and the search among kernels of "max-autotune-no-cudagraphs"."""
 
 
 @torch.no_grad()
@@ -106,4 +119,25 @@ def _products(x: Tensor, weight: Tensor) -> dict[str, Work]:
         "FP8": lambda: fp8_product(*eight),
         "the framework's INT8": lambda: int8_product(*whole),
         "our INT8": ours,
+        **{name: partial(layer, x16) for name, layer in _layers(w16).items()},
     }
+
+
+def _layers(weight: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    """By name: layers with weights (N, K) that round their inputs, compiled on a GPU.
+
+    torchao is no dependency: its layer is left out where it is not installed.
+    """
+    linear = nn.Linear(*reversed(weight.shape), bias=False, device="meta")
+    linear.weight = nn.Parameter(weight, requires_grad=False)
+    compiled = partial(torch.compile, dynamic=False, disable=not weight.is_cuda)
+    layers = {"our INT8 layer": compiled(QuantizedLinear(linear, INT8))}
+    try:
+        from torchao.quantization import (  # pyright: ignore[reportMissingImports]
+            Int8DynamicActivationInt8WeightConfig,
+            quantize_,
+        )
+    except ModuleNotFoundError:
+        return layers
+    quantize_(linear, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False))
+    return layers | {"torchao's INT8 layer": compiled(linear, options=AUTOTUNED)}
