@@ -77,7 +77,7 @@ class Registry(Mapping[str, Any]):
         return iter(dict.fromkeys([*self._known, *_added(self.group)]))
 
     def __len__(self) -> int:
-        return len(list(self))
+        return len(list(iter(self)))
 
     def _import(self, name: str) -> Any:
         """The object ``package.module:Class``; modules in the working directory are found, too."""
