@@ -1,4 +1,4 @@
-"""Poses, intrinsics and motions: every geometric convention of the project in one file.
+"""Poses, intrinsics and motions, with all geometric conventions of the project.
 
 World: metres, right-handed, z up. Camera: OpenCV (x right, y down, z forward). A pose is
 camera-to-world. Intrinsics are normalised by image size, pixel centres lie at +0.5.
@@ -47,7 +47,7 @@ _Result = TypeVar("_Result")
 
 
 def full_precision(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Keep a geometric function in float32 where the networks around it run in bfloat16."""
+    """Decorator: switch autocast off, so that geometry stays in float32."""
 
     @functools.wraps(function)
     def exact(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
@@ -69,7 +69,7 @@ class Pose:
 
     @classmethod
     def create(cls, position: Tensor, yaw: Tensor, pitch: Tensor | None = None) -> Pose:
-        """Level camera at ``position`` (..., 3) [m], looking along ``yaw`` [rad, 0 = +x, left +].
+        """Camera without roll at ``position`` (..., 3) [m]; ``yaw`` [rad, 0 = +x, left +].
 
         Example:
             >>> pose = Pose.create(torch.zeros(3), torch.tensor(0.0))
@@ -115,7 +115,7 @@ class Pose:
         return Pose(torch.cat([top, self.matrix[..., 3:, :]], -2))
 
     def compose(self, other: Pose) -> Pose:
-        """The pose ``other``, given in this camera's frame, in the world's."""
+        """World pose of ``other``, which is given in this camera's frame."""
         return Pose(self.matrix @ other.matrix)
 
     def relative_to(self, reference: Pose) -> Pose:
@@ -131,7 +131,7 @@ class Pose:
         return (points - self.position.unsqueeze(-2)) @ self.rotation
 
     def move(self, motion: Tensor) -> Pose:
-        """Translate along the heading, then turn; pitch is kept within ±60°.
+        """Translate along the heading, then turn; pitch is clipped to ±60°.
 
         Args:
             motion: (..., 5) forward, left, up [m], yaw, pitch [rad].
@@ -202,8 +202,8 @@ class Intrinsics:
     def normals(self, depth: Tensor) -> Tensor:
         """Surface normals in the camera's frame, towards the camera: (..., H, W, 3).
 
-        Each axis takes the difference to the nearer neighbour in depth, so that edges do not tilt
-        the surfaces beside them.
+        Each axis uses the difference to the neighbour that is nearer in depth, so that depth edges
+        do not tilt the surfaces beside them.
         """
         points = self.unproject(depth)  # (..., H, W, 3)
         across, down = _smaller_difference(points, -2), _smaller_difference(points, -3)
@@ -228,7 +228,7 @@ DEFAULT_INTRINSICS = Intrinsics.from_fov(90.0)
 def frustum_points(
     intrinsics: Intrinsics, pose: Pose, counts: int = 10, near: float = 0.1, far: float = 30.0
 ) -> Tensor:
-    """Points that fill the view frustum: (..., counts³, 3) in the world.
+    """Regular points in the view frustum: (..., counts³, 3) in the world.
 
     Source: Matrix-Game 3.0's retrieval (10×10×10 points, 90°, 0.1 … 30 m).
     """
@@ -242,9 +242,9 @@ def frustum_points(
 
 
 def planar(pose: NDArray) -> NDArray[np.float64]:
-    """Where cameras (..., 4, 4) stand on the ground plan: x, y [m] and yaw [rad], (..., 3).
+    """Ground-plan position x, y [m] and yaw [rad] of cameras (..., 4, 4): (..., 3).
 
-    In double precision, so that equal poses give equal numbers in batches of any size.
+    In double precision, so that results do not depend on the batch size.
     """
     matrix = np.asarray(pose, dtype=np.float64)
     yaw = np.arctan2(matrix[..., 1, 2], matrix[..., 0, 2])
@@ -252,7 +252,7 @@ def planar(pose: NDArray) -> NDArray[np.float64]:
 
 
 def planar_from(viewer: NDArray[np.float64], points: NDArray) -> NDArray[np.float64]:
-    """Ground-plan points (..., 2 or 3) as seen by ``viewer`` (..., 3): forward, left [m], (..., 2).
+    """Ground-plan points (..., 2 or 3) in the frame of ``viewer`` (..., 3): forward, left [m].
 
     Example:
         >>> planar_from(np.array([1.0, 0.0, np.pi / 2]), np.array([1.0, 2.0])).round(6).tolist()

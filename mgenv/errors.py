@@ -22,12 +22,12 @@ class UnknownNameError(MgenvError, ValueError):
         self._arguments = (kind, name, names)
 
     def __reduce__(self) -> tuple[type, tuple]:
-        """For the way from one process to another."""
+        """Pickle by arguments, so that worker processes can raise it."""
         return type(self), self._arguments
 
 
 class CheckpointError(MgenvError, ValueError):
-    """A file that is not an mgenv checkpoint, is damaged, or is of another version."""
+    """A file that is no mgenv checkpoint, is damaged, or has another version."""
 
 
 class InvalidActionError(MgenvError, ValueError):
@@ -51,15 +51,15 @@ class OutputError(MgenvError, OSError):
 
 
 class DataError(MgenvError, ValueError):
-    """A recording or dataset that is missing, damaged, or not what its format promises."""
+    """A recording or dataset that is missing, damaged, or against its format."""
 
 
 class NoFloorError(MgenvError, ValueError):
-    """A place whose frames show no floor on which a robot could stand."""
+    """A place whose frames show no floor for a robot to stand on."""
 
 
 class EpisodeFileError(MgenvError, ValueError):
-    """A file of episodes that is missing, damaged, of another version or of other worlds."""
+    """A file of episodes that is missing, damaged, or for another version or other worlds."""
 
 
 class MissingExtraError(MgenvError, ModuleNotFoundError):
@@ -70,15 +70,15 @@ class MissingExtraError(MgenvError, ModuleNotFoundError):
         self._arguments = (extra, what)
 
     def __reduce__(self) -> tuple[type, tuple]:
-        """For the way from one process to another."""
+        """Pickle by arguments, so that worker processes can raise it."""
         return type(self), self._arguments
 
 
 def check_integer(name: str, value: object, low: int = 0, high: int | None = None) -> int:
-    """``value`` as an int of at least ``low`` and, where given, below ``high``.
+    """Return ``value`` as an int of at least ``low`` and, if given, below ``high``.
 
     Raises:
-        InvalidOptionError: it is something else.
+        InvalidOptionError: not an integer, or out of range.
     """
     try:
         number = operator.index(value)  # type: ignore[call-overload]
@@ -86,5 +86,8 @@ def check_integer(name: str, value: object, low: int = 0, high: int | None = Non
         number = low - 1
     truth = type(value).__name__ in ("bool", "bool_")
     if truth or number < low or (high is not None and number >= high):
-        raise InvalidOptionError(f"{name}: expected an integer of at least {low}, got {value!r}")
+        limit = "" if high is None else f" and below {high}"
+        raise InvalidOptionError(
+            f"{name}: expected an integer of at least {low}{limit}, got {value!r}"
+        )
     return number

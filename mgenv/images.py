@@ -1,4 +1,4 @@
-"""Images as uint8 and as float in [-1, 1], and the PSNR of their errors."""
+"""Conversion of images between uint8 and float in [-1, 1], and PSNR."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Functions compiled by Numba, once, and cached where that is possible.
+"""Decorators for functions compiled by Numba, with a cache on disk.
 
-The cached machine code is keyed by the text of every source that is compiled (the engine's and the
-memory's), because Numba by itself does not notice that a called function in another file has
-changed. Without any writable folder the functions are compiled anew in each process and everything
-else works the same.
+The cache is keyed by the text of all compiled sources (the engine's and the memory's), because
+Numba does not notice changes of called functions in other files. Without a writable folder,
+functions are compiled in each process.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def _writable(folder: Path) -> bool:
 
 
 def cache_folder() -> Path | None:
-    """The first folder that can be written, for this version of the sources; else None."""
+    """The first writable folder, for this version of the sources; None if there is none."""
     digest = hashlib.sha256()
     for path in sorted(path for files in _COMPILED for path in _SOURCE.glob(files)):
         digest.update(path.read_bytes())
@@ -64,7 +63,7 @@ def _caching_in(folder: Path | None) -> Iterator[None]:
 
 
 def _survive_full_disk(dispatcher: Any) -> None:
-    """A cache that cannot be written costs time, never the run."""
+    """Disable the cache when it cannot be written, instead of failing."""
     cache = dispatcher._cache
     save = cache.save_overload
 
@@ -100,10 +99,9 @@ def pixel_function(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ray_function(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: compile for the CPU, callable from CUDA kernels too; allocates nothing.
+    """Decorator: compile for the CPU, callable from CUDA kernels too; must allocate nothing.
 
-    Without Numba's run-time, arrays are not counted as they are passed on, which would cost more
-    than a ray.
+    Numba's run-time is off, because reference counts of arrays would cost more than a ray.
     """
     return _compile(function, fastmath=True, _nrt=False)
 
@@ -114,7 +112,7 @@ def inlined_ray_function(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def current_stream(device: torch.device) -> Any:
-    """Numba's handle of the stream on which torch works."""
+    """Numba's handle of torch's current CUDA stream."""
     from numba import cuda
 
     pointer = torch.cuda.current_stream(device).cuda_stream

@@ -1,8 +1,7 @@
-"""Worlds, robots, tasks, architectures and sources by name: one kind of registry for all.
+"""Registry of worlds, robots, tasks, architectures and sources by name.
 
-A name is one of the project's own, one that was registered by a call, one that an installed package
-adds by an entry point (group ``mgenv.robots`` and so on), or ``package.module:Class``. Robots and
-tasks are taken as objects, too.
+A name is built in, registered by a call, added by an entry point of an installed package (group
+``mgenv.robots`` and so on), or ``package.module:Class``.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from mgenv.errors import InvalidOptionError, UnknownNameError
 
 
 class Registry(Mapping[str, Any]):
-    """What there is of a kind, by name; files are imported when a name is asked for.
+    """Objects of one kind by name, imported on first use.
 
     Args:
-        kind: for messages, "robot".
-        group: of entry points, "mgenv.robots".
+        kind: the kind in error messages, such as "robot".
+        group: of entry points, such as "mgenv.robots".
         known: objects, or ``"package.module:Class"``.
     """
 
@@ -34,7 +33,7 @@ class Registry(Mapping[str, Any]):
         """Add an object, or ``"package.module:Class"``, for this process.
 
         Raises:
-            InvalidOptionError: the name is not a word, or taken.
+            InvalidOptionError: the name contains : or /, is empty, or is taken.
         """
         if not name or ":" in name or "/" in name:
             raise InvalidOptionError(f"{self.kind}: expected a name without : and /, got {name!r}")
@@ -43,10 +42,10 @@ class Registry(Mapping[str, Any]):
         self._known[name] = value
 
     def resolve(self, value: Any) -> Any:
-        """The object of a name, or, of anything but text, that itself.
+        """The object of a name; anything but a string is returned as it is.
 
         Raises:
-            UnknownNameError: there is none of that name.
+            UnknownNameError: no such name.
         """
         if not isinstance(value, str):
             return value
@@ -57,10 +56,10 @@ class Registry(Mapping[str, Any]):
         raise UnknownNameError(self.kind, value, self)
 
     def check(self, value: Any) -> None:
-        """Refuse a name that cannot be one; nothing is imported.
+        """Check a name without importing anything.
 
         Raises:
-            UnknownNameError: says which there are.
+            UnknownNameError: no such name.
         """
         if isinstance(value, str) and ":" not in value and value not in self:
             raise UnknownNameError(self.kind, value, self)
@@ -81,7 +80,7 @@ class Registry(Mapping[str, Any]):
         return len(list(iter(self)))
 
     def _import(self, name: str) -> Any:
-        """The object ``package.module:Class``; the folder that one is in is looked through too."""
+        """The object ``package.module:Class``; modules in the working directory are found, too."""
         module, _, attribute = name.partition(":")
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())
@@ -97,5 +96,5 @@ class Registry(Mapping[str, Any]):
 
 @cache
 def _added(group: str) -> dict[str, EntryPoint]:
-    """What installed packages add."""
+    """Entry points of installed packages by name."""
     return {point.name: point for point in entry_points(group=group)}

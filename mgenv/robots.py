@@ -8,7 +8,7 @@ faster than a straight line.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ MOUSE_DEAD_ZONE = 0.02
 """Smaller mouse movements do nothing (as in Matrix-Game 3.0)."""
 
 TOLERANCE = 1e-5
-"""How far rounding may carry an action over its bounds."""
+"""Tolerance of action bounds, for rounding errors."""
 
 FORWARD, LEFT, UP, YAW, PITCH = range(MOTION_SIZE)
 SCALE = np.array([STEP_LENGTH] * 3 + [STEP_ANGLE] * 2)
@@ -41,7 +41,7 @@ class Robot(Protocol):
     """An action space and its meaning.
 
     Attributes:
-        name: what ``make_robot`` calls it.
+        name: its name in ``make_robot``.
         action_space: of one robot.
         moves: named actions for discrete control, e.g. ``{"forward": …, "turn_left": …}``.
     """
@@ -56,7 +56,7 @@ class Robot(Protocol):
     def moves(self) -> dict[str, Any]: ...
 
     def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
-        """Camera motions (*batch, 5) that the actions ask for.
+        """Camera motions (*batch, 5) of the actions.
 
         Args:
             actions: actions with leading axes ``batch``.
@@ -68,21 +68,21 @@ class Robot(Protocol):
         ...
 
     def stops(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.bool_]:
-        """Which of the actions, good ones, ask for the episode's end: bool (*batch,)."""
+        """Which of the (valid) actions end the episode: bool (*batch,)."""
         ...
 
 
 class NeverStopping:
-    """What robots are that cannot end an episode."""
+    """Base of robots whose actions never end an episode."""
 
     def stops(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.bool_]:
-        """None of them: bool (*batch,)."""
+        """All False: bool (*batch,)."""
         return np.zeros(batch, bool)
 
 
 @dataclass(frozen=True)
 class AxesRobot(NeverStopping):
-    """A robot whose action is one number in [-1, 1] for each motion that it can make.
+    """A robot whose action is one number in [-1, 1] per component of its motion.
 
     Attributes:
         axes: which components of the motion the action holds, in order.
@@ -149,9 +149,9 @@ class KeyboardMouseRobot(NeverStopping):
 
 @dataclass(frozen=True)
 class ChunkRobot:
-    """A robot whose action is a chunk: an action of another robot for each frame of a step.
+    """A robot whose action is a chunk: one action of another robot per frame of a step.
 
-    From the frame on in which it stops, it stands still.
+    It stands still from the frame on in which it stops.
 
     Example:
         >>> robot = ChunkRobot(make_robot("differential"), frames=3)
@@ -172,7 +172,10 @@ class ChunkRobot:
 
     @property
     def moves(self) -> dict[str, Any]:
-        return {name: _held(action, self.frames) for name, action in self.robot.moves.items()}
+        def hold(part: NDArray) -> NDArray:
+            return np.repeat(part[None], self.frames, 0)
+
+        return {name: _map(hold, action) for name, action in self.robot.moves.items()}
 
     def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
         every = (*batch, self.frames)
@@ -186,9 +189,9 @@ class ChunkRobot:
 
 @dataclass(frozen=True)
 class StoppingRobot:
-    """A robot that says when its episode is over (as in Habitat): it then stands still.
+    """A robot with a stop action, which ends the episode (as in Habitat) without motion.
 
-    An array of axes has one more, which stops where it is above 0; ``keyboard_mouse`` has the key
+    Box actions get one more component, which stops where it is above 0; Dict actions get the key
     ``stop``, 0 or 1.
 
     Example:
@@ -215,7 +218,7 @@ class StoppingRobot:
     def moves(self) -> dict[str, Any]:
         inner = self.robot.moves
         moves = {name: _with_stop(action, False) for name, action in inner.items()}
-        return moves | {"stop": _with_stop(_at_rest(next(iter(inner.values()))), True)}
+        return moves | {"stop": _with_stop(_map(np.zeros_like, next(iter(inner.values()))), True)}
 
     def motion(self, actions: Any, batch: tuple[int, ...] = ()) -> NDArray[np.float32]:
         own, stop = self._parts(actions, batch)
@@ -225,7 +228,7 @@ class StoppingRobot:
         return self._parts(actions, batch)[1]
 
     def _parts(self, actions: Any, batch: tuple[int, ...]) -> tuple[Any, NDArray[np.bool_]]:
-        """The inner robot's actions, and which ask for the end (*batch,)."""
+        """The inner robot's actions, and which of them stop (*batch,)."""
         if isinstance(self.robot.action_space, spaces.Dict):
             if not isinstance(actions, Mapping) or "stop" not in actions:
                 got = sorted(actions) if isinstance(actions, Mapping) else type(actions).__name__
@@ -239,7 +242,7 @@ class StoppingRobot:
 
 
 def scale(full: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Metres and radians from components in [-1, 1], diagonals shortened to full speed."""
+    """Metres and radians from components in [-1, 1]; diagonals are no longer than STEP_LENGTH."""
     length = np.linalg.norm(full[..., :3], axis=-1, keepdims=True)
     full[..., :3] /= np.maximum(length, 1.0)
     return (full * SCALE).astype(np.float32)
@@ -248,7 +251,7 @@ def scale(full: NDArray[np.float64]) -> NDArray[np.float32]:
 def check_numbers(
     name: str, values: Any, shape: tuple[int, ...], low: float, high: float
 ) -> NDArray[np.float64]:
-    """``values`` as an array, or an error that says what is wrong with them.
+    """``values`` as a float64 array, clipped to ``[low, high]``.
 
     Raises:
         InvalidActionError: wrong shape or type, out of range, or not finite.
@@ -270,11 +273,11 @@ def check_numbers(
 
 
 def make_robot(robot: str | Robot | type[Robot]) -> Robot:
-    """A robot by name or as ``package.module:Class``; an object is taken as it is.
+    """A robot by name, as ``package.module:Class``, a class or an object.
 
     Raises:
-        UnknownNameError: there is none of that name.
-        InvalidOptionError: it has no action space, or actions do not become motions.
+        UnknownNameError: no such name.
+        InvalidOptionError: the object lacks a part of the protocol.
     """
     found = ROBOTS.resolve(robot)
     made = found() if isinstance(found, type) else found
@@ -291,10 +294,11 @@ def _press(key: int | None, mouse: tuple[float, float]) -> dict[str, NDArray]:
     return {"keyboard": keyboard, "mouse": np.array(mouse, np.float32)}
 
 
-def _held(action: Any, frames: int) -> Any:
+def _map(change: Callable[[NDArray], NDArray], action: Any) -> Any:
+    """Apply ``change`` to an array action, or to each part of a dict action."""
     if isinstance(action, Mapping):
-        return {name: _held(part, frames) for name, part in action.items()}
-    return np.repeat(action[None], frames, 0)
+        return {name: change(part) for name, part in action.items()}
+    return change(action)
 
 
 def _with_stop(action: Any, stop: bool) -> Any:
@@ -303,14 +307,8 @@ def _with_stop(action: Any, stop: bool) -> Any:
     return np.append(action, np.float32(1.0 if stop else -1.0))
 
 
-def _at_rest(action: Any) -> Any:
-    if isinstance(action, Mapping):
-        return {name: np.zeros_like(part) for name, part in action.items()}
-    return np.zeros_like(action)
-
-
 def _axes_robot(name: str, *axes: int) -> AxesRobot:
-    """Moves are full deflections of each axis, named by the direction."""
+    """A robot of the given axes; its moves are full deflections, named by direction."""
     directions = {
         FORWARD: ("forward", "back"),
         LEFT: ("left", "right"),

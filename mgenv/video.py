@@ -1,4 +1,4 @@
-"""Videos as files."""
+"""Video files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mgenv.output import prepare_file, write_bytes
 
 
 def write_video(path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: int = 15) -> Path:
-    """Write an H.264 video, whole or not at all.
+    """Write an H.264 video atomically.
 
     Args:
         path: a file that ends in ``.mp4``.
-        frames: uint8 (H, W, 3) each, all of one even size.
-        fps: frames a second.
+        frames: uint8 (H, W, 3) each, all of the same even height and width.
+        fps: frames per second.
 
     Returns:
         The file, absolute.

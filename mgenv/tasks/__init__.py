@@ -25,8 +25,8 @@ def make_task(
     """A task for ``num_envs`` slots, by name, as ``package.module:Class``, a class or an object.
 
     Raises:
-        UnknownNameError: there is none of that name.
-        InvalidOptionError: it is no task, or for another number of slots.
+        UnknownNameError: no such name.
+        InvalidOptionError: not a task, or for another number of slots.
     """
     found = TASKS.resolve(task)
     made = found(num_envs, image_size, options) if callable(found) else found

@@ -1,8 +1,7 @@
-"""What a task is: goal, reward and end, all from pose, frame and bump of each slot.
+"""The Task protocol: goal, reward and end of an episode, from pose, frame and bump of each slot.
 
-A task never asks a simulator. What it keeps of each slot's episode lies in arrays with one row a
-slot, so that states are copied and slots forked without knowing the task; rows of objects refer to
-arrays that nobody changes.
+A task never reads simulator state. Its state is arrays with one row per slot, so that states can be
+copied and slots forked without knowing the task. Rows of objects refer to arrays that never change.
 
 Shapes: N slots, n of them in a call, M remembered frames.
 """
@@ -19,7 +18,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mgenv.camera import ImageSize
+from mgenv.camera import ImageSize, planar
 from mgenv.config import option, settings
 from mgenv.errors import InvalidOptionError, NoFloorError
 from mgenv.memory.floor_plan import FloorPlan
@@ -27,13 +26,13 @@ from mgenv.tasks.episode import Episode
 from mgenv.worlds.base import Frame
 
 FARTHEST = 1000.0
-"""Bound of the distances in observations [m]; farther away is cut off there."""
+"""Upper bound of distances in observations [m]; larger ones are clipped."""
 
 REWARD_BUMP = -0.02
-"""For a step that a wall or an object shortened."""
+"""Reward of a step that a collision shortened."""
 
 DEFAULT_DIFFICULTY = "hard"
-"""Of PointNav's goals: with it, a policy that never looks seldom arrives."""
+"""Default difficulty of PointNav's goals: blind policies seldom reach hard ones."""
 
 Rows = dict[str, NDArray[Any]]
 
@@ -60,12 +59,12 @@ class TaskOptions:
 
 @dataclass(frozen=True)
 class Place:
-    """Remembered frames of a place: where episodes start and what goals are taken from.
+    """Remembered frames of a place, from which starts and goals are drawn.
 
     Attributes:
         rgb: uint8 (M, H, W, 3).
         pose: float32 (M, 4, 4).
-        depth: float32 (M, H, W) [m]; None where it is not known.
+        depth: float32 (M, H, W) [m]; None if unknown.
     """
 
     rgb: NDArray[np.uint8]
@@ -74,7 +73,7 @@ class Place:
 
     @cached_property
     def plan(self) -> FloorPlan | None:
-        """The floor that the frames show; None where they show none."""
+        """The floor that the frames show; None if they show none."""
         if self.depth is None:
             return None
         try:
@@ -84,7 +83,7 @@ class Place:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Frames (K,) from whose positions episodes may start: the most that the floor connects."""
+        """Indices (K,) of frames where episodes may start: the largest set connected by floor."""
         spots = self.pose[:, :2, 3].astype(np.float64)
         best, left = np.zeros(0, np.int64), np.arange(0 if self.plan is None else len(spots))
         while self.plan is not None and len(left) > len(best):
@@ -100,10 +99,10 @@ class Setting:
     """What an episode begins with.
 
     Attributes:
-        place: what the task may know of the place; None where nothing is remembered.
-        seed: what the task draws follows from it.
-        episode: the one to play again, with its goal; None to draw one.
-        memory: all that the world remembers of the place now, for tasks that ask for it.
+        place: what the task may know of the place; None if nothing is remembered.
+        seed: of the task's random draws.
+        episode: the episode to replay, with its goal; None to draw a goal.
+        memory: all that the world remembers of the place, for tasks with ``reads_memory``.
     """
 
     place: Place | None
@@ -114,10 +113,10 @@ class Setting:
 
 @dataclass
 class Outcome:
-    """What a step was worth, one row for each of the n slots that made it.
+    """Reward terms and ends of one step of n slots.
 
     Attributes:
-        rewards: float64 (n,) each; their sum is the reward.
+        rewards: terms by name, float64 (n,) each; their sum is the reward.
         terminated: bool (n,).
     """
 
@@ -134,12 +133,12 @@ class Task(ABC):
     """Goal, reward and end of episodes in N slots.
 
     Attributes:
-        name: what ``make_task`` calls it.
+        name: its name in ``make_task``.
         description: one sentence for instruction-following policies.
-        goal_frames: whether goals are remembered frames, wherever these come from.
-        reads_memory: whether it asks for all that the world remembers.
-        options: what the user asked for.
-        state: arrays with one row a slot.
+        goal_frames: whether goals are remembered frames.
+        reads_memory: whether settings must hold all that the world remembers.
+        options: the user's options.
+        state: arrays with one row per slot.
     """
 
     name: ClassVar[str]
@@ -155,12 +154,12 @@ class Task(ABC):
         self.state: Rows = {}
 
     def spaces(self) -> dict[str, spaces.Space]:
-        """What the task adds to the observation."""
+        """Spaces that the task adds to the observation, by key."""
         return {}
 
     @abstractmethod
     def begin(self, slots: NDArray[np.int64], frame: Frame, settings: Sequence[Setting]) -> None:
-        """Start episodes of ``slots`` (n,), which see ``frame`` first; one setting a slot."""
+        """Start episodes of ``slots`` (n,) at their first ``frame``; one setting per slot."""
 
     @abstractmethod
     def step(
@@ -169,26 +168,26 @@ class Task(ABC):
         """Judge one step of ``slots`` (n,) that led to ``frame``.
 
         Args:
-            stopped: (n,), whose robots ended their episodes; None for none.
+            stopped: bool (n,), True where the robot ended its episode; None for none.
         """
 
     @abstractmethod
     def info(self, slots: NDArray[np.int64]) -> Rows:
-        """How the episodes stand, (n,) each; ``is_success`` is always there."""
+        """Measures of the episodes so far, (n,) each; always with ``is_success``."""
 
     def observe(self, slots: NDArray[np.int64], frame: Frame) -> Rows:
-        """The task's part of the observation, n rows each."""
+        """The task's part of the observation, n rows per key."""
         return {}
 
     def goal_of(self, slot: int) -> dict[str, Any]:
-        """What an :class:`Episode` says of the slot's goal; nothing where there is none."""
+        """Fields of an :class:`Episode` about the slot's goal; empty if it has none."""
         return {}
 
     def check(self, episode: Episode, place: Place | None) -> None:
-        """Make sure that a given episode can be played, before anything is done.
+        """Check that a given episode can be played.
 
         Raises:
-            InvalidOptionError: it starts inside something, or its goal cannot be reached.
+            InvalidOptionError: it starts off the free floor, or its goal cannot be reached.
         """
         plan = None if place is None else place.plan
         if plan is None:
@@ -214,12 +213,20 @@ class Task(ABC):
             for slot in to_slots:
                 value[slot] = value[from_slot]
 
+    def _add_path(self, slots: NDArray[np.int64], frame: Frame) -> NDArray[np.float64]:
+        """Update ``robot`` and path length ``walked`` [m]; returns x, y, yaw (n, 3)."""
+        here = planar(frame.pose)
+        moved = here - self.state["robot"][slots]
+        self.state["walked"][slots] += np.hypot(moved[:, 0], moved[:, 1])
+        self.state["robot"][slots] = here
+        return here
+
 
 def bump_reward(frame: Frame) -> NDArray[np.float64]:
-    """(n,)."""
+    """Reward term of collisions: (n,)."""
     return REWARD_BUMP * frame.bumped.astype(np.float64)
 
 
 def ended(slots: NDArray[np.int64], stopped: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """Which of ``slots`` (n,) the robots ended: (n,)."""
+    """Episodes that the robots ended: bool (n,)."""
     return np.zeros(len(slots), bool) if stopped is None else stopped.astype(bool)

@@ -1,4 +1,4 @@
-"""How goals are drawn: where the floor leads, and what the start does not show."""
+"""Random goals that can be reached along the floor and are not visible from the start."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from mgenv.tasks.base import Place
 from mgenv.tasks.episode import EASY, HARD
 
 GOAL_DISTANCE = (1.5, 12.0)
-"""How far goals lie from the start, along the floor [m]."""
+"""Range of geodesic distances from start to goal [m]."""
 
 RATIOS = {"easy": (0.0, EASY), "medium": (EASY, HARD), "hard": (HARD, np.inf), "any": (0.0, np.inf)}
-"""The way along the floor over the straight line."""
+"""Ranges of geodesic over straight-line distance."""
 
 ALIKE = 0.05
-"""Where no goal is of the wanted difficulty: ratios this near to the best one will do."""
+"""Tolerance on the best ratio, where no goal has the requested difficulty."""
 
 SHOWN = 0.1
-"""A picture of which the start shows less than this share is not shown by it."""
+"""Share of a picture below which it counts as not visible from the start."""
 
 
 def draw_point(
     plan: FloorPlan, start: NDArray[np.float64], difficulty: str, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """A free cell (2,) that can be reached from ``start`` (2,), of the wanted difficulty.
+    """A free cell (2,) that can be reached from ``start`` (2,), of the requested difficulty.
 
-    Where there is none of that difficulty, of the nearest one, and the farthest one where all are
-    too near; None where the start is not on the floor.
+    Without one, a cell of the nearest difficulty; if no distance is in range, the farthest cell.
+    None if the start is not on the floor.
     """
     draw, cells = rng.random(), plan.cells()  # (F, 2)
     way = plan.distances(start)[plan.free].astype(np.float64)  # (F,)
@@ -48,9 +48,9 @@ def draw_point(
 def draw_picture(
     place: Place, start: NDArray[np.float32], least: float, rng: np.random.Generator
 ) -> int:
-    """Index of a frame that the view ``start`` (4, 4) does not show, ``least`` [m] away or more.
+    """Index of a frame not visible from ``start`` (4, 4), at least ``least`` [m] away.
 
-    Where there is none, one that is nearer, then one that is shown, then the farthest.
+    Without one, a nearer frame, then a visible one, then the farthest.
     """
     draw, here = rng.random(), planar(start)[:2]
     spots = planar(place.pose)[:, :2]  # (M, 2)

@@ -1,4 +1,4 @@
-"""What makes one episode: enough to play it again, in every world that knows the place."""
+"""The description of one episode, from which every world that knows the place can replay it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from mgenv.errors import InvalidOptionError
+from mgenv.errors import InvalidOptionError, check_integer
 
 DIFFICULTIES = ("easy", "medium", "hard")
 EASY, HARD = 1.1, 1.5
+"""Ratios of geodesic to straight distance: easy below EASY, hard above HARD."""
 
 MAX_SEED = 2**63
-"""Seeds and world ids are below it."""
+"""Upper bound of seeds and world ids, exclusive."""
 
 
 def difficulty_of(geodesic: float, straight: float) -> str:
-    """How much longer the way along the floor is than the straight line.
+    """Difficulty from the ratio of the geodesic to the straight distance.
 
     Example:
         >>> difficulty_of(3.0, 2.9), difficulty_of(4.0, 3.0), difficulty_of(5.0, 2.0)
@@ -32,14 +33,14 @@ class Episode:
     """One episode of a task.
 
     Attributes:
-        world_id: where.
+        world_id: the world.
         start: x, y, z [m] of the camera, yaw [rad].
-        goal: x, y [m], yaw [rad]; that of the start where the task has none.
+        goal: x, y [m], yaw [rad]; the start's where the task has no goal.
         difficulty: ``"easy"``, ``"medium"`` or ``"hard"``, see :func:`difficulty_of`.
-        geodesic: the way from start to goal along the floor [m].
-        straight: the straight line [m].
-        seed: what is random within the episode (noise of sensors) follows from it.
-        goal_frame: index of the place's frame that is the goal picture, -1 where there is none.
+        geodesic: distance from start to goal along the floor [m].
+        straight: straight-line distance [m].
+        seed: of all random draws within the episode, such as sensor noise.
+        goal_frame: index of the place's frame that is the goal picture; -1 for none.
     """
 
     world_id: int
@@ -52,7 +53,7 @@ class Episode:
     goal_frame: int = -1
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON keeps them."""
+        """As JSON values."""
         return asdict(self) | {"start": list(self.start), "goal": list(self.goal)}
 
     @classmethod
@@ -60,7 +61,7 @@ class Episode:
         """From :meth:`as_dict`.
 
         Raises:
-            InvalidOptionError: a value is missing, unknown, or not what it should be.
+            InvalidOptionError: a value is missing, unknown or invalid.
         """
         known = [field.name for field in fields(cls)]
         if not isinstance(values, Mapping) or set(values) != set(known):
@@ -71,22 +72,14 @@ class Episode:
                 f"episode: expected difficulty in {DIFFICULTIES}, got {values['difficulty']!r}"
             )
         return cls(
-            _whole("world_id", values["world_id"], 0),
+            check_integer("episode: world_id", values["world_id"], high=MAX_SEED),
             _numbers("start", values["start"], 4),
             _numbers("goal", values["goal"], 3),
             values["difficulty"],
             *_numbers("geodesic, straight", [values["geodesic"], values["straight"]], 2),
-            seed=_whole("seed", values["seed"], 0),
-            goal_frame=_whole("goal_frame", values["goal_frame"], -1),
+            seed=check_integer("episode: seed", values["seed"], high=MAX_SEED),
+            goal_frame=check_integer("episode: goal_frame", values["goal_frame"], -1, MAX_SEED),
         )
-
-
-def _whole(name: str, value: Any, low: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value < MAX_SEED:
-        raise InvalidOptionError(
-            f"episode: expected {name} an integer of {low} … 2⁶³ - 1, got {value!r}"
-        )
-    return value
 
 
 def _numbers(name: str, values: Any, count: int) -> tuple[Any, ...]:

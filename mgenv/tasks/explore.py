@@ -1,7 +1,7 @@
 """Explore: see as much of the place as possible.
 
-The ground plan is divided into cells; a cell is seen when a surface or a piece of floor less than
-5 m away lies in it. What was seen is counted from the frame's own depth.
+The ground plan is divided into cells. A cell is seen when the frame's depth shows a surface or
+floor in it less than 5 m away.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ CELL = 0.5
 """Side of a cell of the ground plan [m]."""
 
 CELLS = 128
-"""Cells along a side of the plan, which wraps round after 64 m."""
+"""Cells along a side of the plan, which repeats every 64 m."""
 
 RANGE = 5.0
-"""Surfaces farther away than this do not count as seen [m]."""
+"""Distance from which on surfaces do not count as seen [m]."""
 
 REWARD_AREA = 0.1
-"""For each square metre seen for the first time in the episode."""
+"""Reward per square metre seen for the first time in the episode."""
 
 SUCCESS_AREA = 50.0
-"""An episode that saw more than this is a success [m²]; it goes on all the same."""
+"""Seen area above which an episode is a success [m²]; the episode goes on."""
 
 STRIDE = 4
-"""Every fourth pixel of every fourth row is looked at."""
+"""Pixels from one sampled pixel to the next, in both directions."""
 
 
 class Explore(Task):
@@ -47,7 +47,7 @@ class Explore(Task):
         super().__init__(num_envs, image_size, options)
         self.state = {
             "seen": np.zeros((num_envs, CELLS, CELLS), bool),
-            "floor": np.full(num_envs, None, object),  # of each cell (K,) how much can be reached
+            "floor": np.full(num_envs, None, object),  # cells (K,) and their reachable floor (K,)
             "robot": np.zeros((num_envs, 3)),  # x, y, yaw
             "walked": np.zeros(num_envs),
         }
@@ -66,17 +66,15 @@ class Explore(Task):
     def step(
         self, slots: NDArray[np.int64], frame: Frame, stopped: NDArray[np.bool_] | None = None
     ) -> Outcome:
-        before, here = self._area(slots), planar(frame.pose)
-        moved = here - self.state["robot"][slots]
-        self.state["walked"][slots] += np.hypot(moved[:, 0], moved[:, 1])
-        self.state["robot"][slots] = here
+        before = self._area(slots)
+        self._add_path(slots, frame)
         self._mark(slots, frame)
         gained = self._area(slots) - before
         rewards = {"reward_area": REWARD_AREA * gained, "reward_bump": bump_reward(frame)}
         return Outcome(rewards, ended(slots, stopped))
 
     def info(self, slots: NDArray[np.int64]) -> Rows:
-        """``explored_share`` is of the floor that can be reached, 0 where none is known."""
+        """``explored_share`` is the share of reachable floor; 0 where no floor is known."""
         area, walked = self._area(slots), self.state["walked"][slots]
         share = np.array([self._share(int(slot)) for slot in slots])
         return {
@@ -88,11 +86,11 @@ class Explore(Task):
         }
 
     def _area(self, slots: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Seen in the episode [m²]: (n,)."""
+        """Area seen in the episode [m²]: (n,)."""
         return self.state["seen"][slots].sum((1, 2)) * CELL**2
 
     def _share(self, slot: int) -> float:
-        """Seen in the episode of the floor that can be reached."""
+        """Share of the reachable floor that was seen in the episode."""
         floor = self.state["floor"][slot]
         if floor is None:
             return 0.0
@@ -114,9 +112,11 @@ class Explore(Task):
 def reachable(
     plan: FloorPlan, start: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Cells (K,) of the ground plan in which ``start`` (2,) leads to floor, and how much (K,).
+    """Ground-plan cells (K,) with floor that can be reached from ``start`` (2,).
 
-    None where it leads nowhere.
+    Returns:
+        Flat cell indices (K,) and the reachable floor-plan cells in each (K,); None if there are
+        none.
     """
     way = plan.distances(start)[plan.free]
     spots = np.floor(plan.cells()[np.isfinite(way)] / CELL).astype(np.int64) % CELLS  # (F, 2)

@@ -1,11 +1,11 @@
-"""What tasks with a goal share: how far it is along the floor, reached or not, how directly.
+"""Tasks with a goal: distance along the floor, success and path efficiency.
 
-Distances are along the floor that memory knows (geodesic); where it knows none, straight lines.
-Off that floor the distance is counted from where the robot left it.
+Distances are geodesic, along the floor that memory knows; without known floor, straight lines. Off
+that floor, the distance is the straight line to where the robot left it, and on from there.
 
-Reward terms: progress towards the goal [m], success, slack a step, bumps (as in Habitat). Without
-the option ``stop``, being at the goal is success; with it, stopping there. A goal within whose
-radius an episode starts counts once the robot has been outside it, so that coming home is a task.
+Reward terms: progress towards the goal [m], success, slack per step, bumps (as in Habitat). Without
+the option ``stop``, being at the goal is success; with it, stopping there. Where an episode starts
+within the goal's radius, success needs the robot to leave the radius first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mgenv.tasks.episode import Episode, difficulty_of
 from mgenv.worlds.base import Frame
 
 SUCCESS_RADIUS = 0.5
-"""A goal nearer than this, along the floor, is reached [m]."""
+"""Geodesic distance below which a goal is reached [m]."""
 
 REWARD_SUCCESS = 2.5
 REWARD_SLACK = -0.01
@@ -38,15 +38,14 @@ class GoalTask(Task):
         self, num_envs: int, image_size: ImageSize, options: TaskOptions | None = None
     ) -> None:
         super().__init__(num_envs, image_size, options)
-        zeros, planar_zeros = np.zeros(num_envs), np.zeros((num_envs, 3))
         self.state = {
-            "goal": planar_zeros.copy(),  # x, y, yaw
-            "start": planar_zeros.copy(),  # x, y, yaw
-            "robot": planar_zeros.copy(),  # x, y, yaw
-            "anchor": planar_zeros.copy(),  # x, y on the floor last, and the distance there
-            "distance": zeros.copy(),
-            "geodesic": zeros.copy(),
-            "walked": zeros.copy(),
+            "goal": np.zeros((num_envs, 3)),  # x, y, yaw
+            "start": np.zeros((num_envs, 3)),  # x, y, yaw
+            "robot": np.zeros((num_envs, 3)),  # x, y, yaw
+            "anchor": np.zeros((num_envs, 3)),  # last x, y on the floor, and the distance there
+            "distance": np.zeros(num_envs),
+            "geodesic": np.zeros(num_envs),
+            "walked": np.zeros(num_envs),
             "collisions": np.zeros(num_envs, np.int64),
             "steps": np.zeros(num_envs, np.int64),
             "seed": np.zeros(num_envs, np.int64),
@@ -64,11 +63,11 @@ class GoalTask(Task):
         """Draw the goal of an episode that starts at pose ``start`` (4, 4).
 
         Returns:
-            x, y, yaw (3,) and the index of the place's frame that shows it, or -1.
+            x, y, yaw (3,) and the index of the place's frame that is the goal picture, or -1.
         """
 
     def reached(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which slots (n,) are at their goal now."""
+        """Slots that are at their goal: bool (n,)."""
         return self.state["distance"][slots] < SUCCESS_RADIUS
 
     # -- episodes -------------------------------------------------------------------------------
@@ -90,7 +89,7 @@ class GoalTask(Task):
     def _aim(
         self, slot: int, start: NDArray[np.float64], goal: NDArray[np.float64], setting: Setting
     ) -> None:
-        """Take ``goal`` (3,) as the goal of an episode that begins at ``start`` (3,)."""
+        """Set the slot's goal (3,) for an episode that begins at ``start`` (3,)."""
         state, plan = self.state, None if setting.place is None else setting.place.plan
         plan, field, far = way_to(plan, start, goal)
         state["plan"][slot], state["field"][slot] = plan, field
@@ -141,18 +140,15 @@ class GoalTask(Task):
         return Outcome(rewards, over | success)
 
     def _move(self, slots: NDArray[np.int64], frame: Frame) -> None:
-        """Write down where the robots are now, and how far that is from their goals."""
-        state, here = self.state, planar(frame.pose)
-        moved = here - state["robot"][slots]
-        state["walked"][slots] += np.hypot(moved[:, 0], moved[:, 1])
+        """Update positions, counters and distances to the goals."""
+        state, here = self.state, self._add_path(slots, frame)
         state["collisions"][slots] += frame.bumped
         state["steps"][slots] += 1
-        state["robot"][slots] = here
         for slot, spot in zip(slots, here[:, :2], strict=True):
             state["distance"][slot] = self._distance(slot, spot)
 
     def _distance(self, slot: int, spot: NDArray[np.float64]) -> float:
-        """From ``spot`` (2,) to the slot's goal along the floor [m]."""
+        """Geodesic distance from ``spot`` (2,) to the slot's goal [m]."""
         state = self.state
         if state["field"][slot] is None:
             return float(np.hypot(*(state["goal"][slot, :2] - spot)))
@@ -166,7 +162,7 @@ class GoalTask(Task):
     def info(self, slots: NDArray[np.int64]) -> Rows:
         state = self.state
         success, geodesic = state["success"][slots], state["geodesic"][slots]
-        # the way home of an episode that starts at its goal leads out of the radius and back
+        # An episode that starts at its goal must leave the radius and come back.
         shortest = np.where(geodesic < SUCCESS_RADIUS, 2 * SUCCESS_RADIUS, geodesic)
         directness = shortest / np.maximum(shortest, state["walked"][slots])
         progress = 1.0 - state["distance"][slots] / np.maximum(geodesic, 1e-9)
@@ -181,7 +177,7 @@ class GoalTask(Task):
         }
 
     def _straight(self, slots: NDArray[np.int64]) -> NDArray[np.float64]:
-        """From start to goal [m]: (n,)."""
+        """Straight-line distance from start to goal [m]: (n,)."""
         offset = self.state["goal"][slots] - self.state["start"][slots]
         return np.hypot(offset[:, 0], offset[:, 1])
 
@@ -189,9 +185,11 @@ class GoalTask(Task):
 def way_to(
     plan: FloorPlan | None, start: NDArray[np.float64], goal: NDArray[np.float64]
 ) -> tuple[FloorPlan | None, NDArray[np.float32] | None, float]:
-    """Distances to ``goal`` (3,) on the plan, and that of ``start`` (3,) [m].
+    """Distance field of ``goal`` (3,) on the plan, and the distance from ``start`` (3,) [m].
 
-    Without a plan, or where it knows no way: no field, and the straight line.
+    Returns:
+        The plan, its distance field and the geodesic distance; without a plan or a path, None,
+        None and the straight-line distance.
     """
     straight = float(np.hypot(*(goal - start)[:2]))
     if plan is None:

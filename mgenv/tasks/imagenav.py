@@ -1,8 +1,8 @@
 """ImageNav: go to where a picture was taken (Zhu et al., arXiv 1609.05143).
 
-Goals are frames of the place's own memory, from a scan or an earlier episode. Episodes with the
-latter (``memory="fresh"``) are played again only by the environment that remembers the frame, so
-that no list is made of them.
+Goals are frames of the place's own memory, from a scan or an earlier episode. The latter
+(``memory="fresh"``) can be replayed only by the environment that remembers the frame, so no episode
+lists are made of them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from mgenv.tasks.goal import GoalTask
 from mgenv.worlds.base import Frame
 
 SUCCESS_ANGLE = np.pi / 4
-"""The robot must face where the picture looks, to this angle [rad]."""
+"""Largest angle between the robot's and the picture's heading at success [rad]."""
 
 
 class PictureTask(GoalTask):
-    """A goal that is given by a remembered frame which the start does not show.
+    """A goal given by a remembered frame that is not visible from the start.
 
     Attributes:
-        least: how far goals are, along the floor, where there are such [m].
+        least: preferred smallest geodesic distance of goals [m].
     """
 
     goal_frames = True

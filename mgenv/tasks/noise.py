@@ -1,4 +1,4 @@
-"""Noise of sensors, by counter: it follows from the episode's seed and the step alone."""
+"""Counter-based sensor noise, a function of the episode's seed and the step alone."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 GOAL, WHEELS = range(2)
-"""Which sensor's."""
+"""Sensor indices."""
 
 
 def normals(seed: int, sensor: int, step: int, count: int) -> NDArray[np.float64]:
-    """Standard normal numbers (count,) of a sensor in one step of an episode.
+    """Standard normal numbers (count,) for a sensor in one step of an episode.
 
     Example:
         >>> bool((normals(3, GOAL, 7, 2) == normals(3, GOAL, 7, 2)).all())

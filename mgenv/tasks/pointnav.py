@@ -14,15 +14,15 @@ from mgenv.tasks.noise import GOAL, normals
 from mgenv.worlds.base import Frame
 
 AHEAD_DISTANCE = (1.0, 3.0)
-"""In a place of whose floor nothing is remembered, goals lie this far ahead [m] …"""
+"""Range of goal distances without a known floor [m]."""
 
 AHEAD_ANGLE = np.pi / 4
-"""… and at most this far to either side [rad]."""
+"""Largest bearing of goals without a known floor [rad]."""
 
 GOAL_SENSORS = ("exact", "noisy", "start", "none")
 
 NOISE_DISTANCE, NOISE_BEARING = 0.05, np.radians(5.0)
-"""Standard deviations of a noisy goal sensor: of the distance, and [rad]."""
+"""Standard deviations of a noisy goal sensor: share of the distance, and bearing [rad]."""
 
 
 class PointNav(GoalTask):

@@ -1,8 +1,8 @@
 """Recall: something was seen in an earlier episode; go back to it from somewhere else.
 
-The goal is a picture, as in ImageNav, and the world's memory answers it: the remembered frame
-that looks most like it, and the way there along the floor that memory knows. Nothing else is
-asked: a picture that memory does not hold is answered by what looks most like it, or not at all.
+The goal is a picture, as in ImageNav. The observation adds what the world's memory knows of it: the
+direction and geodesic distance to the most similar remembered frame. A picture that memory does not
+hold gets the most similar frame, or none.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Recall(PictureTask):
             self._recognise(int(slot), planar(pose), setting)
 
     def _recognise(self, slot: int, start: NDArray[np.float64], setting: Setting) -> None:
-        """Find the goal picture among all that is remembered, and the way there."""
+        """Match the goal picture to remembered frames, and find the path there."""
         state, memory = self.state, setting.memory
         state["match"][slot], state["route"][slot] = 0.0, None
         if memory is None or setting.place is None or not self.options.recall_memory:
@@ -64,7 +64,7 @@ class Recall(PictureTask):
         return super().observe(slots, frame) | {"recalled": told.astype(np.float32)}
 
     def _told(self, slot: int) -> NDArray[np.float64]:
-        """Distance [m], bearing of the way [rad], match in [0, 1]: (3,); zeros for nothing."""
+        """Distance [m], bearing of the path [rad], match in [0, 1]: (3,); zeros without a match."""
         state, robot = self.state, self.state["robot"][slot]
         if state["match"][slot] <= 0.0:
             return np.zeros(3)

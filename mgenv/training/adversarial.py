@@ -16,16 +16,16 @@ from mgenv.training.flow_matching import Loss, pixel_loss
 from mgenv.training.rollouts import Rollouts
 
 SELF_WEIGHT = 0.3
-"""What agreeing with one's own memory counts beside agreeing with observed memory."""
+"""Weight of the pixel loss against generated memory, relative to observed memory."""
 
 TRUE_JUDGED, KNOWN_JUDGED = 0.5, 0.05
-"""What the discriminator counts in vast holes whose truth is known, and on what was imagined
-before, beside 1 more in new holes of imagined worlds. Where observed frames explain a view that
-has a true one, it has no word: sharpness there would cost likeness."""
+"""Weights of the discriminator: in large holes with a true frame, and on all of a view without one
+(there, new holes add 1). It is off where observed frames cover a view with a true frame, to
+preserve PSNR."""
 
 GAP_WEIGHT, HOLE_WEIGHT = 0.5, 0.05
-"""What the truth counts in gaps that memory surrounds, and in vast holes, where it is one of many
-right answers."""
+"""Weights of the pixel loss against the true frame: in gaps that memory surrounds, and in large
+holes, where it is one of many plausible frames."""
 
 
 def imagine_with_gradient(
@@ -35,7 +35,7 @@ def imagine_with_gradient(
     pose: Tensor,
     steps: int,
 ) -> Tensor:
-    """The few-step sampler with a gradient through its last step only: (B, 4, H, W)."""
+    """Frames (B, 4, H, W) of the few-step sampler, with a gradient through the last step only."""
     history, network = rollouts.history, model.network
     with torch.no_grad():
         features = model.canvas_tokens(canvas)
@@ -63,7 +63,7 @@ def rollout_loss(
     truth: Tensor,
     adversarial_weight: Tensor,
 ) -> Loss:
-    """Truth where it is known, own memory where only that is, the discriminator in holes.
+    """Pixel loss against the true frame or, without one, memory; adversarial loss in holes.
 
     Args:
         frame, truth: (B, 4, H, W) colour and log depth.
@@ -74,22 +74,22 @@ def rollout_loss(
     target = torch.where(true > 0, truth, own)
     judged = generator_loss(critic, truth, frame, shown_mask(rollouts, canvas))  # (B, h, w)
     hole = F.avg_pool2d(1 - known, known.shape[-1] // judged.shape[-1])  # (B, 1, h, w)
-    vast = F.avg_pool2d(hole, 3, 1, 1, count_include_pad=False).square()
-    spread = F.interpolate(vast, known.shape[-2:])  # (B, 1, H, W)
+    large = F.avg_pool2d(hole, 3, 1, 1, count_include_pad=False).square()
+    spread = F.interpolate(large, known.shape[-2:])  # (B, 1, H, W)
     gap = GAP_WEIGHT * (1 - spread) + HOLE_WEIGHT * spread
     weight = known * (true + SELF_WEIGHT * (1 - true)) + (1 - known) * true * gap
     pixels = (pixel_loss(frame, target) * weight).mean()
-    word = true * TRUE_JUDGED * hole * vast + (1 - true) * (KNOWN_JUDGED + hole)
-    adversarial = (judged * word.squeeze(1)).mean()
+    critic_weight = true * TRUE_JUDGED * hole * large + (1 - true) * (KNOWN_JUDGED + hole)
+    adversarial = (judged * critic_weight.squeeze(1)).mean()
     total = pixels + adversarial_weight * adversarial
     return Loss(total, {"rollout_pixels": pixels.detach(), "adversarial": adversarial.detach()})
 
 
 def shown_mask(rollouts: Rollouts, canvas: Canvas) -> Tensor:
-    """What the discriminator is told of the memory mask: (B, 1, H, W).
+    """The memory mask as the discriminator sees it: (B, 1, H, W).
 
-    Nothing where a slot wanders: its true frame is of another place, so that edges of the mask
-    would give the imagined one away.
+    Zero where a slot wanders: its true frame is of another place, so edges of the mask would give
+    the generated frame away.
     """
     return canvas.mask * (~rollouts.wanders).float()[:, None, None, None]
 

@@ -1,8 +1,8 @@
 """Clips for training: targets, their history, and canvases from the same walk's memory.
 
-A third and more of the targets must be largely unseen, or the model only ever learns to copy:
-so many clips have no memory at all, many skip frames (the view turns far between two of them),
-and the last frame is sometimes withheld.
+At least a third of the targets must be largely unseen, or the model only learns to copy. Many clips
+therefore have no memory, many skip frames (so that the view turns far from one to the next), and
+some canvases lack the last frame.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Clips:
 
     Attributes:
         rgb: (B, F, 3, H, W) in [-1, 1]; depth: (B, F, 1, H, W) [m]; pose: (B, F, 4, 4).
-        context_rgb, context_depth: the same with the model's own errors on some.
-        canvas: of the B·n targets.
+        context_rgb, context_depth: the same, with the model's own errors on some frames.
+        canvas: canvases of the B·n targets.
     """
 
     rgb: Tensor
@@ -59,7 +59,7 @@ def draw_clips(
     walks: Walks,
     batch: int,
     config: ClipConfig,
-    errors: ErrorBuffer | None,
+    errors: ErrorBuffer,
     generator: torch.Generator,
 ) -> Clips:
     """Draw clips and build their canvases."""
@@ -67,9 +67,7 @@ def draw_clips(
     rgb = to_float(walks.rgb[walk[:, None], time])  # (B, F, 3, H, W)
     depth = walks.depth[walk[:, None], time].float().unsqueeze(2)
     pose = walks.pose[walk[:, None], time]
-    context_rgb, context_depth = rgb, depth
-    if errors is not None:
-        context_rgb, context_depth = errors.inject(rgb, depth, config.inject, generator)
+    context_rgb, context_depth = errors.inject(rgb, depth, config.inject, generator)
     memory, index = _draw_memory(walks, walk, time, config, generator)
     canvas = _canvases(
         walks, walk, pose, context_rgb, context_depth, memory, index, errors, config, generator
@@ -80,7 +78,7 @@ def draw_clips(
 def _draw_times(
     walks: Walks, batch: int, config: ClipConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Walk (B,) and frame numbers (B, F)."""
+    """Walks (B,) and frame indices (B, F)."""
     count, length = walks.count
     device = walks.rgb.device
     frames = config.history + config.targets
@@ -92,7 +90,7 @@ def _draw_times(
 
 
 def _draw_strides(batch: int, config: ClipConfig, generator: torch.Generator) -> Tensor:
-    """Frames from one to the next: int64 (B,)."""
+    """Steps of the walk between frames of a clip: int64 (B,)."""
     draw = torch.rand(batch, generator=generator, device=generator.device)
     stride = torch.full_like(draw, config.strides[-1], dtype=torch.int64)
     bound = sum(config.stride_weights)
@@ -105,7 +103,7 @@ def _draw_strides(batch: int, config: ClipConfig, generator: torch.Generator) ->
 def _draw_memory(
     walks: Walks, walk: Tensor, time: Tensor, config: ClipConfig, generator: torch.Generator
 ) -> tuple[Candidates, Tensor]:
-    """Frames of the same walk outside the clip, and their frame numbers (B, C)."""
+    """Frames of the same walk outside the clip, and their frame indices (B, C)."""
     batch, device = len(walk), walk.device
     length = walks.count[1]
     shape = (batch, config.candidates)
@@ -133,11 +131,11 @@ def _canvases(
     context_depth: Tensor,
     memory: Candidates,
     index: Tensor,
-    errors: ErrorBuffer | None,
+    errors: ErrorBuffer,
     config: ClipConfig,
     generator: torch.Generator,
 ) -> Canvas:
-    """Canvases of all targets: B·n views from retrieved frames and the frame before."""
+    """Canvases of the B·n targets, from retrieved frames and the frame before."""
     n, first = config.targets, config.history
     query = pose[:, first:].flatten(0, 1)  # (Bn, 4, 4)
     repeated = Candidates(*[part.repeat_interleave(n, 0) for part in memory])
@@ -146,9 +144,7 @@ def _canvases(
     frame = index.repeat_interleave(n, 0).gather(1, picks.clamp_min(0))
     at = walk.repeat_interleave(n)[:, None]
     rgb, depth = to_float(walks.rgb[at, frame]), walks.depth[at, frame].float()
-    observed = torch.ones_like(valid)
-    if errors is not None:
-        rgb, depth, observed = errors.corrupt_sources(rgb, depth, config.inject, generator)
+    rgb, depth, observed = errors.corrupt_sources(rgb, depth, config.inject, generator)
     last = slice(first - 1, -1)
     keep = torch.rand(len(query), 1, generator=generator, device=query.device) >= config.drop_last
     found = Found(rgb, depth, walks.pose[at, frame], observed, valid, frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgenv.config import group, hidden, option, settings
-from mgenv.errors import InvalidOptionError
+from mgenv.errors import InvalidOptionError, check_integer
 from mgenv.models.world_model import WorldModelConfig
 from mgenv.training.clips import ClipConfig
 from mgenv.training.data import HELD_OUT
@@ -71,25 +71,25 @@ class VAETrainerConfig(TrainerConfig):
 
 
 def check(config: TrainerConfig) -> None:
-    """Refuse what cannot be trained before any work is done."""
+    """Check a configuration before any work is done.
+
+    Raises:
+        InvalidOptionError: an option is out of range, or walks are too short for the objective.
+    """
     if config.objective not in OBJECTIVES:
         raise InvalidOptionError(
             f"objective: expected one of {', '.join(OBJECTIVES)}, got {config.objective!r}"
         )
     for name in ("steps", "worlds", "batch", "flow_every", "log_every"):
-        if getattr(config, name) < 1:
-            raise InvalidOptionError(f"{name}: expected at least 1, got {getattr(config, name)}")
+        check_integer(name, getattr(config, name), low=1)
     for name, least in (("generated", 1), ("observed", 1), ("slots", 1), ("wander_age", 2)):
-        if getattr(config.rollouts, name) < least:
-            got = getattr(config.rollouts, name)
-            raise InvalidOptionError(f"rollouts.{name}: expected at least {least}, got {got}")
+        check_integer(f"rollouts.{name}", getattr(config.rollouts, name), low=least)
     if config.first_world < 0 or config.first_world + config.worlds > HELD_OUT:
         raise InvalidOptionError(
-            f"worlds: ids from {HELD_OUT} up are held out; "
-            f"got {config.first_world} + {config.worlds}"
+            f"first_world, worlds: expected ids from 0 to {HELD_OUT - 1}, as later ids are held "
+            f"out; got {config.first_world} + {config.worlds}"
         )
     clip = config.clips.targets + config.clips.history + 2
     longest = 2 * config.rollouts.max_age + 1
     needed = {"flow": clip, "rollout": max(clip, longest)}.get(config.objective, 1)
-    if config.frames < needed:
-        raise InvalidOptionError(f"frames: expected at least {needed}, got {config.frames}")
+    check_integer("frames", config.frames, low=needed)

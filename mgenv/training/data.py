@@ -1,4 +1,4 @@
-"""Walks through engine worlds, rendered where they are used and kept in device memory."""
+"""Walks through engine worlds, rendered and kept on the training device."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from torch import Tensor
 from mgenv.engine.scene.world_ids import HELD_OUT
 from mgenv.memory.geometry import surface_points
 
+CHUNK = 64
+"""Worlds that are built and rendered together."""
+
 
 @dataclass
 class Walks:
@@ -21,7 +24,7 @@ class Walks:
         rgb: uint8 (W, T, H, W, 3).
         depth: float16 (W, T, H, W) [m].
         pose: float32 (W, T, 4, 4).
-        motion: float32 (W, T, 5) asked for; motion[:, t] leads to frame t.
+        motion: float32 (W, T, 5), requested; motion[:, t] leads to frame t.
         bumped: bool (W, T).
         points: float32 (W, T, 256, 7), see :func:`surface_points`.
     """
@@ -35,7 +38,7 @@ class Walks:
 
     @property
     def count(self) -> tuple[int, int]:
-        """Walks and frames a walk."""
+        """Number of walks, and of frames per walk."""
         return self.rgb.shape[0], self.rgb.shape[1]
 
 
@@ -45,12 +48,11 @@ def make_walks(
     image_size: int,
     device: str | torch.device,
     seed: int = 0,
-    chunk: int = 64,
 ) -> Walks:
-    """Explore each world once and render what is seen."""
+    """Explore each world once and render the walk."""
     parts = []
-    for start in range(0, len(world_ids), chunk):
-        ids = world_ids[start : start + chunk]
+    for start in range(0, len(world_ids), CHUNK):
+        ids = world_ids[start : start + CHUNK]
         parts.append(_render_chunk(ids, frames, image_size, device, seed))
     return Walks(*[torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Walks)])
 

@@ -1,4 +1,4 @@
-"""Flow-matching loss of the world model, with the refiner's beside it."""
+"""Flow-matching loss of the world model, and the refiner's pixel loss."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from mgenv.training.error_buffer import ErrorBuffer
 
 @dataclass
 class Loss:
-    """A scalar to minimise and what it is made of."""
+    """A scalar to minimise, and its parts for the log."""
 
     total: Tensor
     parts: dict[str, Tensor]
 
 
 DEPTH_WEIGHT = 3.0
-"""What log depth counts beside a colour."""
+"""Weight of log depth relative to a colour channel."""
+
+DROP_HISTORY = 0.15
+"""Share of targets with only the last 0 … history - 1 frames of their history."""
 
 
 def pixel_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -42,10 +45,10 @@ def flow_matching_loss(
     model: WorldModel,
     clips: Clips,
     generator: torch.Generator,
-    errors: ErrorBuffer | None = None,
-    refined: int = 64,
+    errors: ErrorBuffer,
+    refined: int,
 ) -> Loss:
-    """Velocity on the current frames only; pixels of ``refined`` of them."""
+    """Velocity loss on the targets, and pixel loss on ``refined`` of them."""
     n = len(clips.canvas.mask) // len(clips.rgb)
     first = clips.rgb.shape[1] - n
     with torch.no_grad():
@@ -72,9 +75,8 @@ def predict_velocity(
     noisy: Tensor,
     sigma: Tensor,
     generator: torch.Generator,
-    drop_history: float = 0.15,
 ) -> Tensor:
-    """All targets of a clip at once: they share the clean frames' keys and values."""
+    """Velocities of all targets; those of a clip share the clean frames' keys and values."""
     network, (batch, frames) = model.network, context.shape[:2]
     history = network.config.history
     n, device = frames - history, context.device
@@ -87,8 +89,8 @@ def predict_velocity(
     present[:, : history - 1] = False
     keys_values = network.history(context, motion, time, present, None)
     window = history_windows(keys_values, history, network.config.tokens)
-    seen = _history_present(batch * n, history, drop_history, generator)
-    target_motion = pose_features(clips.pose, previous, known)[:, history:].flatten(0, 1)
+    seen = _history_present(batch * n, history, generator)
+    target_motion = motion[:, history:].flatten(0, 1)
     target_motion = torch.where(seen[:, -1:], target_motion, _no_motion(target_motion))
     target_time = time[:, history:].flatten()
     joined = network.memory(features, target_motion, target_time, window, seen)
@@ -96,24 +98,24 @@ def predict_velocity(
 
 
 def draw_sigma(count: int, generator: torch.Generator) -> Tensor:
-    """Noise levels, half of them near 1, where few-step sampling begins: (count,)."""
+    """Noise levels (count,), half of them near 1, where few-step sampling begins."""
     uniform = torch.rand(count, generator=generator, device=generator.device)
     sigma = 3 * uniform / (1 + 2 * uniform)
     pure = torch.rand(count, generator=generator, device=generator.device) < 0.15
     return torch.where(pure, 1.0, sigma).clamp(0.02, 1.0)
 
 
-def _history_present(count: int, history: int, drop: float, generator: torch.Generator) -> Tensor:
-    """Which history frames exist: all, or, at an episode's start, the last 0 … history - 1."""
+def _history_present(count: int, history: int, generator: torch.Generator) -> Tensor:
+    """Mask (count, history) of history frames: all, or, as at an episode's start, fewer."""
     device = generator.device
     length = torch.randint(0, history, (count, 1), generator=generator, device=device)
-    dropped = torch.rand(count, 1, generator=generator, device=device) < drop
+    dropped = torch.rand(count, 1, generator=generator, device=device) < DROP_HISTORY
     length = torch.where(dropped, length, history)
     return torch.arange(history, device=device) >= history - length
 
 
 def _no_motion(features: Tensor) -> Tensor:
-    """Pose features of a frame without a frame before: only pitch and height stay."""
+    """Pose features of a frame without a predecessor: pitch and height only."""
     blank = torch.zeros_like(features)
     blank[..., 12:14] = features[..., 12:14]
     return blank
@@ -126,13 +128,12 @@ def _refined_loss(
     chosen: Tensor,
     first: int,
     sigma: Tensor,
-    errors: ErrorBuffer | None,
+    errors: ErrorBuffer,
 ) -> Tensor:
-    """Decode and refine some estimates; their residuals feed the error buffer."""
+    """Pixel loss of the ``chosen`` estimates; their residuals go into the error buffer."""
     refined = model.finish(estimate[chosen], clips.canvas.select(chosen)).float()
     rgb = clips.rgb[:, first:].flatten(0, 1)[chosen]
     depth = clips.depth[:, first:].flatten(0, 1)[chosen]
     target = torch.cat([rgb, depth_to_channel(depth)], 1)
-    if errors is not None:
-        errors.add(refined.detach() - target, sigma[chosen])
+    errors.add(refined.detach() - target, sigma[chosen])
     return pixel_loss(refined, target).mean()

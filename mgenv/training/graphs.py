@@ -1,9 +1,9 @@
 """Training steps recorded as CUDA graphs.
 
 A step of these small networks is about a thousand short kernels. Launching them one by one takes
-three times as long as running them; a recorded graph launches once. A recorded step must do the
-same work on the same tensors every time: it changes its state in place, asks nothing of the host,
-and reads what varies (learning rates, say) from tensors.
+three times as long as running them; a recorded graph is launched once. A recorded step must do the
+same work on the same tensors each time: it changes state in place, never synchronises with the
+host, and reads what varies (such as learning rates) from tensors.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch import Tensor
 Step = Callable[[], dict[str, Tensor]]
 
 EAGER_CALLS = 3
-"""Calls before recording, in which libraries choose their kernels and states are made."""
+"""Calls before recording, in which libraries choose kernels and optimizers make their states."""
 
 
 class CudaGraphStep:
-    """A step that is replayed from its fourth call on; elsewhere than on CUDA, the step itself.
+    """A step that is replayed from its fourth call on; on other devices than CUDA, the plain step.
 
     Args:
-        step: what is done; its results are overwritten by the next call.
-        generator: of the step's draws.
-        enabled: False calls ``step`` always.
+        step: the step; each call overwrites the results of the one before.
+        generator: of the step's random draws.
+        enabled: False always calls ``step``.
     """
 
     def __init__(self, step: Step, generator: torch.Generator, enabled: bool = True) -> None:
@@ -50,7 +50,7 @@ class CudaGraphStep:
         return self._parts
 
     def _apart(self) -> dict[str, Tensor]:
-        """On a stream of its own, as recording will be."""
+        """Call the step on a side stream, as recording does."""
         stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
         stream.wait_stream(current)
         with torch.cuda.stream(stream):

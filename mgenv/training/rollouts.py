@@ -1,9 +1,9 @@
 """Training on the model's own rollouts: its own frames as history, memory and canvas sources.
 
-Many slots live side by side on frames of the few-step sampler, each to a random age, with the same
-retrieval and keyframe rule as at run time; only the newest frame gets a gradient. Some re-live a
-recorded walk: where observed memory explains the view the truth is the target. Others wander off
-into what they imagine, for longer: there a discriminator asks that it look like a place.
+Many slots run in parallel on frames of the few-step sampler, each to a random age, with the same
+retrieval and keyframe rule as at run time. Only the newest frame gets a gradient. Some slots follow
+a recorded walk: the true frame is the target where observed memory explains the view. Others wander
+for longer in what they generate: there a discriminator judges the frames.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from mgenv.training.data import Walks
 from mgenv.training.walkers import Walkers
 
 FEW = 8
-"""True frames up to the start that a rollout remembers, at most."""
+"""Upper bound of the true frames up to the start that a rollout remembers."""
 
 ALONE = 0.2
-"""Share of explored rollouts that begin from memory alone, without a last frame."""
+"""Share of explored rollouts that begin without a last frame, from memory alone."""
 
 MEMORY = ("rgb", "depth", "pose", "points")
 
 RESTARTS = 16
-"""Slots that can start anew in one step; a fixed number, so that steps can be recorded."""
+"""Slots that can restart in one step; fixed, so that steps can be recorded."""
 
 
 @settings
@@ -62,14 +62,16 @@ class RolloutConfig:
 
 
 class Rollouts:
-    """Slots that live on the model's own frames; all state changes in place.
+    """Rollouts in n slots; all state changes in place.
 
     Attributes:
         rgb, depth, pose, points, valid, age: memory, true frames first: (n, M, …).
-        stored: (n,) own keyframes so far.
-        walk, time, stride: (n,) the recorded walk, the frame reached, and frames a step.
-        left: (n,) frames until the rollout ends.
-        explored, young, wanders: bool (n,) remembered from the start; just begun; on its own way.
+        stored: generated keyframes so far: (n,).
+        walk, time, stride: the recorded walk, the frame reached, and frames per step: (n,).
+        left: frames until the rollout ends: (n,).
+        explored: the place is remembered from the start: bool (n,).
+        young: the rollout has just begun: bool (n,).
+        wanders: the slot moves freely instead of along a walk: bool (n,).
         last, last_pose, has_last: the newest frame.
     """
 
@@ -110,7 +112,7 @@ class Rollouts:
 
     @torch.no_grad()
     def restart(self, model: WorldModel) -> None:
-        """Give slots whose rollout has ended a new walk, from a true first frame."""
+        """Restart slots whose rollout has ended, with a new walk and a true first frame."""
         ended = self.left <= 0
         rows = ended.float().topk(min(RESTARTS, len(ended))).indices  # (R,)
         fresh = self._draw_starts(len(rows))
@@ -124,7 +126,7 @@ class Rollouts:
         self.walkers.restart(rows, chosen)
 
     def _draw_starts(self, count: int) -> dict[str, Tensor]:
-        """Where, how and how long new rollouts go: (R,) each."""
+        """Draw walk, start, stride, length and kind of new rollouts: (R,) each."""
         config, (walks, length) = self.config, self.walks.count
         wanders = self._rand(count) < config.wander
         stride = 1 + (self._rand(count) < 0.3).long()
@@ -145,9 +147,9 @@ class Rollouts:
         }
 
     def _observe(self, fresh: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Memory of true frames of the walk that the rollout will not re-live: (R, M, …).
+        """Memory of true frames of the walk, without those that the rollout will pass: (R, M, …).
 
-        The last places hold the frames up to the start, of which 1 … FEW are remembered.
+        The last observed entries are the frames up to the start, of which 1 … FEW are valid.
         """
         walk, start, explored = fresh["walk"], fresh["time"], fresh["explored"]
         count, observed, device = len(walk), self.config.observed, walk.device
@@ -172,7 +174,7 @@ class Rollouts:
         return memory | {"valid": valid, "last": last, "last_pose": last_pose}
 
     def _begin_history(self, model: WorldModel, fresh: dict[str, Tensor]) -> History:
-        """History of the first frame, or, where a rollout begins from memory alone, of none."""
+        """History of the first frame; empty where a rollout begins from memory alone."""
         frame, pose = fresh["last"], fresh["last_pose"]
         empty = History.empty(model.config.transformer, len(frame), frame.device)
         latents = model.vae.encode(frame[:, :3], channel_to_depth(frame[:, 3:]))
@@ -182,7 +184,7 @@ class Rollouts:
         return history
 
     def _assign_history(self, rows: Tensor, other: History, chosen: Tensor) -> None:
-        """Take over the histories of ``chosen`` (R,) rows."""
+        """Replace the histories of ``chosen`` (R,) rows."""
         before = self.history.select(rows)
         shape = (1, 1, -1, *[1] * (other.cache.dim() - 3))
         cache = torch.where(chosen.view(shape), other.cache.to(before.cache.dtype), before.cache)
@@ -195,13 +197,13 @@ class Rollouts:
     def _rand(self, count: int) -> Tensor:
         return torch.rand(count, generator=self.generator, device=self.walks.rgb.device)
 
-    # -- living ----------------------------------------------------------------------------------
+    # -- stepping --------------------------------------------------------------------------------
 
     @torch.no_grad()
     def look(self) -> tuple[Canvas, Tensor, Tensor]:
-        """Move every slot one frame on: canvas, pose (B, 4, 4) and a true frame (B, 4, H, W).
+        """Move every slot by one frame: canvas, pose (B, 4, 4) and a true frame (B, 4, H, W).
 
-        Where a slot wanders, the true frame is one of another place.
+        Where a slot wanders, the true frame is of another place.
         """
         self.time += self.stride * ~self.wanders
         self.left -= 1
@@ -212,11 +214,11 @@ class Rollouts:
         return reproject(self._retrieve(pose), pose), pose, self._true_frame()
 
     def _within(self, time: Tensor) -> Tensor:
-        """Slots that wait to be restarted stay at their walk's end."""
+        """Clamp to the walk's end, where slots wait to be restarted."""
         return time.clamp(max=self.walks.count[1] - 1)
 
     def _retrieve(self, pose: Tensor) -> Sources:
-        """Remembered frames that explain the views, and the last frame for the rest."""
+        """Sources of the canvases: retrieved frames, and the last frame for the rest."""
         observed = torch.arange(self.valid.shape[1], device=pose.device) < self.config.observed
         observed = observed.expand_as(self.valid)
         candidates = Candidates(self.points, self.pose, observed, self.valid)
@@ -230,7 +232,7 @@ class Rollouts:
         return sources_of(found, Last(rgb, depth, self.last_pose, self.has_last))
 
     def _true_frame(self) -> Tensor:
-        """Where slots stand in their walks, or anywhere where they wander: (B, 4, H, W)."""
+        """Frames (B, 4, H, W) of the walks at the slots' time; random ones where slots wander."""
         count, (walks, length) = len(self.walk), self.walks.count
         walk, time = (
             torch.where(self.wanders, (self._rand(count) * limit).long(), own)
@@ -241,7 +243,7 @@ class Rollouts:
 
     @torch.no_grad()
     def record(self, model: WorldModel, frame: Tensor, canvas: Canvas, pose: Tensor) -> None:
-        """Take the imagined frame (B, 4, H, W) as history, as the last frame, and as memory."""
+        """Add the generated frame (B, 4, H, W) to history and memory; it becomes the last frame."""
         frame = frame.detach().float().clamp(-1, 1)
         rgb, depth = frame[:, :3], channel_to_depth(frame[:, 3:])
         grown = self.history.append(model.network, model.vae.encode(rgb, depth), pose)
@@ -255,7 +257,7 @@ class Rollouts:
         self._remember(rgb, depth[:, 0], pose, new)
 
     def _remember(self, rgb: Tensor, depth: Tensor, pose: Tensor, chosen: Tensor) -> None:
-        """Keyframes of the ``chosen`` (n,) slots; in a full place the most redundant one goes."""
+        """Store keyframes of the ``chosen`` (n,) slots; a full memory evicts the most redundant."""
         rows, first = torch.arange(len(chosen), device=chosen.device), self.config.observed
         own = torch.arange(self.valid.shape[1], device=chosen.device) >= first
         free = self.valid[:, first:].int().argmin(1) + first
@@ -270,7 +272,7 @@ class Rollouts:
         self.stored += chosen
 
     def _leave_walls(self, depth: Tensor) -> None:
-        """End rollouts whose camera the true walk leads into an imagined wall."""
+        """End rollouts whose recorded walk leads into a generated wall."""
         true = self.walks.depth[self.walk, self._within(self.time)].float().flatten(1)
         inside = (depth.flatten(1).median(1).values < 0.4) & (true.median(1).values > 0.6)
         self.left.masked_fill_(inside & ~self.wanders, 0)

@@ -1,4 +1,4 @@
-"""A training's state on disk: weights, averages, moments and generators, without pickle."""
+"""Training state as safetensors: weights, averages, optimizer moments and the generator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def save_state(
     average: Average,
     generator: torch.Generator,
 ) -> None:
-    """Write what the next step depends on, aside from data, rollouts and gathered errors."""
+    """Write all that the next step depends on, except data, rollouts and the error buffer."""
     tensors: dict[str, Tensor] = {"generator": generator.get_state()}
     for name, module in modules.items():
         tensors |= {f"module.{name}.{k}": v.detach().cpu() for k, v in module.state_dict().items()}
@@ -45,10 +45,13 @@ def load_state(
     average: Average,
     generator: torch.Generator,
 ) -> int:
-    """Resume; returns the number of steps done.
+    """Load a state in place.
+
+    Returns:
+        The number of steps done.
 
     Raises:
-        CheckpointError: not a training state, damaged, or of another network.
+        CheckpointError: not a training state, damaged, or for another network.
     """
     with open_safetensors(path, "a training state") as file:
         header = file.metadata() or {}

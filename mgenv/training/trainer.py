@@ -1,4 +1,4 @@
-"""The training loop: data on the device, a budget in steps and minutes, averages, resuming.
+"""The training loop, with a budget of steps and minutes, averaged weights and resuming.
 
 `fit vae` trains the autoencoder; `fit world` the network, first on recorded walks
 (`objective: flow`), then on its own rollouts (`objective: rollout`).
@@ -36,11 +36,11 @@ from mgenv.training.vae import draw_frames, measure_latents, vae_loss
 log = logging.getLogger(__name__)
 
 CRITIC_FIRST = 300
-"""Steps over which the discriminator's word gains its weight."""
+"""Steps over which the weight of the discriminator's loss rises."""
 
 
 class Trainer:
-    """One run: build, loop, save."""
+    """One training run."""
 
     def __init__(self, config: TrainerConfig) -> None:
         check(config)
@@ -88,7 +88,7 @@ class Trainer:
     # -- the loop --------------------------------------------------------------------------------
 
     def fit(self) -> Path:
-        """Train until the budget is spent; returns the checkpoint's path."""
+        """Train until the budget is spent; returns the path of the checkpoint."""
         config = self.config
         out = Path(config.out)
         out.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ class Trainer:
 
     @property
     def factor(self) -> float:
-        """Learning-rate factor: warm up, hold, fall to nothing."""
+        """Learning-rate factor: warm up, hold, decay to zero."""
         warm = min(1.0, (self.step + 1) / max(1, self.config.warmup))
         left = (1 - self.progress) / max(self.config.decay, 1e-6)
         return warm * min(1.0, max(0.0, left))
@@ -202,7 +202,7 @@ class Trainer:
         return loss.parts
 
     def _refresh(self, walks: Walks) -> None:
-        """Replace some walks by walks through worlds never seen before."""
+        """Replace some walks by walks through new worlds."""
         count = min(self.config.refresh_worlds, walks.count[0])
         start = self._next_world % (HELD_OUT - count)
         ids = range(start, start + count)

@@ -1,4 +1,4 @@
-"""Loss and latent statistics of the autoencoder."""
+"""Loss of the autoencoder, and statistics of its latents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from mgenv.training.flow_matching import Loss, pixel_loss
 
 KL_WEIGHT = 1e-4
 UNKNOWN_DEPTH_SHARE = 0.15
-"""Share of frames whose depth the encoder must guess, so that colour alone can be remembered."""
+"""Share of frames encoded without depth, so that colour alone can be remembered."""
+
+MEASURED = 2048
+"""Frames from which latent statistics are measured."""
 
 
 def draw_frames(walks: Walks, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -25,7 +28,7 @@ def draw_frames(walks: Walks, count: int, generator: torch.Generator) -> tuple[T
 
 
 def vae_loss(vae: VAE, rgb: Tensor, depth: Tensor, generator: torch.Generator) -> Loss:
-    """Reconstruction of colour and log depth, and a weak pull of latents towards the normal."""
+    """Reconstruction loss of colour and log depth, and a weak KL term on the latents."""
     target = torch.cat([rgb, depth_to_channel(depth)], 1)
     hidden = torch.rand(len(rgb), 1, 1, 1, generator=generator, device=rgb.device)
     channel = torch.where(hidden < UNKNOWN_DEPTH_SHARE, UNKNOWN_DEPTH, target[:, 3:])
@@ -43,11 +46,11 @@ def vae_loss(vae: VAE, rgb: Tensor, depth: Tensor, generator: torch.Generator) -
 
 
 @torch.no_grad()
-def measure_latents(vae: VAE, walks: Walks, generator: torch.Generator, frames: int = 2048) -> None:
-    """Set the buffers that give latents zero mean and unit variance."""
+def measure_latents(vae: VAE, walks: Walks, generator: torch.Generator) -> None:
+    """Set the VAE's buffers so that latents have zero mean and unit variance."""
     vae.mean.zero_()
     vae.std.fill_(1.0)
-    parts = [vae.encode(*draw_frames(walks, 256, generator)) for _ in range(max(1, frames // 256))]
+    parts = [vae.encode(*draw_frames(walks, 256, generator)) for _ in range(MEASURED // 256)]
     latents = torch.cat(parts).float()
     vae.mean.copy_(latents.mean((0, 2, 3)))
     vae.std.copy_(latents.std((0, 2, 3)).clamp_min(1e-3))

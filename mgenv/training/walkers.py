@@ -1,8 +1,8 @@
-"""Depth-guided walkers: the same rule in the engine and in a generated world.
+"""Depth-guided walkers, with the same rule in the engine and in a generated world.
 
-On a recorded path the camera would be led through walls that a generated world imagined elsewhere;
-a walker goes where the world that it sees lets it. Long rollouts train with walkers of many habits,
-`bench drift` measures with those of one.
+A recorded path may lead through walls that a generated world imagined elsewhere; a walker goes only
+where the depth that it sees is free. Long rollouts train with walkers of random habits; `bench
+drift` measures with fixed ones.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import torch
 from torch import Tensor
 
 GLANCE = 0.04
-"""Chance a step of turning without need."""
+"""Probability per step of a turn without an obstacle."""
 
 
 @dataclass(frozen=True)
 class Habits:
-    """Ranges from which each walker draws its own.
+    """Ranges from which each walker draws its habits.
 
     Attributes:
-        forward: step [m]; turn: [rad] a step; clear: metres ahead that must be free to go on.
+        forward: length of a step [m].
+        turn: angle of a step [rad].
+        clear: free distance ahead that a step forward needs [m].
     """
 
     forward: tuple[float, float] = (0.1, 0.25)
@@ -31,12 +33,14 @@ class Habits:
 
 
 class Walkers:
-    """N walkers: ahead where it is clear, else round, sometimes looking about; state in place.
+    """N walkers that go ahead where it is clear, else turn, and sometimes look about.
+
+    State changes in place.
 
     Args:
-        count: walkers.
-        generator: of all draws; its device is the walkers'.
-        habits: ranges of step, turn and distance kept.
+        count: number of walkers.
+        generator: of all random draws; its device is the walkers'.
+        habits: ranges of the walkers' habits.
     """
 
     def __init__(
@@ -53,14 +57,14 @@ class Walkers:
         self.restart(rows, torch.ones_like(rows, dtype=torch.bool))
 
     def restart(self, rows: Tensor, chosen: Tensor) -> None:
-        """Draw new habits for those of walkers ``rows`` (n,) that are ``chosen``, bool (n,)."""
+        """Draw new habits for those of ``rows`` (n,) that are ``chosen``, bool (n,)."""
         for name in ("forward", "turn", "clear"):
             (low, high), own = getattr(self.habits, name), getattr(self, name)
             own[rows] = torch.where(chosen, low + (high - low) * self._rand(len(rows)), own[rows])
         self.turning[rows] = torch.where(chosen, 0, self.turning[rows])
 
     def act(self, depth: Tensor) -> Tensor:
-        """Motions (N, 5) from depth (N, H, W) [m]."""
+        """Motions (N, 5) for the depth (N, H, W) [m] that walkers see."""
         count, height, width = depth.shape
         band, third = depth[:, int(0.4 * height) : int(0.75 * height)], width // 3
         left, right = (_quantile(part, 0.5) for part in (band[..., :third], band[..., -third:]))
@@ -84,6 +88,6 @@ class Walkers:
 
 
 def _quantile(values: Tensor, share: float) -> Tensor:
-    """The value below which ``share`` of (N, H, W) lies: (N,)."""
+    """Quantile of each (N, H, W): (N,)."""
     flat = values.flatten(1)
     return flat.kthvalue(max(1, round(share * flat.shape[1])), dim=1).values
