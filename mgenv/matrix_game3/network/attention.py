@@ -6,7 +6,7 @@ Legend: B batch, L queries, K keys, N heads, H head width, D = N·H.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -45,11 +45,11 @@ KERNELS = (
 """Attention kernels of PyTorch on a GPU, the fastest on Hopper first."""
 
 
-@contextlib.contextmanager
-def attention_kernels(kinds: Sequence[SDPBackend] = KERNELS) -> Iterator[None]:
+def attention_kernels(
+    kinds: Sequence[SDPBackend] = KERNELS,
+) -> contextlib.AbstractContextManager[None]:
     """Context in which attention uses the first applicable kernel of ``kinds``."""
-    with sdpa_kernel(list(kinds), set_priority=True):
-        yield
+    return sdpa_kernel(list(kinds), set_priority=True)
 
 
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:
