@@ -90,14 +90,15 @@ class SlotParts:
             few: on a GPU, compute only these slots and those that fill up a part.
         """
         if self.device.type != "cpu":
-            if few and self.num_envs > FEW:
-                return self._few(rows)
-            return self._share(list(range(self.num_envs)), rows, self.num_envs)
+            return self._few(rows) if few and self.num_envs > FEW else self._every(rows)
         slots: list[int] = []
         for first in sorted({row // self.size * self.size for row in rows}):
             part = list(range(first, min(first + self.size, self.num_envs)))
             slots += part + part[-1:] * (self.size - len(part)) * self.whole
         return self._share(slots, rows, self.size)
+
+    def _every(self, rows: list[int]) -> Share:
+        return self._share(list(range(self.num_envs)), rows, self.num_envs)
 
     def _few(self, rows: list[int]) -> Share:
         slots: list[int] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,7 @@ KERNELS = (
 
 def attention_kernels(
     kinds: Sequence[SDPBackend] = KERNELS,
-) -> contextlib.AbstractContextManager[None]:
+) -> contextlib.AbstractContextManager[Any]:
     """Context in which attention uses the first applicable kernel of ``kinds``."""
     return sdpa_kernel(list(kinds), set_priority=True)
 
