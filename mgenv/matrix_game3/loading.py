@@ -24,7 +24,7 @@ from mgenv.matrix_game3.world import MatrixGame3World
 from mgenv.worlds.base import WorldEntry
 
 MEMORY_SLOTS = 5
-"""Remembered latents that condition a clip."""
+"""Remembered latents for each clip."""
 
 
 def load_matrix_game3(
@@ -50,26 +50,25 @@ def load_matrix_game3(
     """From a folder of weights, see :mod:`mgenv.matrix_game3.checkpoint.folder`.
 
     Args:
-        image_size: the folder's own where None, 704×1280 for the public weights.
+        image_size: that of the folder if None, 704×1280 for the public weights.
         vae: ``"whole"``, ``"light"`` or ``"light_v2"``.
-        base_model: the one before distillation; of a mixture, whether it is that.
-        sampling_steps: 3, or 50 for the base model, where None.
-        guidance: 1 (none), or 5 for the base model, where None.
+        base_model: use the model before distillation; of a mixture, whether it is that model.
+        sampling_steps: if None, 3, or 50 for the base model.
+        guidance: if None, 1 (no guidance), or 5 for the base model.
         prompt, negative_prompt: of all slots.
-        frames_per_step: a multiple of 4 from 16 up; the model was trained with 40.
-        boundary: noise level in [0, 1] at which a mixture changes experts; 0.9 where None.
-        speed: what is given for it: ``"plain"``, ``"compiled"``, ``"int8"``, ``"fast"``,
-            ``"faster"``, ``"fastest"``, or a :class:`mgenv.matrix_game3.Speed`. All but the
-            first need a GPU and minutes to compile at the first clips.
-        sequence_parallel: all processes that ``torchrun`` started make each clip together, a GPU
-            each. All must make the same calls: reset with the same seed, step with the same
-            actions; each has the whole result.
-        memory_frames, share_memory, batch: of :class:`MatrixGame3World`.
+        frames_per_step: a multiple of 4, at least 16; the model was trained with 40.
+        boundary: noise level in [0, 1] at which a mixture changes experts; 0.9 if None.
+        speed: ``"plain"``, ``"compiled"``, ``"int8"``, ``"fast"``, ``"faster"``, ``"fastest"``, or
+            a :class:`mgenv.matrix_game3.Speed`. All but ``"plain"`` need a GPU, and minutes of
+            compilation during the first clips.
+        sequence_parallel: the processes started by ``torchrun`` share each clip, one GPU each. All
+            must make the same calls, with equal seeds and actions; each gets the whole result.
+        memory_frames, share_memory, batch: see :class:`MatrixGame3World`.
 
     Raises:
-        CheckpointError: the folder lacks something, or holds another model.
-        InvalidOptionError: another argument is not what is accepted, the GPU has too little
-            memory for it all, or ``torchrun`` has not started as many processes as can share it.
+        CheckpointError: the folder is incomplete, or holds another model.
+        InvalidOptionError: another argument is not accepted, the GPU has too little memory, or
+            ``torchrun`` has started a number of processes that cannot share the network.
     """
     _check_frames(frames_per_step)
     steps = (50 if base_model else 3) if sampling_steps is None else sampling_steps
@@ -84,10 +83,8 @@ def load_matrix_game3(
     chosen = find_speed(speed, place, len(folder.experts))
     image_size = image_size or folder.image_size
     _check_share(shard, folder, picture_shape(image_size))
-    latents, guidance = (
-        frames_per_step // FRAMES_PER_LATENT,
-        guidance or (5.0 if base_model else 1.0),
-    )
+    latents = frames_per_step // FRAMES_PER_LATENT
+    guidance = guidance or (5.0 if base_model else 1.0)
     load = Load(
         image_size=picture_shape(image_size),
         slots=num_envs,
@@ -135,7 +132,7 @@ def _check_numbers(guidance: Any, **counts: Any) -> None:
 
 
 def _check_share(shard: Shard, folder: Folder, size: tuple[int, int]) -> None:
-    """Whether the processes can share every network at this size, before weights are read."""
+    """Check that the processes can share every network at this size."""
     for config in (expert.config for expert in folder.experts):
         shard.check_heads(config.num_heads)
         _, *patch = config.patch_size
@@ -156,7 +153,7 @@ def _load(
     memory_slots: int | None = None,
     **options: Any,
 ) -> MatrixGame3World:
-    """:func:`load_matrix_game3` from what :func:`mgenv.load_world` is given."""
+    """Adapter of :func:`load_matrix_game3` to the options of :func:`mgenv.load_world`."""
     known = inspect.signature(load_matrix_game3).parameters
     for name in options:
         if name not in known:
@@ -176,4 +173,4 @@ def _load(
 
 
 ENTRY = WorldEntry(_load, default_memory="fresh")
-"""The world ``"matrix-game-3"``: the public model continues one picture of any place."""
+"""Registry entry of the world ``"matrix-game-3"``."""

@@ -1,4 +1,4 @@
-"""What differs between the slots of :class:`mgenv.matrix_game3.world.MatrixGame3World`."""
+"""State of the slots of :class:`mgenv.matrix_game3.world.MatrixGame3World`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mgenv.matrix_game3.rollout.state import RolloutState
 
 @dataclass
 class Slots:
-    """One entry a slot.
+    """State of all slots, an entry each.
 
     Attributes:
-        tracks: where its rollout is, None before it begins.
-        generators: of its noise.
-        chunks: uint8 (F, H, W, 3), every frame of its last step.
-        coverage: float32 (N,), share of the last step's views that memory had seen.
+        tracks: state of each rollout, None before it begins.
+        generators: noise generators.
+        chunks: uint8 (F, H, W, 3) each, every frame of the last step.
+        coverage: float32 (N,), fraction of the last step's views that was in memory.
     """
 
     tracks: list[RolloutState | None]

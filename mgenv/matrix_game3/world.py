@@ -1,8 +1,8 @@
 """The public Matrix-Game 3.0 weights as a world: a step is a clip.
 
-The network makes 40 frames a call (56 at first). A step takes a motion for each of them, or holds
-one for all, and shows the last. Memory is of latents, chosen by the public rule, and outlives
-episodes. There is no depth (0 everywhere) and no wall stops the camera.
+The network makes 40 frames a call (56 at first). A step takes a motion for each frame, or one that
+is held, and returns the last frame. Memory holds latents, is retrieved by the public rule, and
+outlives episodes. Depth is 0 everywhere, and there are no collisions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mgenv.worlds.slots import SlotWorld
 from mgenv.worlds.sources import engine_view
 
 CANDIDATES = 2048
-"""Remembered frames that are scored at most, evenly spread over all: bounds the cost."""
+"""Most remembered frames that retrieval scores, evenly spread over all."""
 
 
 class MatrixGame3World(SlotWorld):
@@ -42,10 +42,10 @@ class MatrixGame3World(SlotWorld):
         rollout: networks, prompt and sampler.
         num_envs: slots.
         image_size: height and width, or one side; divisible by 32.
-        memory_frames: bound of each place's memory in latents, which stand for four frames each.
+        memory_frames: bound of each place's memory in latents, of four frames each.
         share_memory: slots in one world share what they remember.
-        batch: slots that go through the network together. On a CPU one by one is as fast, and
-            a slot's pixels then never depend on the others.
+        batch: slots that the network computes together. On a CPU, 1 is as fast, and a slot's
+            pixels then do not depend on other slots.
     """
 
     kind = "matrix-game-3"
@@ -74,18 +74,18 @@ class MatrixGame3World(SlotWorld):
     def chunks(self) -> list[NDArray[np.uint8]]:
         """Every frame of each slot's last step, uint8 (F, H, W, 3).
 
-        There are 57 (the picture among them) after an episode's first step, 40 after others, and 1
-        where it has just begun.
+        F is 57 (the first picture included) after an episode's first step, 40 after later ones,
+        and 1 before the first.
         """
         return self._slots.chunks
 
     @property
     def frames_per_step(self) -> int:
-        """New frames of a step, 40; an episode's first step has 16 more."""
+        """New frames of a step, 40; the first step of an episode makes 16 more."""
         return FRAMES_PER_LATENT * self.rollout.latents_per_clip
 
     def motions_needed(self, slots: Sequence[int] | None = None) -> list[int]:
-        """New frames of each slot's next step, which may have a motion each: 56, then 40."""
+        """New frames of each slot's next step, and the most motions that it takes: 56, then 40."""
         return [self._new_frames(row) for row in self._rows(slots, begun=True)]
 
     # -- the spine -------------------------------------------------------------------------------
@@ -98,25 +98,26 @@ class MatrixGame3World(SlotWorld):
         pose: ArrayLike | None = None,
         slots: Sequence[int] | None = None,
     ) -> Frame:
-        """Make a clip, show its last frame; see :class:`mgenv.worlds.base.World`.
+        """Make a clip and return its last frame; see :class:`mgenv.worlds.base.World`.
 
         Args:
-            motion: (n, 5), held for the clip; or (n, F, 5), of which motion i leads to the clip's
-                new frame i; or either for each of n slots. F is :meth:`motions_needed`. It may
-                always be :attr:`frames_per_step`; a longer first clip then holds the last motion.
+            motion: (n, 5), held for the clip; (n, F, 5), where motion i leads to new frame i; or a
+                sequence of n arrays of either kind. F is :meth:`motions_needed`, or
+                :attr:`frames_per_step`; a longer first clip then holds the last motion.
             pose: None.
             slots: n of them, all by default.
 
         Raises:
-            InvalidActionError: motions of another shape, not finite, or up or down.
-            InvalidOptionError: a pose, which this model cannot be told.
+            InvalidActionError: motions of another shape, not finite, or vertical.
+            InvalidOptionError: a pose is given; the model moves by actions only.
         """
         rows = self._rows(slots, begun=True)
         if pose is not None:
             raise InvalidOptionError("pose: expected None; this model moves by keys and mouse only")
         if not rows:
             return self._nothing()
-        wanted = checked_motions(motion, [self._lengths(row) for row in rows])
+        lengths = [(self._new_frames(row), self.frames_per_step) for row in rows]
+        wanted = checked_motions(motion, lengths)
         actions = {row: self._actions(row, one) for row, one in zip(rows, wanted, strict=True)}
         recalls = {row: self._recall(row) for row in rows}
         clips = [self._extend(part, actions, recalls) for part in self._parts(recalls)]
@@ -127,21 +128,18 @@ class MatrixGame3World(SlotWorld):
     def _new_frames(self, row: int) -> int:
         return FRAMES_PER_LATENT * self.rollout.new_latents(self._track(row))
 
-    def _lengths(self, row: int) -> tuple[int, int]:
-        return self._new_frames(row), self.frames_per_step
-
     def _actions(self, row: int, motions: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and mouse of the frame that the slot shows and of those to come.
+        """Keys and mouse of the current frame and of the clip's new frames.
 
-        A frame's action leads to the next one. That of the clip's last frame, which the network
-        sees too, is not known yet: the last motion stands for it.
+        A frame's action leads to the next frame. The action of the clip's last frame is not known
+        yet; the last motion is used for it.
         """
         frames, looks = self._new_frames(row) + 1, float(self._track(row).poses[-1, 3])
         held = motions[-1:].expand(frames - len(motions), -1)
         return actions_of(torch.cat([motions, held]), looks)
 
     def _parts(self, recalls: dict[int, Recall | None]) -> list[list[int]]:
-        """Slots that can go through the network together, ``batch`` at most."""
+        """Slots that the network can compute together, at most ``batch`` each."""
         alike: dict[tuple[bool, bool], list[int]] = {}
         for row, recall in recalls.items():
             key = (self._track(row).first, recall is not None)
@@ -153,7 +151,7 @@ class MatrixGame3World(SlotWorld):
         ]
 
     def _recall(self, row: int) -> Recall | None:
-        """What the slot remembers from before its next window."""
+        """Memory of the slot from before its next window."""
         track, known = self._track(row), self.memory.recall(row, CANDIDATES)
         return None if known is None else known.before(track.index, track.origin)
 
@@ -174,7 +172,7 @@ class MatrixGame3World(SlotWorld):
         return list(zip(rows, clips, strict=True))
 
     def _record(self, row: int, clip: Clip) -> None:
-        """The clip is what the slot saw last, and its latents are remembered."""
+        """Set the slot's last clip, and remember its latents."""
         frames = clip.frames.cpu()
         latents = clip.latents.float().movedim(1, 0)  # (n, C, h, w)
         shown = frames[FRAMES_PER_LATENT - 1 + len(frames) % FRAMES_PER_LATENT :: FRAMES_PER_LATENT]
@@ -202,10 +200,10 @@ class MatrixGame3World(SlotWorld):
         pose: ArrayLike | None = None,
         memory: str | Path = "keep",
     ) -> Frame:
-        """Enter and look: at the remembered frame nearest to ``pose``, else at the source's frame.
+        """Enter and return the remembered frame nearest to ``pose``, or else the engine's frame.
 
-        The model continues pictures, so an episode begins where one was seen; the frame's own
-        pose says where that is.
+        The model continues pictures, so an episode begins at the pose of a picture, which is the
+        frame's ``pose``.
         """
         rows = self._rows(slots)
         poses = [None] * len(rows) if pose is None else list(checked_poses(pose, len(rows)))
@@ -236,7 +234,7 @@ class MatrixGame3World(SlotWorld):
     def remember(
         self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None = None
     ) -> None:
-        """Put observed frames into memory, each a latent of its own; depth is not used."""
+        """Put observed frames into memory, one latent each; depth is not used."""
         seen = self._observations(slots, rgb, pose, None)
         none = np.zeros(seen.rgb.shape[1:4], np.float32)
         for row, colours, cameras in zip(seen.rows, seen.rgb, seen.pose, strict=True):

@@ -1,7 +1,7 @@
-"""The seam of world models: what a generated world asks of a network, whatever it is made of.
+"""Interface between a generated world and its network.
 
-A checkpoint's header carries the name of its architecture. What a network keeps of the past, how it
-samples and what makes it fast are its own affair.
+A checkpoint's header names its architecture. The architecture alone decides what state the network
+keeps, how it samples and how it is made fast.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from mgenv.registry import Registry
 
 
 class State(Protocol):
-    """What a network keeps of the past of B slots."""
+    """State of a network after the frames of B slots."""
 
     def tensors(self) -> list[Tensor]:
-        """All of it, as the class takes them again."""
+        """All tensors, in the order of the constructor's arguments."""
         ...
 
     def view(self, part: slice | Tensor) -> Any:
-        """Some slots, of a range not copied."""
+        """State of some slots; a range is not copied."""
         ...
 
     def select(self, rows: Tensor) -> Any:
@@ -41,25 +41,25 @@ class State(Protocol):
         ...
 
     def forget(self, rows: Tensor) -> None:
-        """Start some slots afresh."""
+        """Reset some slots."""
         ...
 
 
 class Runner(Protocol):
-    """A trained network that runs on a device.
+    """A trained network on a device.
 
     Attributes:
-        noise_shape: of one slot's draws: sampling steps first.
+        noise_shape: shape of the noise of one slot, sampling steps first.
     """
 
     noise_shape: tuple[int, ...]
 
     def begin_state(self, batch: int) -> State:
-        """Nothing seen yet."""
+        """State before the first frame."""
         ...
 
     def observe(self, state: Any, frame: Tensor, pose: Tensor) -> State:
-        """The state with one more frame: colour and log depth (B, 4, H, W), pose (B, 4, 4)."""
+        """State after one more frame: colour and log depth (B, 4, H, W), pose (B, 4, 4)."""
         ...
 
     def imagine(self, canvas: Canvas, pose: Tensor, state: Any, noise: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Runner(Protocol):
         ...
 
     def estimate_depth(self, rgb: Tensor) -> Tensor:
-        """Depth (B, H, W) [m] of colour (B, 3, H, W) alone."""
+        """Depth (B, H, W) [m] from colour (B, 3, H, W)."""
         ...
 
 
@@ -80,10 +80,11 @@ class Architecture:
     """A kind of world model.
 
     Attributes:
-        build: a network with random weights from the plain values of its configuration. Its
-            ``config`` has ``image_size`` and ``to_dict()``, and its ``architecture`` is the name.
-        run: a network, a device and the number of sampling steps to a runner; the network itself
-            stays as it is.
+        build: makes a network with random weights from its configuration as plain values. The
+            network's ``config`` has ``image_size`` and ``to_dict()``; its ``architecture`` is the
+            registered name.
+        run: makes a runner from a network, a device and the number of sampling steps. The network
+            is not changed.
     """
 
     build: Callable[[dict[str, Any]], nn.Module]

@@ -20,7 +20,7 @@ def rope_angles(time: Tensor, side: int, head_width: int) -> Tensor:
     Args:
         time: (B,) frame index.
         side: latent rows and columns.
-        head_width: width of a head; a quarter turns with time, the rest with row and column.
+        head_width: width of a head; a quarter encodes time, the rest row and column.
 
     Returns:
         (B, side², head_width / 2).
@@ -42,14 +42,14 @@ def rope_angles(time: Tensor, side: int, head_width: int) -> Tensor:
 
 
 def rotate(x_BLNH: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn pairs of channels by angles given as cosine and sine (B, L, 1, H/2)."""
+    """Rotate pairs of channels by angles given as cosine and sine (B, L, 1, H/2)."""
     cos, sin = (part.to(x_BLNH.dtype) for part in turn)
     first, second = x_BLNH.chunk(2, -1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
 
 
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor, present: Tensor | None = None) -> Tensor:
-    """Softmax attention; ``present`` (B, K) bool leaves missing keys out. Returns (B, L, D)."""
+    """Softmax attention (B, L, D); keys that are not ``present`` (B, K) are masked."""
     q, k, v = (t.transpose(1, 2) for t in (q_BLNH, k_BKNH, v_BKNH))  # (B, N, L or K, H)
     if q.device.type == "cpu" and not q.requires_grad:
         return attend_by_products(q, k, v, present)
@@ -61,7 +61,7 @@ def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor, present: Tensor | Non
 
 
 def attend_by_products(q: Tensor, k: Tensor, v: Tensor, present: Tensor | None) -> Tensor:
-    """The same by batched products: on CPUs with bfloat16 twice as fast as the fused kernel.
+    """Attention by batched products: twice as fast as the fused kernel on CPUs with bfloat16.
 
     Args:
         q, k, v: (B, N, L or K, H).

@@ -18,7 +18,7 @@ from mgenv.output import open_safetensors, write_safetensors
 FORMAT, VERSION = "mgenv-world-model", "2"
 
 RETIRED = "bump."
-"""Tensors of a head that motions were once judged by; files that hold them are read without."""
+"""Prefix of tensors of a retired bump head; they are skipped on reading."""
 
 
 def save_checkpoint(path: str | Path, model: Any, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -61,7 +61,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Any
 
 
 def fingerprint(model: Any) -> str:
-    """What tells a network from every other: a digest of its configuration and weights."""
+    """Digest of a network's configuration and weights, 16 hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(model.config.to_dict(), sort_keys=True).encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -1,4 +1,4 @@
-"""Recent frames as the transformer has already read them: a ring of keys and values."""
+"""Keys and values of recent frames."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class History:
 
     @classmethod
     def empty(cls, config: TransformerConfig, batch: int, device: torch.device | str) -> History:
-        """No frame seen yet."""
+        """History without frames."""
         tokens, head = config.history * config.tokens, config.width // config.heads
         shape = (config.depth, 2, batch, tokens, config.heads, head)
         return cls(
@@ -39,15 +39,15 @@ class History:
         )
 
     def tensors(self) -> list[Tensor]:
-        """All of it, as the class takes them again."""
+        """All tensors, in the order of the constructor's arguments."""
         return [self.cache, self.present, self.pose, self.time]
 
     def keys_values(self) -> KeysValues:
-        """A layer each."""
+        """Keys and values, a pair per layer."""
         return [(layer[0], layer[1]) for layer in self.cache]
 
     def view(self, part: slice | Tensor) -> History:
-        """Some slots, of a range not copied."""
+        """History of some slots; a range is not copied."""
         cache = self.cache[:, :, part]
         return History(cache, self.present[part], self.pose[part], self.time[part])
 
@@ -69,7 +69,7 @@ class History:
         self.time.copy_(other.time)
 
     def forget(self, rows: Tensor) -> None:
-        """Start some slots afresh."""
+        """Reset some slots."""
         self.present[rows] = False
         self.time[rows] = 0
 

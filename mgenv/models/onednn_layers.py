@@ -21,10 +21,10 @@ OPERATORS = (
     "_reorder_linear_weight",
     "_linear_pointwise",
 )
-"""Private operators of torch.compile, without a promise of stability. Plain layers replace them."""
+"""Private operators, which may change between versions. Without them, plain layers are used."""
 
 REGISTER, MANY_PIXELS = 16, 1024
-"""Channels per group and pixels. Below both, group norm is faster in float32, casts included."""
+"""Channels per group and pixels. Below both, group norm is faster in float32, including casts."""
 
 
 def has_onednn() -> bool:

@@ -1,6 +1,6 @@
-"""From decoded latents and the canvas to the frame: blends, repairs edges, sharpens holes.
+"""Refines decoded frames with the canvas: blending, edges, sharpness of holes.
 
-What memory knows need not pass the autoencoder: a gate a pixel takes it from the canvas.
+A gate per pixel takes remembered content from the canvas directly, not through the autoencoder.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Refiner(nn.Module):
         Args:
             decoded: (B, 4, H, W) colour and log depth from the decoder.
             canvas: (B, 4, H, W) colour and log depth from memory, holes filled.
-            mask: (B, 1, H, W) 1 where memory explains the pixel.
-            evidence: (B, 3, H, W) for what it explains, as in :class:`Canvas`.
+            mask: (B, 1, H, W) 1 where memory covers the pixel.
+            evidence: (B, 3, H, W) quality of the canvas, as in :class:`Canvas`.
 
         Returns:
             (B, 4, H, W) colour and log depth, about [-1, 1].

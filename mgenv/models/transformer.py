@@ -5,8 +5,8 @@ One sequence, masked block-causally: clean history frames look at the few before
 Nothing clean ever looks at the noisy frame, so keys and values of history are computed once and
 reused over denoising steps and environment steps.
 
-A token is a patch of latent cells, so that attention stays cheap; the noisy frame enters and leaves
-through convolutions over the cells themselves, which keep what is finer than a token.
+A token is a patch of latent cells, to keep attention cheap. The noisy frame enters and leaves
+through convolutions over single cells, which preserve detail finer than a token.
 
 Legend: B batch, F frames, S tokens a frame, L queries, D width, N heads, H head width.
 """
@@ -27,7 +27,7 @@ from mgenv.models.vae import ResBlock
 POSE_FEATURES = 15
 MASK_CELLS, EVIDENCE_CELLS = 16, 12
 CANVAS_CELLS = MASK_CELLS + EVIDENCE_CELLS
-"""Numbers a latent cell that say what the canvas's latents are worth."""
+"""Channels of mask and evidence for each latent cell of the canvas."""
 KeysValues = list[tuple[Tensor, Tensor]]
 """A layer each: keys (rotated) and values, (B, K, N, H)."""
 
@@ -172,15 +172,8 @@ class Transformer(nn.Module):
             present: bool (B, W).
         """
         x = self.canvas_in(self._patches(canvas)) + self._pose(pose, 1)  # (B, S, D)
-        modulation = self._modulation(self._time(x.new_zeros(len(x))))
-        turn, keep = self._turn(time), self._present(present, 1)
-        joined: KeysValues = []
-        for block, (keys, values) in zip(self._layers(), context, strict=True):
-            q, k, v = block.project(x, modulation, turn)
-            keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
-            joined.append((keys, values))
-            x = block.finish(x, attend(q, keys, values, keep), modulation)
-        return joined
+        embedding = self._time(x.new_zeros(len(x)))
+        return self._pass(x, embedding, time, context, self._present(present, 1))[1]
 
     def velocity(
         self,
@@ -201,16 +194,24 @@ class Transformer(nn.Module):
         fine = self.noisy_in(torch.cat([noisy, canvas], 1))  # (B, cells, h, w)
         fine = self.before(fine * (1 + scale) + shift)
         x = self.cells_in(self._patches(fine)) + self._pose(pose, 2)  # (B, S, D)
-        modulation, turn = self._modulation(embedding), self._turn(time)
-        keep = self._present(present, 2)
-        for block, (keys, values) in zip(self._layers(), context, strict=True):
-            q, k, v = block.project(x, modulation, turn)
-            keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
-            x = block.finish(x, attend(q, keys, values, keep), modulation)
+        x, _ = self._pass(x, embedding, time, context, self._present(present, 2))
         coarse = self.cells_out(F.rms_norm(x, x.shape[-1:]))  # (B, S, cells·patch²)
         return self.head(self.after(fine + self._cells(coarse))).float()
 
     # -- helpers ---------------------------------------------------------------------------------
+
+    def _pass(
+        self, x: Tensor, embedding: Tensor, time: Tensor, context: KeysValues, keep: Tensor
+    ) -> tuple[Tensor, KeysValues]:
+        """Tokens (B, S, D) through all blocks, and the context with their keys and values."""
+        modulation, turn = self._modulation(embedding), self._turn(time)
+        joined: KeysValues = []
+        for block, (keys, values) in zip(self._layers(), context, strict=True):
+            q, k, v = block.project(x, modulation, turn)
+            keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
+            joined.append((keys, values))
+            x = block.finish(x, attend(q, keys, values, keep), modulation)
+        return x, joined
 
     def _turn(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine of every token's angles, (B, S, 1, H/2) each."""
@@ -281,7 +282,7 @@ def history_windows(context: KeysValues, history: int, tokens: int) -> KeysValue
 
 @full_precision
 def pose_features(pose: Tensor, previous: Tensor, present: Tensor) -> Tensor:
-    """How the camera came here: (..., 15).
+    """Camera motion since the previous frame, height and tilt: (..., 15).
 
     Args:
         pose, previous: (..., 4, 4).
@@ -302,8 +303,8 @@ def canvas_features(latents: Tensor, mask: Tensor, evidence: Tensor) -> Tensor:
 
     Args:
         latents: (B, C, h, w).
-        mask: (B, 1, H, W), kept at 4×4 numbers a cell.
-        evidence: (B, 3, H, W), kept at 2×2.
+        mask: (B, 1, H, W), pooled to 4×4 values a cell.
+        evidence: (B, 3, H, W), pooled to 2×2 values a cell.
     """
     cell = mask.shape[-1] // latents.shape[-1]
     coarse = F.avg_pool2d(mask, cell // 4) if cell > 4 else mask

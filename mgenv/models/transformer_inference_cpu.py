@@ -125,10 +125,12 @@ class CpuTransformer(nn.Module):
     def _pass(
         self, x: Tensor, level: float, time: Tensor, context: KeysValues, keep: Tensor, whole: bool
     ) -> Tensor:
-        """Tokens (B, S, D) through all layers; their keys and values go where ``keep`` ends.
+        """Tokens (B, S, D) through all layers.
+
+        Keys and values are written to ``context`` in place, as the last that ``keep`` covers.
 
         Args:
-            whole: False leaves out what only the result needs.
+            whole: whether the last layer's output is needed.
         """
         turn, (modulations, _) = self._turn(time), self._levels[level]
         seen, own = keep.shape[-1], self.config.tokens
@@ -149,7 +151,7 @@ class CpuTransformer(nn.Module):
         angles = rope_angles(time, self.config.rows, self.config.width // self.config.heads)
         cos, sin = angles.cos(), angles.sin()
         turn = torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
-        turn *= turn.shape[-1] ** 0.5  # what RMS norm has over unit length
+        turn *= turn.shape[-1] ** 0.5  # normalized() is RMS norm without this factor
         cos, sin = turn.to(self.kind.dtype).unsqueeze(3)
         return cos, sin
 
@@ -157,7 +159,7 @@ class CpuTransformer(nn.Module):
         return (self.pose_in(pose) + self.kind[kind]).unsqueeze(1)
 
     def _keep(self, present: Tensor, more: int) -> Tensor:
-        """0 for a token of history's frames (B, W) or ``more`` others, -inf where there is none."""
+        """Attention mask (B, 1, 1, K): 0 for tokens of frames that exist, -inf for others."""
         missing = F.pad(~present, (0, more)).to(self.kind.dtype)  # (B, W + more)
         missing = missing.masked_fill(missing > 0, -torch.inf)
         return missing.repeat_interleave(self.config.tokens, 1)[:, None, None]
@@ -174,7 +176,7 @@ class CpuTransformer(nn.Module):
 
 
 def normalized(x: Tensor) -> Tensor:
-    """Vectors along the last axis at unit length: RMS norm but for the root of their width."""
+    """Unit vectors along the last axis: RMS norm without the factor √width."""
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-12)
 
 
@@ -187,9 +189,9 @@ def attend_masked(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor, keep: Tensor) 
 def _level(
     network: Transformer, sigma: Tensor, dtype: torch.dtype
 ) -> tuple[list[list[Tensor]], tuple[Tensor, Tensor]]:
-    """What a noise level adds to each layer and to the cells, and the factors it applies.
+    """Modulation of each layer and of the cells (scale, shift) at a noise level.
 
-    Those after a norm are √D larger, which is what RMS norm has over unit length.
+    Scales that follow a norm include the factor √D, which :func:`normalized` leaves out.
     """
     embedding = network._time(sigma[None])
     shared = network._modulation(embedding)[0, 0]  # (6, D)
@@ -212,7 +214,7 @@ def _over_patches(linear: nn.Linear, patch: int) -> nn.Conv2d:
 
 
 def _channels_last(linear: nn.Linear, patch: int) -> nn.Linear:
-    """A linear layer that makes patches of cells, with channels last within a patch."""
+    """Reorder a linear layer's outputs, patches of cells, to channels last within a patch."""
     turned = nn.Linear(linear.in_features, linear.out_features)
     for new, old in ((turned.weight, linear.weight), (turned.bias, linear.bias)):
         parts = old.detach().view(-1, patch**2, *old.shape[1:]).transpose(0, 1)

@@ -1,7 +1,7 @@
 """Frames to latents and back: colour and depth in one autoencoder, stride 8.
 
-The decoder is what every environment step pays for, so it is kept narrow (about 0.1 GMAC a frame).
-Depth travels as normalised log depth, so that a centimetre nearby counts as much as ten far away.
+The decoder runs in every environment step, so it is narrow (about 0.1 GMAC a frame). Depth is
+encoded as normalised log depth, which makes errors relative to the distance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mgenv.config import option, settings
 
 NEAR, FAR = 0.1, 20.0
 UNKNOWN_DEPTH = -2.0
-"""What the depth channel holds where depth was not measured."""
+"""Value of the depth channel where depth was not measured."""
 _LOG_NEAR, _LOG_FAR = math.log(NEAR), math.log(FAR)
 
 
@@ -125,7 +125,7 @@ class VAE(nn.Module):
 
         Args:
             rgb: (..., 3, H, W) in [-1, 1].
-            depth: (..., 1, H, W) [m], or None where it is unknown and to be guessed.
+            depth: (..., 1, H, W) [m], or None if unknown.
 
         Returns:
             (..., C, H/8, W/8), zero mean and unit variance a channel over the training data.

@@ -1,4 +1,4 @@
-"""The world model: autoencoder, transformer and refiner, and how they make a frame."""
+"""The world model: autoencoder, transformer and refiner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mgenv.models.vae import VAE, VAEConfig, channel_to_depth, depth_to_channel
 
 @settings
 class WorldModelConfig:
-    """Everything that a checkpoint's header needs to rebuild the network."""
+    """Configuration of the network, stored in the checkpoint's header."""
 
     image_size: int = option(64, "pixels along a side of a frame")
     vae: VAEConfig = group(VAEConfig, "autoencoder of colour and depth")
@@ -47,7 +47,7 @@ class WorldModelConfig:
 
 
 class WorldModel(nn.Module):
-    """Memory and motion to the next frame."""
+    """Predicts the next frame from memory and motion."""
 
     architecture = "flow-transformer"
 
@@ -59,7 +59,7 @@ class WorldModel(nn.Module):
         self.refiner = Refiner(config.refiner)
 
     def canvas_tokens(self, canvas: Canvas) -> Tensor:
-        """The canvas as the network reads it: (B, C + 28, h, w)."""
+        """Canvas features (B, C + 28, h, w), see :func:`canvas_features`."""
         latents = self.vae.encode(canvas.rgb, canvas.depth)
         return canvas_features(latents, canvas.mask, canvas.evidence)
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from mgenv.worlds.base import Frame, World
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
-"""Where the checkpoints that come with the package lie."""
-
+"""Folder of the checkpoints that come with the package."""
 
 WORLDS = Registry(
     "world",
@@ -30,8 +29,8 @@ WORLDS = Registry(
 )
 """Worlds by name, beside checkpoints; packages add theirs by entry points ``mgenv.worlds``.
 
-An entry is called with ``num_envs``, ``device`` and its own options, or its ``load`` is if it has
-such a method.
+An entry, or its method ``load`` if it has one, is called with ``num_envs``, ``device`` and its own
+options.
 """
 
 
@@ -50,7 +49,7 @@ def load_world(
             (``"nano"``), a checkpoint file, ``"matrix-game-3"`` (the public weights), a name that a
             package adds, or ``package.module:Class``.
         num_envs: slots.
-        device: where frames are made, e.g. ``"cpu"`` or ``"cuda"``.
+        device: device of the computation, e.g. ``"cpu"`` or ``"cuda"``.
         options: those of :class:`mgenv.worlds.options.WorldOptions`, and the world's own (of
             generated worlds ``retrieval`` and ``canvas_only``, see
             :class:`mgenv.worlds.generated.GeneratedWorld`; of ``"matrix-game-3"`` ``weights`` and
@@ -60,7 +59,7 @@ def load_world(
     Raises:
         UnknownNameError: no such world or option.
         CheckpointError: not a checkpoint of this package, damaged, or of another version.
-        InvalidOptionError: another argument is not what is accepted.
+        InvalidOptionError: another argument is not accepted.
     """
     _check_device(device)
     for name in ("num_envs", "memory_frames", "memory_slots", "sampling_steps"):
@@ -78,7 +77,7 @@ def load_world(
 
 
 def _registered(world: Any) -> bool:
-    """Whether a world is a name of the registry or ``package.module:Class``, and no file."""
+    """Whether ``world`` is a registered name or ``package.module:Class`` rather than a file."""
     if not isinstance(world, str):
         return False
     return world in WORLDS or (":" in world and not Path(world).exists())
@@ -95,13 +94,13 @@ def _maker(world: Any) -> Callable[..., World]:
 
 
 def default_memory(world: Any) -> str:
-    """How the places of a world come to be known, where nobody says: ``"scan"`` or ``"fresh"``."""
+    """Default of the option ``memory`` for a world: ``"scan"`` or ``"fresh"``."""
     found = WORLDS.resolve(world) if _registered(world) else world
     return getattr(found, "default_memory", "scan")
 
 
 def checkpoint_path(name_or_path: Any) -> Path:
-    """The file of a checkpoint that is given by name or path."""
+    """File of a checkpoint, given by name or path."""
     known = checkpoints()
     if not isinstance(name_or_path, (str, Path)):
         raise InvalidOptionError(f"world: expected a name or a path, got {name_or_path!r}")

@@ -1,7 +1,7 @@
 """The World protocol: N slots that turn a requested camera motion into the next frame.
 
-A slot is one camera in one world. What a world has shown is kept in its memory, which outlives
-episodes. A world knows nothing of robots or tasks.
+A slot is one camera in one world. A world remembers frames across episodes. It does not depend on
+robots or tasks.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from mgenv.memory.bank import MemoryBank
 
 @dataclass
 class Frame:
-    """What N slots see.
+    """Frames of N slots.
 
     Attributes:
         rgb: uint8 (N, H, W, 3).
         depth: float32 (N, H, W), metres along the optical axis.
         pose: float32 (N, 4, 4), camera-to-world.
-        bumped: bool (N,), whether a wall or an object shortened the last motion.
-        coverage: float32 (N,) in [0, 1], the share of the view that memory had seen before.
+        bumped: bool (N,), whether a collision shortened the last motion.
+        coverage: float32 (N,) in [0, 1], fraction of the view that was in memory before.
     """
 
     rgb: NDArray[np.uint8]
@@ -50,7 +50,7 @@ class World(Protocol):
 
     @property
     def memory(self) -> MemoryBank:
-        """What was seen of every world."""
+        """Remembered frames of every world."""
         ...
 
     def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
@@ -60,11 +60,11 @@ class World(Protocol):
     def enter(
         self, slots: Sequence[int], world_ids: Sequence[int], memory: str | Path = "keep"
     ) -> None:
-        """Move slots into worlds without showing anything yet.
+        """Move slots into worlds without making a frame.
 
         Args:
-            memory: ``"keep"``, ``"clear"`` (forget all of those worlds) or a file to load into
-                the places of ``slots`` only.
+            memory: ``"keep"``, ``"clear"`` (forget these worlds) or a file to load into the
+                places of ``slots`` only.
         """
         ...
 
@@ -75,7 +75,7 @@ class World(Protocol):
         pose: ArrayLike | None = None,
         memory: str | Path = "keep",
     ) -> Frame:
-        """Enter worlds and look: frames of ``slots`` only, in their order.
+        """Enter worlds and return the first frames of ``slots``, in their order.
 
         Args:
             pose: (len(slots), 4, 4), or None for the first frame of the world's source.
@@ -85,13 +85,12 @@ class World(Protocol):
     def step(
         self, motion: ArrayLike, pose: ArrayLike | None = None, slots: Sequence[int] | None = None
     ) -> Frame:
-        """Move and look: frames of ``slots`` only, in their order.
+        """Move and return the new frames of ``slots``, in their order.
 
         Args:
             motion: (len(slots), 5), see :mod:`mgenv.camera`.
-            pose: (len(slots), 4, 4), where the camera ends whatever the walls say (replay,
-                benchmarks).
-            slots: the slots to step, all by default; others stay exactly as they are.
+            pose: (len(slots), 4, 4), poses to move to without collisions (replay, benchmarks).
+            slots: the slots to step, all by default; others do not change.
         """
         ...
 
@@ -120,17 +119,17 @@ class World(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the world holds; later use raises :class:`mgenv.errors.ClosedError`."""
+        """Free resources; later use raises :class:`mgenv.errors.ClosedError`."""
         ...
 
 
 @dataclass(frozen=True)
 class WorldEntry:
-    """What a registry may hold of a world in place of its class.
+    """Registry entry of a world that is made by a function.
 
     Attributes:
         load: called with ``num_envs``, ``device`` and the world's own options.
-        default_memory: how its places come to be known, ``"scan"`` or ``"fresh"``.
+        default_memory: default of the option ``memory``, ``"scan"`` or ``"fresh"``.
     """
 
     load: Callable[..., World]
@@ -139,14 +138,14 @@ class WorldEntry:
 
 @runtime_checkable
 class ClipWorld(World, Protocol):
-    """A world whose step is a clip of several frames: ``step`` then also takes a motion a frame.
+    """A world whose step is a clip of several frames.
 
-    Its motions are (n, 5), held for the clip, or (n, F, 5).
+    ``step`` takes motions (n, 5), held for the clip, or (n, F, 5), one a frame.
     """
 
     @property
     def frames_per_step(self) -> int:
-        """F that ``step`` always takes."""
+        """Number of motions F that every step accepts."""
         ...
 
     @property
@@ -157,13 +156,13 @@ class ClipWorld(World, Protocol):
 
 @runtime_checkable
 class ChoosyWorld(World, Protocol):
-    """A world that is what it is: a memory of another place does not fit it."""
+    """A world with fixed places: memory of other places is rejected."""
 
     def check_memory(self, path: str | Path) -> None:
-        """Make sure that a memory file holds this world's places; nothing changes.
+        """Check that a memory file holds this world's places; nothing changes.
 
         Raises:
-            InvalidOptionError: it holds other places.
-            CheckpointError: it is not a memory file.
+            InvalidOptionError: the file holds other places.
+            CheckpointError: not a memory file.
         """
         ...

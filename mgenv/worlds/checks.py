@@ -1,4 +1,4 @@
-"""What callers hand to a world, checked before anything is done with it."""
+"""Checks of arguments that callers pass to a world."""
 
 from __future__ import annotations
 
@@ -20,54 +20,48 @@ def checked_motion(motion: ArrayLike, count: int) -> Tensor:
     Raises:
         InvalidActionError: another shape, not numbers, or not finite.
     """
-    wanted = _motion_numbers(motion)
-    finite = bool(np.isfinite(wanted).all())
-    if wanted.shape != (count, MOTION_SIZE) or not finite:
-        raise InvalidActionError(
-            f"motion: expected finite ({count}, {MOTION_SIZE}), got shape {wanted.shape}"
-            f"{'' if finite else ' with NaN or inf'}"
-        )
-    return torch.from_numpy(wanted)
+    shape = (count, MOTION_SIZE)
+    return _finite_motion(motion, [shape], f"{shape}, got")
 
 
 def checked_motions(
     motion: ArrayLike | Sequence[ArrayLike], lengths: Sequence[Sequence[int]]
 ) -> list[Tensor]:
-    """Motions in double precision, (F, 5) a slot; (1, 5) where one is held.
+    """Motions in double precision, (F, 5) a slot; (1, 5) for a motion that is held.
 
     Args:
-        motion: (n, 5), (n, F, 5), or one of (5,) or (F, 5) for each of n slots.
-        lengths: every F that each slot takes.
+        motion: (n, 5), (n, F, 5), or a sequence of n arrays (5,) or (F, 5).
+        lengths: accepted values of F, for each slot.
 
     Raises:
-        InvalidActionError: another number of them, another shape, not numbers, or not finite.
+        InvalidActionError: another number of motions, another shape, not numbers, or not finite.
     """
     given = list(motion) if isinstance(motion, Sequence) else list(np.atleast_1d(motion))
     if len(given) != len(lengths):
         raise InvalidActionError(
             f"motion: expected one for each of {len(lengths)} slots, got {len(given)}"
         )
-    return [_checked_motion(*pair) for pair in zip(given, lengths, strict=True)]
+    return [_clip_motion(*pair) for pair in zip(given, lengths, strict=True)]
 
 
-def _checked_motion(motion: ArrayLike, lengths: Sequence[int]) -> Tensor:
-    wanted = _motion_numbers(motion)
-    finite = bool(np.isfinite(wanted).all())
+def _clip_motion(motion: ArrayLike, lengths: Sequence[int]) -> Tensor:
     shapes = [(MOTION_SIZE,), *((frames, MOTION_SIZE) for frames in lengths)]
-    if wanted.shape not in shapes or not finite:
-        raise InvalidActionError(
-            f"motion: expected finite ({MOTION_SIZE},) to hold, or ({lengths[0]}, {MOTION_SIZE}), "
-            f"one a frame of the next clip; got shape {wanted.shape}"
-            f"{'' if finite else ' with NaN or inf'}"
-        )
-    return torch.from_numpy(wanted).reshape(-1, MOTION_SIZE)
+    expected = f"{shapes[0]} to hold, or {shapes[1]}, one a frame of the next clip; got"
+    return _finite_motion(motion, shapes, expected).reshape(-1, MOTION_SIZE)
 
 
-def _motion_numbers(motion: ArrayLike) -> NDArray[np.float64]:
+def _finite_motion(motion: ArrayLike, shapes: Sequence[tuple[int, ...]], expected: str) -> Tensor:
     try:
-        return np.asarray(motion, np.float64)
+        wanted = np.asarray(motion, np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidActionError(f"motion: expected numbers; {error}") from error
+    finite = bool(np.isfinite(wanted).all())
+    if wanted.shape not in shapes or not finite:
+        raise InvalidActionError(
+            f"motion: expected finite {expected} shape {wanted.shape}"
+            f"{'' if finite else ' with NaN or inf'}"
+        )
+    return torch.from_numpy(wanted)
 
 
 def checked_poses(pose: ArrayLike, shape: int | tuple[int, ...]) -> Tensor:
@@ -112,10 +106,10 @@ def checked_pictures(rgb: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.
 
 
 def check_retrieval(rule: str) -> str:
-    """The name of a rule of retrieval.
+    """Check the name of a retrieval rule, and return it.
 
     Raises:
-        InvalidOptionError: there is none of that name.
+        InvalidOptionError: no such rule.
     """
     if rule not in RULES:
         raise InvalidOptionError(f"retrieval: expected one of {sorted(RULES)}, got {rule!r}")

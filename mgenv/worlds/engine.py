@@ -1,4 +1,4 @@
-"""The ground-truth twin: the world that the generated one learned from, behind its protocol."""
+"""The ground-truth world: the generated world was trained on its frames."""
 
 from __future__ import annotations
 
@@ -27,27 +27,26 @@ from mgenv.worlds.slots import SlotWorld
 from mgenv.worlds.sources import engine_view
 
 VIEWS = 4
-"""A place is told from another by this many of its frames."""
+"""Number of remembered frames that are compared with a scene."""
 
 DEPTH_ERROR = 0.1
-"""Remembered views are of a scene if half of their pixels are as far as the scene's, to this
-share. The depth that `nano` estimates from a picture is off by 7 % at most, in 24 scenes."""
+"""Largest median relative error of depth at which remembered views belong to a scene. Depth that
+`nano` estimates from a picture is off by at most 7 % in 24 scenes."""
 
 
 class EngineWorld(SlotWorld):
-    """N slots in procedural homes: walls stop the robot, frames are rendered, nothing is imagined.
+    """N slots in procedural scenes with rendered frames and collisions.
 
-    It keeps a memory of what it showed by the same rule as a generated world (a frame is
-    remembered where memory explains too little of its view), so tasks and infos are alike. A
-    slot's frames are the same to the bit whatever happens in other slots. It draws no random
-    numbers.
+    Frames are remembered by the rule of generated worlds (where memory covers too little of the
+    view), so tasks and infos are the same. A slot's frames do not depend on other slots, to the
+    bit. No random numbers are drawn.
 
     Args:
         num_envs: slots.
         image_size: side of the square frames.
         memory_frames: bound of each place's memory.
         share_memory: slots in one world share what they remember.
-        device: where frames are rendered: ``"cpu"`` or ``"cuda"``.
+        device: device of the renderer: ``"cpu"`` or ``"cuda"``.
 
     Raises:
         InvalidOptionError: sizes below 1.
@@ -99,7 +98,7 @@ class EngineWorld(SlotWorld):
         return self._look(rows, bumped)
 
     def _look(self, rows: NDArray[np.int64], bumped: NDArray[np.bool_]) -> Frame:
-        """Render slots ``rows``, and remember what memory does not explain."""
+        """Render slots ``rows``, and remember frames that memory does not cover."""
         pose = self._poses[rows]
         rgb, depth = self._render(rows, pose)
         known = np.array(
@@ -128,7 +127,7 @@ class EngineWorld(SlotWorld):
     # -- entering worlds -------------------------------------------------------------------------
 
     def seed(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
-        """Accepted for the protocol: nothing here is random."""
+        """Check the arguments; nothing in this world is random."""
         self._seeds(slots, seeds)
 
     def _prepare(self, world_ids: list[int]) -> list[tuple[int, Scene]]:
@@ -139,13 +138,13 @@ class EngineWorld(SlotWorld):
         self._scenes = self._scenes.replaced(rows, ids, scenes)
 
     def check_memory(self, path: str | Path) -> None:
-        """Make sure that a file remembers the engine's scenes: by the depth of some views of each.
+        """Check that a file remembers the engine's scenes, by the depth of some views of each.
 
-        The file that was checked last is read again only once it has changed.
+        The last file is read again only if it has changed.
 
         Raises:
-            InvalidOptionError: it remembers other places.
-            CheckpointError: it is not a memory file.
+            InvalidOptionError: the file holds other places.
+            CheckpointError: not a memory file.
         """
         version = file_version(path)
         if version == self._last_file:
@@ -181,7 +180,7 @@ class EngineWorld(SlotWorld):
         pose: ArrayLike | None = None,
         memory: str | Path = "keep",
     ) -> Frame:
-        """Enter and look: from ``pose``, or from where the world is always first seen."""
+        """Enter and return frames at ``pose``, by default the scene's first pose."""
         rows = np.asarray(self._rows(slots))
         poses = None if pose is None else checked_poses(pose, len(rows)).numpy()
         self.enter(slots, world_ids, memory)
@@ -194,7 +193,7 @@ class EngineWorld(SlotWorld):
     def remember(
         self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None = None
     ) -> None:
-        """Put observed frames into memory; depth is the true one where None.
+        """Put observed frames into memory; depth is rendered where None.
 
         Raises:
             InvalidOptionError: arrays of other shapes than (slots, T, …).

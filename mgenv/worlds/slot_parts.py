@@ -1,7 +1,7 @@
-"""Work on some slots of a world in parts of a fixed size: by threads of a CPU, in turn on a GPU.
+"""Split a world's slots into parts of a fixed size: parallel on a CPU, sequential on a GPU.
 
-The shape of a product may decide how it is rounded (on CPUs with AMX, and on GPUs). So a slot is
-always worked on among as many others, whichever slots move, however many threads there are.
+The shape of a matrix product can change its rounding (on CPUs with AMX, and on GPUs). Parts of a
+fixed size make a slot's result independent of which slots move and of the number of threads.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from torch import Tensor
 from mgenv.memory.threads import in_fixed_parts
 
 LARGEST = 8
-"""Slots of a part on a CPU, at most; half of them where there are fewer than twice as many."""
+"""Most slots of a part on a CPU; with fewer than 16 slots, a part is half of them."""
 
 WHOLE = 2
-"""Slots of a part on a CPU where all parts are whole."""
+"""Slots of a part on a CPU if every part is filled up."""
 
 FEW = 64
-"""Slots of a part on a GPU where few begin, since resets would else cost as much as steps."""
+"""Slots of a part on a GPU when few slots begin, so that a reset costs less than a step."""
 
 Slots = slice | Tensor
-"""Some slots: a range of them, or their numbers."""
+"""A range of slots, or slot numbers."""
 
 
 @dataclass
 class Share:
-    """The slots that are worked on, W of them, in parts.
+    """The W slots that are computed, in parts.
 
     Attributes:
-        slots: their numbers; some only make a part whole.
-        own: where in ``slots`` those are that were asked for.
+        slots: slot numbers, including those that only fill up a part.
+        own: positions of the requested slots in ``slots``.
         parts: ranges of ``slots``.
-        device: where the work is done.
+        device: device of the computation.
     """
 
     slots: list[int]
@@ -46,23 +46,23 @@ class Share:
 
     @property
     def all(self) -> Slots:
-        """The slots, to index a world's tensors with."""
+        """Index of all slots in a world's tensors."""
         return self.of(slice(0, len(self.slots)))
 
     def of(self, part: slice) -> Slots:
-        """The slots of a part: a range where they are one."""
+        """Index of a part's slots: a slice if they are consecutive."""
         numbers = self.slots[part]
         if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
             return slice(numbers[0], numbers[0] + len(numbers))
         return torch.tensor(numbers, device=self.device)
 
     def own_within(self, part: slice) -> list[int]:
-        """Where in a part those are that were asked for."""
+        """Positions of the requested slots in a part."""
         wanted = set(self.own)
         return [n for n in range(part.stop - part.start) if part.start + n in wanted]
 
     def run(self, work: Callable[[slice], tuple[Any, ...]]) -> tuple[Any, ...]:
-        """What ``work`` makes of the parts, each result (W, …): a tuple of tensors."""
+        """Results of ``work`` for all parts, concatenated to (W, …): a tuple of tensors."""
         if self.device.type == "cpu":
             made = in_fixed_parts(work, self.parts)
         else:
@@ -71,11 +71,11 @@ class Share:
 
 
 class SlotParts:
-    """How the slots of a world are shared out.
+    """Splits the slots of a world into parts.
 
     Args:
-        num_envs: all slots, N.
-        device: where the work is done.
+        num_envs: number of slots, N.
+        device: device of the computation.
         whole: on a CPU, fill up the last part, so that a slot's pixels do not depend on N.
     """
 
@@ -84,10 +84,10 @@ class SlotParts:
         self.size = WHOLE if whole else min(LARGEST, max(2, num_envs // 2))
 
     def share(self, rows: list[int], few: bool = False) -> Share:
-        """The parts in which any of ``rows`` are.
+        """The parts that contain ``rows``.
 
         Args:
-            few: on a GPU, work for these only, among as many others as make parts whole.
+            few: on a GPU, compute only these slots and those that fill up a part.
         """
         if self.device.type != "cpu":
             return self._few(rows) if few and self.num_envs > FEW else self._every(rows)
@@ -110,7 +110,7 @@ class SlotParts:
 
     def _share(self, slots: list[int], rows: list[int], size: int) -> Share:
         parts = [slice(n, min(n + size, len(slots))) for n in range(0, len(slots), size)]
-        first: dict[int, int] = {}  # a slot that only makes a part whole may be there twice
+        first: dict[int, int] = {}  # a slot that fills up a part may occur twice
         for n, slot in enumerate(slots):
             first.setdefault(slot, n)
         return Share(slots, [first[row] for row in rows], parts, self.device)

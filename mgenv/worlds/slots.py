@@ -1,4 +1,4 @@
-"""What all worlds do with their slots: numbers, order, world ids, seeds, checks and closing."""
+"""Base class of worlds: slot numbers, world ids, seeds, checks and closing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mgenv.errors import ClosedError, InvalidOptionError, NotResetError, check_i
 from mgenv.memory.bank import MemoryBank
 from mgenv.worlds.base import Frame
 from mgenv.worlds.checks import checked_depth, checked_pictures, checked_poses
-from mgenv.worlds.states import check_state, own_state
+from mgenv.worlds.states import check_state
 
 
 class Observations(NamedTuple):
@@ -36,13 +36,13 @@ class Observations(NamedTuple):
 
 
 class SlotWorld:
-    """Base of worlds: a world keeps what makes it itself.
+    """Base class of worlds.
 
     Attributes:
-        kind: what a state says that it is of.
+        kind: name of the class of world in saved states.
         num_envs: slots.
         image_size: side of square frames, or height and width.
-        memory: what was seen of every world.
+        memory: remembered frames of every world.
     """
 
     kind: ClassVar[str]
@@ -61,8 +61,8 @@ class SlotWorld:
         """Move slots into worlds without looking; see :class:`mgenv.worlds.base.World`.
 
         Raises:
-            InvalidOptionError: a world id is not a whole number from 0 up, or there are more or
-                fewer than slots; ``memory`` is of other places.
+            InvalidOptionError: a world id is not an integer of at least 0, their number is not
+                that of slots, or ``memory`` is of other places.
             CheckpointError: ``memory`` is not a memory file.
         """
         rows = self._rows(slots)
@@ -77,25 +77,25 @@ class SlotWorld:
         self._arrive(rows, ready)
 
     def _prepare(self, world_ids: list[int]) -> Any:
-        """What :meth:`_arrive` needs; may raise, changes nothing."""
+        """Compute the argument of :meth:`_arrive`; may raise, changes nothing."""
         return world_ids
 
     def _arrive(self, rows: list[int], ready: Any) -> None:
-        """Slots ``rows`` are in other worlds now."""
+        """Called after slots ``rows`` have entered other worlds."""
 
     def close(self) -> None:
-        """Later use raises :class:`ClosedError`."""
+        """Close the world; later use raises :class:`ClosedError`."""
         self._closed = True
 
     # -- checks ----------------------------------------------------------------------------------
 
     def _rows(self, slots: Sequence[int] | None, begun: bool = False) -> list[int]:
-        """Numbers of slots, all by default.
+        """Checked slot numbers, all by default.
 
         Raises:
             ClosedError: after close.
-            InvalidOptionError: there is none of that number, or one is named twice.
-            NotResetError: one has not begun, where ``begun`` asks for it.
+            InvalidOptionError: a slot does not exist or is given twice.
+            NotResetError: ``begun`` is set and a slot has not begun.
         """
         if self._closed:
             raise ClosedError("Expected an open world; this one has been closed.")
@@ -128,7 +128,7 @@ class SlotWorld:
     def _observations(
         self, slots: Sequence[int], rgb: ArrayLike, pose: ArrayLike, depth: ArrayLike | None
     ) -> Observations:
-        """What ``remember`` was given, checked."""
+        """Checked arguments of ``remember``."""
         rows, picture = self._rows(slots), picture_shape(self.image_size)
         colours = checked_pictures(rgb, (len(rows), *picture))
         shape = colours.shape[:2]
@@ -137,7 +137,7 @@ class SlotWorld:
         return Observations(rows, colours, poses, near)
 
     def _nothing(self) -> Frame:
-        """What a step of no slots shows."""
+        """Frame of no slots."""
         picture = picture_shape(self.image_size)
         return Frame(
             rgb=np.zeros((0, *picture, 3), np.uint8),
@@ -150,14 +150,14 @@ class SlotWorld:
     # -- state -----------------------------------------------------------------------------------
 
     def _own(self) -> dict[str, Any]:
-        """What a state must be of."""
-        return own_state(self.kind, self)
+        """Values that identify the world of a state."""
+        return {"world": self.kind, "num_envs": self.num_envs, "image_size": self.image_size}
 
     def _check_state(self, state: dict[str, Any]) -> None:
-        """Make sure that a state is of such a world.
+        """Check that a state fits this world.
 
         Raises:
-            InvalidOptionError: it is of another kind or size of world.
+            InvalidOptionError: another kind or size of world.
         """
         self._rows(None)
         check_state(state, self._own())

@@ -1,4 +1,4 @@
-"""Where a world's first frame comes from."""
+"""The first frame of a world, rendered by the engine."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def engine_view(
 
 
 def fitted(pictures: NDArray, image_size: ImageSize) -> NDArray:
-    """Square pictures (T, S, S, …) as those of another shape, by the nearest pixel.
+    """Resize square pictures (T, S, S, …) to ``image_size`` by nearest pixels.
 
-    A camera looks 90° wide and 90° high whatever the picture's shape, so that nothing is cut off.
+    The field of view is 90° in both directions whatever the aspect ratio, so nothing is cropped.
     """
     height, width = picture_shape(image_size)
     rows, columns = (

@@ -2,9 +2,9 @@
 
 World: x ahead of the first camera, y right, z up (left-handed), in metres of a hundred game units.
 A camera's columns are right, down, forward and position; it looks 90° wide and 90° high whatever
-the picture's aspect. A latent stands for four frames and takes the pose of the last of them.
+the picture's aspect ratio. A latent covers four frames and has the pose of the last.
 
-Source: the inference code of Matrix-Game 3.0, whose conventions the weights were trained with.
+Source: conventions of the public inference code of Matrix-Game 3.0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STRAIGHT, DIAGONAL = 12.35, 8.73
 """Game units a frame along an axis, and along each of two axes at once."""
 
 DEGREES_PER_UNIT, DEAD_ZONE = 15.0, 0.02
-"""What the mouse turns a unit, and below which of its units nothing turns."""
+"""Rotation per mouse unit [degrees], and dead zone [mouse units]."""
 
 METRES_PER_UNIT = 0.01
 FRAMES_PER_LATENT = 4
@@ -36,7 +36,7 @@ def _moves(keyboard: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _wrapped(total: Tensor, turn: Tensor) -> Tensor:
-    """Headings (..., F) into [-180°, 180°]; the end that a turn arrives at is the one it keeps."""
+    """Wrap headings (..., F) to [-180°, 180°]; at ±180°, the sign depends on the turn."""
     steps = torch.arange(turn.shape[-1], device=turn.device)
     turned = torch.where(turn != 0, steps, -1).cummax(-1).values.clamp_min(0)
     falling = turn.gather(-1, turned) < 0
@@ -47,16 +47,15 @@ def _wrapped(total: Tensor, turn: Tensor) -> Tensor:
 
 
 def poses_of_actions(keyboard: Tensor, mouse: Tensor, first: Tensor | None = None) -> Tensor:
-    """Poses that actions give: frame 0 stands at ``first``, action i leads from frame i to i + 1.
+    """Poses from actions: frame 0 is at ``first``, action i leads from frame i to i + 1.
 
-    A step goes along the mean of the headings before and after. The public code takes that mean
-    of headings in ±180°, so a step across the seam goes backwards: kept, since the rest of the
-    rollout is relative to it.
+    A step moves along the mean of the headings before and after. As in the public code, that is
+    the mean of wrapped headings, so a step across ±180° goes backwards.
 
     Args:
         keyboard: (..., F, 6) W, S, A, D and two unused; pressed above 0.5.
         mouse: (..., F, 2) pitch (down positive) and yaw (right positive) in mouse units.
-        first: (..., 5) pose of frame 0, the origin by default.
+        first: (..., 5) pose of frame 0; the origin if None.
 
     Returns:
         (..., F, 5) float32: x, y, z [units], pitch, yaw [degrees]; the last action is not used.
@@ -106,17 +105,17 @@ def latent_index(frame: int) -> int:
 
 
 def frame_of_latent(index: int) -> int:
-    """The frame whose pose a latent takes, the last of its four."""
+    """The frame whose pose a latent has, the last of four."""
     return FRAMES_PER_LATENT * index
 
 
 def memory_pose_frame(frame: int) -> int:
-    """The frame whose pose a remembered frame is given: the last of its latent, never frame 0."""
+    """The frame whose pose a remembered frame has: the last of its latent, never frame 0."""
     return frame_of_latent(max(latent_index(frame), 1))
 
 
 def _scaled(relative: Tensor) -> Tensor:
-    """Transforms (..., T, 4, 4) with the longest translation at length 1, if there is any."""
+    """Transforms (..., T, 4, 4), divided by the length of the longest translation unless 0."""
     place = relative[..., :3, 3]  # (..., T, 3)
     longest = place.norm(dim=-1).amax(-1)[..., None, None]  # (..., 1, 1)
     place = torch.where(longest > 0, place / longest, place)
@@ -126,7 +125,7 @@ def _scaled(relative: Tensor) -> Tensor:
 
 @full_precision
 def relative_window(c2w: Tensor) -> Tensor:
-    """Each camera (..., T, 4, 4) in the frame of the one before it, the longest step at 1."""
+    """Each camera (..., T, 4, 4) relative to the one before, scaled to a longest step of 1."""
     steps = Pose(c2w[..., 1:, :, :]).relative_to(Pose(c2w[..., :-1, :, :])).matrix
     origin = torch.eye(4, device=c2w.device, dtype=c2w.dtype).expand_as(c2w[..., :1, :, :])
     return _scaled(torch.cat([origin, steps], -3))
@@ -134,7 +133,7 @@ def relative_window(c2w: Tensor) -> Tensor:
 
 @full_precision
 def relative_memory(memory: Tensor, queries: Tensor) -> Tensor:
-    """Remembered cameras (..., M, 4, 4), each in the frame of its query, each at distance 1."""
+    """Remembered cameras (..., M, 4, 4) relative to their queries, each scaled to distance 1."""
     relative = Pose(memory).relative_to(Pose(queries)).matrix
     return _scaled(relative.unsqueeze(-3)).squeeze(-3)  # scaled one by one
 
@@ -144,7 +143,7 @@ def rays(relative: Tensor, height: int, width: int, grid: tuple[int, int]) -> Te
     """Plücker rays of the pixels of each latent cell, as channels.
 
     Args:
-        relative: (..., T, 4, 4) cameras in the frame that the rays are told in.
+        relative: (..., T, 4, 4) cameras in the coordinates of the rays.
         height, width: of the picture [pixels].
         grid: rows and columns of the latent; a cell is height/rows × width/columns pixels.
 
@@ -177,14 +176,14 @@ def plucker(
     memory: Tensor | None = None,
     queries: Tensor | None = None,
 ) -> Tensor:
-    """What the camera branch of the network reads for one window.
+    """Plücker rays of one window, the input of the network's camera branch.
 
     Args:
         c2w: (..., T, 4, 4) poses of the window's latents (:func:`frame_of_latent`).
         height, width: of the picture [pixels].
         grid: rows and columns of the latent.
         memory: (..., M, 4, 4) poses of the remembered latents (:func:`memory_pose_frame`).
-        queries: (..., M, 4, 4) poses of the frames that asked for them.
+        queries: (..., M, 4, 4) poses of their query frames.
 
     Returns:
         (..., 6 · cell, M + T, rows, columns), memory first; 1536 channels at 16×16 pixels a cell.

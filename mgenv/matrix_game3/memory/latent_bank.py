@@ -1,7 +1,7 @@
-"""A memory bank whose frames carry latents, for models that remember these.
+"""A memory bank whose frames carry latents.
 
-A frame stands for the four frames of its latent: it shows the last of them. Its depth is unknown
-and 0. All frames of a place lie on one time line, that of a video without end.
+A stored frame represents the four frames of a latent and shows the last of them. Its depth is 0
+(unknown). All frames of a place share one time line.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ STRIDE = 16
 
 
 class LatentBank(MemoryBank):
-    """Bounded memory of many places; frames lie on the CPU.
+    """Bounded memory of many places, on the CPU.
 
-    The first generated frame of a place is never forgotten: it is the sink of its attention.
+    The first generated frame of a place is never evicted: it is the attention sink.
 
     Args:
-        num_slots: how many slots ask.
+        num_slots: number of slots.
         image_size: of the frames.
-        encode: latent (C, h, w) of a picture uint8 (H, W, 3).
+        encode: function from a picture uint8 (H, W, 3) to its latent (C, h, w).
         channels: C.
-        frames: at most this many latents a place.
-        shared: all slots in one world share one place.
+        frames: most latents of a place.
+        shared: slots in the same world share one place.
     """
 
     stored = (*STORED, "latent", "frames", "index")
@@ -61,7 +61,7 @@ class LatentBank(MemoryBank):
         }
 
     def next_index(self, slot: int) -> int:
-        """The index after the last on the place's time line."""
+        """Next free index on the place's time line."""
         rows = self._rows(slot)
         return int(self._pool["index"][rows].max()) + 1 if rows else 0
 
@@ -71,11 +71,11 @@ class LatentBank(MemoryBank):
         """Remember one latent.
 
         Args:
-            rgb: uint8 (H, W, 3) its last frame.
+            rgb: uint8 (H, W, 3), the latent's last frame.
             latent: (C, h, w).
-            frames: (4, 5) public poses of its frames.
-            index: on the place's time line.
-            observed: seen in truth rather than generated.
+            frames: (4, 5) public poses of the latent's frames.
+            index: index on the place's time line.
+            observed: whether the frame was observed rather than generated.
         """
         frame = {
             "rgb": rgb.cpu(),
@@ -97,14 +97,14 @@ class LatentBank(MemoryBank):
         pose: ArrayLike | Tensor,
         observed: bool,
     ) -> None:
-        """Remember a frame a slot, encoded alone; see :meth:`MemoryBank.add`. No depth is kept."""
+        """Remember a frame a slot, as a latent of its own; see :meth:`MemoryBank.add`. No depth."""
         colours, _, poses = self._tensors(len(slots), rgb, depth, pose)
         for slot, colour, camera in zip(slots, colours, poses, strict=True):
             frames = to_public(camera).expand(4, 5)
             self.store(slot, colour, self.encode(colour), frames, self.next_index(slot), observed)
 
     def recall(self, slot: int, limit: int | None = None) -> Recall | None:
-        """All that the slot's place remembers, oldest first; None if that is nothing."""
+        """Memory of the slot's place, oldest first; None if it is empty."""
         rows = torch.tensor(self._rows(slot), dtype=torch.int64)
         if len(rows) == 0:
             return None
@@ -119,7 +119,7 @@ class LatentBank(MemoryBank):
         return observed
 
     def _load_place(self, key: tuple[int, int], frames: dict[str, Tensor]) -> None:
-        """Frames of other worlds' files have no latents; they are encoded one by one."""
+        """Load frames; those of other worlds' files have no latents and are encoded."""
         rows = self._places.setdefault(key, [])
         while rows:
             self._release(rows.pop())
@@ -134,10 +134,10 @@ class LatentBank(MemoryBank):
         self._at[key[0]] = before
 
     def picture(self, slot: int, row: int) -> tuple[Tensor, Tensor]:
-        """What the slot's place remembers in ``row``: uint8 (H, W, 3), public pose (5,)."""
+        """Frame ``row`` of the slot's place: uint8 (H, W, 3), public pose (5,)."""
         at = self._rows(slot)[row]
         return self._pool["rgb"][at].clone(), self._pool["frames"][at, -1].clone()
 
     def poses(self, slot: int) -> Tensor:
-        """Cameras (M, 4, 4) of all that the slot's place remembers."""
+        """Cameras (M, 4, 4) of all frames of the slot's place."""
         return self._pool["pose"][torch.from_numpy(np.array(self._rows(slot), np.int64))]

@@ -18,9 +18,9 @@ class RetrievedMemory:
 
     Attributes:
         latents: (C, M, h, w).
-        index: int64 (M,), of each in the video of its place.
-        relative: (M, 4, 4) its camera in the frame of the camera that asked, at distance 1.
-        coverage: mean share of the asked views that the best candidates see.
+        index: int64 (M,), of each latent in the video of its place.
+        relative: (M, 4, 4) cameras relative to the query cameras, scaled to distance 1.
+        coverage: mean fraction of the query views that the best candidates see.
     """
 
     latents: Tensor
@@ -31,15 +31,15 @@ class RetrievedMemory:
 
 @dataclass(frozen=True)
 class Recall:
-    """All that one slot remembers, oldest first.
+    """Memory of one slot, oldest first.
 
     Attributes:
-        latents: (R, C, h, w), of which a clip reads a few.
+        latents: (R, C, h, w), storage that ``rows`` indexes.
         poses: (N, 4, 5) of the four frames of each.
-        index: int64 (N,), of each in the video of its place.
-        sink: row that always takes the last place, or None.
-        limit: frames that are scored at most.
-        rows: int64 (N,), where in ``latents`` each is; 0 … N - 1 where None.
+        index: int64 (N,), of each latent in the video of its place.
+        sink: row that always takes the last memory slot, or None.
+        limit: most frames that are scored.
+        rows: int64 (N,), rows of ``latents``; 0 … N - 1 if None.
     """
 
     latents: Tensor
@@ -50,7 +50,7 @@ class Recall:
     rows: Tensor | None = None
 
     def before(self, index: int, but: int) -> Recall | None:
-        """What is older than ``index``, without ``but``; None if that is nothing."""
+        """Latents older than ``index`` except ``but``; None if there are none."""
         rows = ((self.index < index) & (self.index != but)).nonzero()[:, 0]
         if len(rows) == 0:
             return None
@@ -62,11 +62,11 @@ class Recall:
     def select(
         self, window: Tensor, index: int, device: torch.device | str = "cpu"
     ) -> RetrievedMemory:
-        """What the clip with cameras ``window`` (F, 4, 4) remembers; one frame a query.
+        """Retrieve memory for a clip with cameras ``window`` (F, 4, 4), one latent a query.
 
         Args:
             index: of the clip's first latent; all memory is older.
-            device: where views are compared.
+            device: device of the comparison of views.
         """
         assert int(self.index.max()) < index, "memory is older than the window"
         seen = camera_to_world(self.poses)  # (N, 4, 4, 4)
@@ -88,7 +88,7 @@ class Recall:
 
 
 def nearest_view(poses: Tensor, wanted: Tensor) -> int:
-    """Which of cameras (N, 4, 4) stands and looks most like ``wanted`` (4, 4)."""
+    """Index of the camera of (N, 4, 4) nearest to ``wanted`` (4, 4) in position and view."""
     relative = Pose(poses).relative_to(Pose(wanted)).matrix
     gap = relative[:, :3, 3].norm(dim=-1) + (1 - relative[:, 2, 2])
     return int(gap.argmin())

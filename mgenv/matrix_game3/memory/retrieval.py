@@ -1,9 +1,9 @@
 """Retrieval of memory frames for a clip, as in the public Matrix-Game 3.0.
 
-Points fill the view of each query frame; a candidate's score is the share of them that it sees.
-There is no test of occlusion and nothing keeps two queries from picking the same frame. All
-candidates are scored by one product, on whatever device the poses are. With as many candidates
-as frames its cost grows with the rollout; ``limit`` bounds it (60 kB and 45 kFLOP a candidate).
+A candidate's score is the fraction of points in the query's view frustum that it sees. Occlusion is
+not tested, and two queries may pick the same frame. All candidates are scored by one matrix product
+on the device of the poses. The cost grows with the number of candidates (60 kB and 45 kFLOP each);
+``limit`` bounds it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from mgenv.camera import full_precision
 from mgenv.errors import InvalidOptionError
 
 NEAR, FAR = 0.1, 30.0
-"""Depths between which a frame sees anything [m]."""
+"""Near and far plane of a view [m]."""
 
 POINTS_PER_SIDE = 10
 WIDTH, HEIGHT = 1280, 720
-"""The picture that views are cut to [pixels], whatever the size of the real one."""
+"""Image size of the visibility test [pixels], whatever the size of the frames."""
 
 QUERY_OFFSETS = (1, 9, 17, 25, 33)
-"""Frames before a clip's end that ask for a memory each."""
+"""Query frames, counted back from the clip's end."""
 
 SINK_FRAME = 4
 """Frame that the last memory slot always holds."""
 
 
 def view_points(device: torch.device | str = "cpu") -> Tensor:
-    """Points that fill a camera's view, edges included, in its own frame: (3, 1000) [m]."""
+    """Points that fill a view frustum, in camera coordinates: (3, 1000) [m]."""
     side = torch.linspace(-1, 1, POINTS_PER_SIDE, device=device)
     depth = torch.linspace(NEAR, FAR, POINTS_PER_SIDE, device=device)
     x, y, z = torch.meshgrid(side, side, depth, indexing="ij")
@@ -37,9 +37,9 @@ def view_points(device: torch.device | str = "cpu") -> Tensor:
 
 
 def _seen(points: Tensor) -> Tensor:
-    """Whether points (..., 3, P) in a camera's frame lie in its view: bool (..., P).
+    """Whether points (..., 3, P) in camera coordinates lie in the view: bool (..., P).
 
-    Many points lie on the very edge, so the pixel is worked out in the public order of operations.
+    Many points lie exactly on the edge, so the order of operations is that of the public code.
     """
     x, y, z = points.unbind(-2)
     depth = z.clamp_min(1e-6)
@@ -51,7 +51,7 @@ def _seen(points: Tensor) -> Tensor:
 
 @full_precision
 def overlaps(queries: Tensor, candidates: Tensor) -> Tensor:
-    """Share of each query's view that each candidate sees.
+    """Fraction of each query's view that each candidate sees.
 
     Args:
         queries: (..., Q, 4, 4) camera-to-world.
@@ -89,15 +89,15 @@ def retrieve(
 
     Args:
         c2w: (..., F, 4, 4) camera-to-world of all frames.
-        queries: (Q,) frames that ask.
+        queries: (Q,) query frames.
         candidates: (N,) frames to choose from.
-        limit: how many candidates are scored at most; all by default.
+        limit: most candidates that are scored; all by default.
 
     Returns:
-        Frames (..., Q) int64 and the share they see (..., Q).
+        Frames (..., Q) int64 and their scores (..., Q).
 
     Raises:
-        InvalidOptionError: there is no candidate, or the bound is below 2.
+        InvalidOptionError: no candidates, or a limit below 2.
     """
     candidates = bounded(torch.as_tensor(candidates, device=c2w.device), limit)
     if len(candidates) == 0:

@@ -1,8 +1,8 @@
-"""How keyboard and mouse enter: attention over time at every place of the picture.
+"""Keyboard and mouse conditioning: attention over time at each spatial position.
 
-The mouse joins a self-attention over time, the keyboard gives keys and values of a
-cross-attention. A latent sees the actions of the latents in a window that ends with its own.
-Memory carries the null action and counts its own time.
+The mouse enters a temporal self-attention; the keyboard provides keys and values of a temporal
+cross-attention. A latent sees the actions of a window of latents that ends with itself. Memory has
+the null action, and its time is counted separately.
 
 Legend: B batch, F = M + T latent frames (memory, then current), S tokens a frame, D model width,
 N heads, H head width, W video frames in a window.
@@ -22,14 +22,14 @@ from mgenv.matrix_game3.network.config import ActionConfig
 from mgenv.matrix_game3.network.rope import Rotation, rotate, time_rotation
 
 NULL_KEYBOARD, NULL_MOUSE = -1.0, 1.0
-"""What memory frames carry for every key, and for both mouse axes."""
+"""Null action of memory frames: value of each key, and of both mouse axes."""
 
 
 class Actions(NamedTuple):
-    """What the modules of all blocks are told of the actions of a clip.
+    """Actions of a clip, as input of the action modules.
 
     Attributes:
-        keyboard, mouse: (B, F, W·C) what each latent sees, None without.
+        keyboard, mouse: (B, F, W·C) window of each latent, or None.
         keyboard_turn, mouse_turn: rotation by time, (1, F, 1, P).
     """
 
@@ -41,14 +41,14 @@ class Actions(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ActionConditions:
-    """What a module knows before any noise.
+    """Conditions of an action module that do not depend on the noise.
 
     Attributes:
-        mouse: (B, F, 1, C) the mouse's share of its first layer, None without a mouse.
-        keyboard: (B, F, N, H) keys and values, None without one.
+        mouse: (B, F, 1, C) contribution of the mouse to the first layer, or None.
+        keyboard: (B, F, N, H) keys and values, or None.
         mouse_turn, keyboard_turn: rotation by time, (1, F, 1, P).
-        first: (C, D) weights of the mouse's first layer for tokens, None without a mouse.
-        past: (B·S, f, N, H) keys and values of the f frames before these, None without.
+        first: (C, D) weights of the first layer for tokens, or None.
+        past: (B·S, f, N, H) keys and values of the f frames before these, or None.
     """
 
     mouse: Tensor | None
@@ -59,7 +59,7 @@ class ActionConditions:
     past: KeysValues | None = None
 
     def of(self, frames: slice, past: KeysValues | None = None) -> ActionConditions:
-        """What some of the frames need: the keyboard's keys are of these and all before."""
+        """Conditions of some frames; the keyboard's keys are those up to the last of them."""
         keyboard = self.keyboard
         return replace(
             self,
@@ -74,7 +74,7 @@ class ActionConditions:
 
 
 def latents_of(frames: int, ratio: int) -> int | None:
-    """Latents of that many video frames: 1 + n/ratio, or n/ratio; None if neither is whole."""
+    """Latents of ``frames`` video frames, with a first latent of one frame or not; or None."""
     if (frames - 1) % ratio == 0:
         return (frames - 1) // ratio + 1
     return frames // ratio if frames % ratio == 0 else None
@@ -83,12 +83,12 @@ def latents_of(frames: int, ratio: int) -> int | None:
 def action_windows(
     actions: Tensor, memory_frames: int, null: float, config: ActionConfig
 ) -> Tensor:
-    """Actions that each latent sees, (B, F, W, C).
+    """Action window of each latent, (B, F, W, C).
 
     Args:
-        actions: (B, n, C) of n = 4 T video frames, or 4 T - 3 where the first latent is one frame.
-            Before the first, its action is repeated.
-        memory_frames: M, put in front with the null action.
+        actions: (B, n, C) of n = 4 T video frames, or 4 T - 3 if the first latent is one frame.
+            The first action is repeated before the first frame.
+        memory_frames: number M of memory latents, prepended with the null action.
     """
     ratio, count = config.vae_time_compression_ratio, actions.shape[1]
     latents, wide = latents_of(count, ratio), config.windows_size * ratio
@@ -108,7 +108,7 @@ def read_actions(
     latents: int,
     device: torch.device,
 ) -> Actions:
-    """The actions of a clip as all blocks read them.
+    """Prepare the actions of a clip for all blocks.
 
     Args:
         keyboard, mouse: (B, n, 6) and (B, n, 2) of n video frames, or None.
@@ -117,7 +117,7 @@ def read_actions(
     times = torch.cat([torch.arange(n, device=device) for n in (memory_frames, latents)])  # (F,)
     turn = time_rotation(times, config.mouse_qk_dim_list[0], config.rope_theta)
     keyboard_turn = turn
-    if not memory_frames:  # with memory the public network turns them as it does the mouse's
+    if not memory_frames:  # with memory, the public network rotates both like the mouse
         keyboard_turn = time_rotation(times, config.rope_dim_list[0], config.rope_theta)
 
     def windows(given: Tensor | None, enabled: bool, null: float) -> Tensor | None:
@@ -136,8 +136,8 @@ def read_actions(
 class HeadNorm(nn.Module):
     """x / rms(x) over a head, in float32.
 
-    Checkpoints hold a weight a channel, which the public network did not apply when it made the
-    golden tensors (a later version does). It is loaded and saved here, and not applied.
+    The weight is loaded and saved but not applied, as in the version of the public network that
+    made the golden tensors. A later version applies it.
     """
 
     def __init__(self, width: int) -> None:
@@ -149,7 +149,7 @@ class HeadNorm(nn.Module):
 
 
 class ActionModule(nn.Module):
-    """Adds what mouse and keyboard say to the tokens of one block."""
+    """Adds mouse and keyboard conditioning to the tokens of one block."""
 
     def __init__(self, config: ActionConfig) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class ActionModule(nn.Module):
             self._build_mouse(config)
 
     def prepare(self, actions: Actions) -> ActionConditions:
-        """All that does not depend on the noise."""
+        """Compute the conditions that do not depend on the noise."""
         share = first = keys_values = None
         if actions.mouse is not None:
             share, first = self._mouse_share(actions.mouse)
@@ -173,7 +173,7 @@ class ActionModule(nn.Module):
     def forward(
         self, x_BFSD: Tensor, conditions: ActionConditions
     ) -> tuple[Tensor, KeysValues | None]:
-        """Tokens (B, F, S, D) with what the actions add; keys and values (B·S, F, N, H) of time."""
+        """Tokens (B, F, S, D), and the mouse attention's keys and values (B·S, F, N, H)."""
         own = None
         if conditions.mouse is not None and conditions.first is not None:
             moved, own = self._move(x_BFSD, conditions.mouse, conditions.first, conditions)
@@ -198,20 +198,20 @@ class ActionModule(nn.Module):
         self.proj_mouse = nn.Linear(width, model, bias=config.qkv_bias)
 
     def _mouse_share(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """The mouse's part of the first layer, and the layer's weights for tokens."""
+        """Contribution of the mouse to the first layer, and the layer's weights for tokens."""
         layer = self.mouse_mlp[0]
         assert isinstance(layer, nn.Linear)
         first, weight = layer.weight.tensor_split([self.config.img_hidden_size], 1)
         share = F.linear(windows.to(weight.dtype), weight, layer.bias).unsqueeze(2)  # (B, F, 1, C)
-        return share, first.contiguous()  # a product with rows that do not touch is slow
+        return share, first.contiguous()  # a product with strided rows is slow
 
     def _move(
         self, x: Tensor, share: Tensor, first: Tensor, conditions: ActionConditions
     ) -> tuple[Tensor, KeysValues]:
-        """Self-attention over time at each place, the mouse added before: (B, F, S, D)."""
+        """Self-attention over time at each position, after adding the mouse: (B, F, S, D)."""
         turn = conditions.mouse_turn
         hidden = F.linear(x.to(first.dtype), first) + share  # (B, F, S, C)
-        qkv = self.t_qkv(self.mouse_mlp[1:](hidden))  # (B, F, S, 3·C): in memory before turned
+        qkv = self.t_qkv(self.mouse_mlp[1:](hidden))  # (B, F, S, 3·C)
         qkv = qkv.transpose(1, 2).flatten(0, 1).unflatten(-1, (3, self.config.heads_num, -1))
         q, k, v = qkv.unbind(2)  # (B·S, F, N, H) each
         q = rotate(self.img_attn_q_norm(q), turn)
@@ -223,11 +223,8 @@ class ActionModule(nn.Module):
     # -- keyboard --------------------------------------------------------------------------------
 
     def _build_keyboard(self, config: ActionConfig) -> None:
-        hidden, width, model = (
-            config.hidden_size,
-            config.keyboard_hidden_dim,
-            config.img_hidden_size,
-        )
+        hidden, width = config.hidden_size, config.keyboard_hidden_dim
+        model = config.img_hidden_size
         window = config.windows_size * config.vae_time_compression_ratio
         self.keyboard_embed = nn.Sequential(
             nn.Linear(config.keyboard_dim_in, hidden), nn.SiLU(), nn.Linear(hidden, hidden)
@@ -245,7 +242,7 @@ class ActionModule(nn.Module):
         return KeysValues(rotate(self.key_attn_k_norm(keys), turn), values)
 
     def _press(self, x: Tensor, keyboard: KeysValues, turn: Rotation) -> Tensor:
-        """Cross-attention to the keyboard over time, the same keys at each place."""
+        """Cross-attention to the keyboard over time, with the same keys at each position."""
         queries = self.mouse_attn_q(x.to(self.mouse_attn_q.weight.dtype))  # (B, F, S, N·H)
         queries = self.key_attn_q_norm(queries.unflatten(-1, (self.config.heads_num, -1)))
         wide = Rotation(turn.cos.unsqueeze(2), turn.sin.unsqueeze(2))  # (1, F, 1, 1, P)

@@ -1,4 +1,4 @@
-"""Attention over the whole sequence, and over the prompt; norms in float32.
+"""Self-attention, cross-attention to the prompt, and norms in float32.
 
 Legend: B batch, L queries, K keys, N heads, H head width, D = N·H.
 """
@@ -6,8 +6,8 @@ Legend: B batch, L queries, K keys, N heads, H head width, D = N·H.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,17 +20,17 @@ from mgenv.matrix_game3.speed.parallel import Shard
 
 
 class KeysValues(NamedTuple):
-    """Keys and values (B, K, N, H) that later tokens attend to."""
+    """Keys and values, (B, K, N, H) each."""
 
     keys: Tensor
     values: Tensor
 
     def first(self, count: int) -> KeysValues:
-        """Those of the first ``count`` tokens, in memory of their own."""
+        """A copy for the first ``count`` tokens."""
         return KeysValues(*(x[:, :count].clone() for x in self))
 
     def after(self, past: KeysValues | None) -> KeysValues:
-        """With ``past`` in front."""
+        """Concatenated after ``past``."""
         if past is None:
             return self
         return KeysValues(*(torch.cat(pair, 1) for pair in zip(past, self, strict=True)))
@@ -42,20 +42,20 @@ KERNELS = (
     SDPBackend.EFFICIENT_ATTENTION,
     SDPBackend.MATH,
 )
-"""Of the framework's attention on a GPU, the fastest on a Hopper first."""
+"""Attention kernels of PyTorch on a GPU, the fastest on Hopper first."""
 
 
-@contextlib.contextmanager
-def attention_kernels(kinds: Sequence[SDPBackend] = KERNELS) -> Iterator[None]:
-    """Inside, attention is by the first of ``kinds`` that can do it."""
-    with sdpa_kernel(list(kinds), set_priority=True):
-        yield
+def attention_kernels(
+    kinds: Sequence[SDPBackend] = KERNELS,
+) -> contextlib.AbstractContextManager[Any]:
+    """Context in which attention uses the first applicable kernel of ``kinds``."""
+    return sdpa_kernel(list(kinds), set_priority=True)
 
 
 def attend(q_BLNH: Tensor, k_BKNH: Tensor, v_BKNH: Tensor) -> Tensor:
     """Softmax attention of every query over every key: (B, L, N, H).
 
-    The kernel is whatever :func:`torch.nn.attention.sdpa_kernel` allows where it is called.
+    The kernel is one that :func:`torch.nn.attention.sdpa_kernel` allows in the current context.
     """
     q, k, v = (x.transpose(1, 2) for x in (q_BLNH, k_BKNH, v_BKNH))  # (B, N, L or K, H)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)  # (B, L, N, H)
@@ -79,7 +79,7 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         weight, bias = (None if p is None else p.float() for p in (self.weight, self.bias))
-        if torch.compiler.is_compiling():  # two sums are faster than one by Welford's method
+        if torch.compiler.is_compiling():  # two passes are faster than Welford's method
             centred = input.float() - input.float().mean(-1, keepdim=True)
             out = centred * (centred.square().mean(-1, keepdim=True) + self.eps).rsqrt()
             out = out if weight is None else out * weight
@@ -89,7 +89,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class Projections(nn.Module):
-    """Queries, keys, values and the way out; queries and keys normed over the full width."""
+    """Projections of attention; queries and keys are normed over the full width."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class Projections(nn.Module):
         self.norm_q = RMSNorm(dim, config.eps) if config.qk_norm else nn.Identity()
         self.norm_k = RMSNorm(dim, config.eps) if config.qk_norm else nn.Identity()
         self.attend = attend
-        """How queries meet keys; a fast or a distributed path puts its own here."""
+        """Attention function; fast and distributed paths replace it."""
 
     def split(self, x: Tensor) -> Tensor:
         """(B, L, D) to heads (B, L, N, H)."""
@@ -109,13 +109,13 @@ class Projections(nn.Module):
 
 
 class SelfAttention(Projections):
-    """Every token of memory, past and present frames over all of them.
+    """Attention over the tokens of memory, past and current frames.
 
     Attributes:
-        qkv: one layer in place of ``q``, ``k`` and ``v``, or None.
-        shard: which of the tokens these are; what is kept of them is of all, for some heads.
-        one_pass: whether queries and keys are normed and turned by one kernel, on a GPU.
-        draft: how queries meet keys where that may be coarse; None for no other way.
+        qkv: one layer that replaces ``q``, ``k`` and ``v``, or None.
+        shard: share of the tokens; keys and values are of all tokens, for some heads.
+        one_pass: whether one GPU kernel norms and rotates queries and keys.
+        draft: attention function of draft steps; None for ``attend``.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -136,9 +136,9 @@ class SelfAttention(Projections):
         """(B, L, D) to (B, L or last, D), and the keys and values of all L tokens.
 
         Args:
-            past: of tokens that are attended to as well.
-            last: how many tokens, the last ones, are wanted; 0 for all.
-            draft: whether attention may be coarse.
+            past: keys and values of earlier tokens, or None.
+            last: number of last tokens whose output is returned; 0 for all.
+            draft: whether attention may be approximate.
         """
         if self.qkv is None:
             q, k, v = self.q(x), self.k(x), self.v(x)
@@ -154,7 +154,7 @@ class SelfAttention(Projections):
         return self.o(self.shard.to_tokens(attended).flatten(2)), own
 
     def _turned(self, q: Tensor, k: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor]:
-        """Queries and keys (B, L, D), normed and turned: (B, L, N, H)."""
+        """Queries and keys (B, L, D), normed and rotated: (B, L, N, H)."""
         if self.one_pass and isinstance(self.norm_q, RMSNorm) and isinstance(self.norm_k, RMSNorm):
             from mgenv.matrix_game3.network import rotation_triton
 
@@ -165,7 +165,7 @@ class SelfAttention(Projections):
 
 
 class CrossAttention(Projections):
-    """Tokens over a prompt whose keys and values are known, (B, K, N, H) each."""
+    """Attention to a prompt's precomputed keys and values, (B, K, N, H) each."""
 
     def read(self, text: Tensor) -> KeysValues:
         """Keys and values (B, K, N, H) of an embedded prompt (B, K, D)."""

@@ -27,14 +27,14 @@ from mgenv.matrix_game3.network.rope import Rotation
 
 @dataclass(frozen=True, slots=True)
 class BlockConditions:
-    """What a block knows before any noise.
+    """Conditions of a block that do not depend on the noise.
 
     Attributes:
         prompt: (B, K, N, H) keys and values.
-        camera: 1 + scale and shift, (B, L, D) each, None without cameras.
-        actions: None where the block sees none.
-        onto_normed: whether what the prompt says is added to the *normed* state.
-        past: (B, l, N, H) of the l tokens before these, None without.
+        camera: 1 + scale and shift, (B, L, D) each, or None.
+        actions: conditions of the action module, or None.
+        onto_normed: whether cross-attention is added to the *normed* state.
+        past: (B, l, N, H) keys and values of the l tokens before these, or None.
     """
 
     prompt: KeysValues
@@ -44,7 +44,7 @@ class BlockConditions:
     past: KeysValues | None = None
 
     def of(self, frames: slice, tokens: slice, past: KVCache | None = None) -> BlockConditions:
-        """What some of the frames need, ``tokens`` of the sequence."""
+        """Conditions of some frames, which are ``tokens`` of the sequence."""
         camera, actions = self.camera, self.actions
         if camera is not None:
             camera = camera[0][:, tokens], camera[1][:, tokens]
@@ -60,7 +60,7 @@ class PassOptions(NamedTuple):
     Attributes:
         keep: number of first frames whose keys and values are returned.
         last: number of last frames whose output is returned; 0 for all.
-        draft: whether attention may be coarse, as in steps before the last.
+        draft: whether attention may be approximate, as in steps before the last.
     """
 
     keep: int = 0
@@ -69,7 +69,7 @@ class PassOptions(NamedTuple):
 
 
 FULL_PASS = PassOptions()
-"""All frames, nothing kept, as exact as can be."""
+"""Output of all frames, exact attention, no keys and values."""
 
 
 class KVCache(NamedTuple):
@@ -80,7 +80,7 @@ class KVCache(NamedTuple):
 
 
 def modulate(x: Tensor, shift_BGD: Tensor, scale_BGD: Tensor) -> Tensor:
-    """x (1 + scale) + shift in float32, a group of tokens each."""
+    """x (1 + scale) + shift in float32, per group of tokens."""
     grouped = x.float().unflatten(1, (shift_BGD.shape[1], -1))  # (B, G, L/G, D)
     return (grouped * (1 + scale_BGD.unsqueeze(2)) + shift_BGD.unsqueeze(2)).flatten(1, 2)
 
@@ -117,7 +117,7 @@ class Block(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """In which its matrix products are."""
+        """Type of its matrix products."""
         layer = self.cross_attn.q
         if isinstance(layer, QuantizedLinear):
             return layer.compute_dtype
@@ -135,12 +135,12 @@ class Block(nn.Module):
         actions: Actions | None,
         onto_normed: bool,
     ) -> BlockConditions:
-        """All that does not depend on the noise.
+        """Compute the conditions that do not depend on the noise.
 
         Args:
-            prompt: (B, K, N, H) what :meth:`read` made of it.
+            prompt: (B, K, N, H) from :meth:`read`.
             rays: (B, L, D) embedded Plücker rays, or None.
-            actions: of the clip, or None.
+            actions: actions of the clip, or None.
             onto_normed: see :class:`BlockConditions`.
         """
         acted = None
@@ -158,22 +158,22 @@ class Block(nn.Module):
         frames: int,
         options: PassOptions = FULL_PASS,
     ) -> tuple[Tensor, KVCache | None]:
-        """One pass: tokens (B, L or those of the last frames, D), and what is kept of the first.
+        """Tokens (B, L or those of the last frames, D), and keys and values of the first frames.
 
         Args:
             x: (B, L, D).
             time: float32 (B, G, 6, D) modulation by timestep.
-            rotation: of the L tokens.
+            rotation: rotation of the L tokens.
             conditions: from :meth:`prepare`.
-            frames: F, memory's and current ones.
-            options: what is wanted; ``last`` of a block without actions alone.
+            frames: number of memory and current frames, F.
+            options: see :class:`PassOptions`; ``last`` only in a block without actions.
         """
         parts = (self.modulation.float() + time).unbind(2)  # six of (B, G, D)
         h = modulate(self.norm1(x), parts[0], parts[1]).to(self.dtype)
         last = options.last * h.shape[1] // frames  # tokens
         attended, own = self.self_attn(h, rotation, conditions.past, last, options.draft)
         if last:
-            assert conditions.actions is None, "actions are attended to over all of time"
+            assert conditions.actions is None, "action attention needs all frames"
             x = x[:, -last:]
             conditions = conditions.of(slice(-options.last, None), slice(-last, None))
             parts = [part[:, -(part.shape[1] * options.last // frames) :] for part in parts]
@@ -199,7 +199,7 @@ class Block(nn.Module):
         return 1 + self.cam_scale_layer(hidden), self.cam_shift_layer(hidden)
 
     def _read(self, x: Tensor, conditions: BlockConditions) -> Tensor:
-        """Add what the prompt says."""
+        """Add cross-attention to the prompt."""
         normed = self.norm3(x)
         read = self.cross_attn(normed.to(self.dtype), conditions.prompt)
         return ((normed if conditions.onto_normed else x) + read).to(x.dtype)

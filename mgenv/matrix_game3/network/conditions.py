@@ -24,7 +24,7 @@ Indices = Tensor | Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt as ``Transformer.read`` has read it, for every clip that it goes with.
+    """A prompt as ``Transformer.read`` returns it, for any number of clips.
 
     Attributes:
         blocks: (1 or B, K, N, H) keys and values, one pair a block.
@@ -33,10 +33,10 @@ class Prompt:
     blocks: tuple[KeysValues, ...]
 
     def of(self, batch: int) -> list[KeysValues]:
-        """For ``batch`` rows.
+        """Keys and values of ``batch`` rows, a pair per block.
 
         Raises:
-            InvalidOptionError: it was read for another number of them.
+            InvalidOptionError: the prompt was read for another number of rows.
         """
         rows = len(self.blocks[0].keys) if self.blocks else batch
         if rows not in (1, batch):
@@ -47,14 +47,14 @@ class Prompt:
 
 
 class PerBlock(Sequence[BlockConditions]):
-    """Conditions of each block, computed when the block first asks for them.
+    """Conditions of each block, computed at first access.
 
-    That is hundreds of small kernels, which a host launches more slowly than a GPU runs them; from
-    one block to the next they are launched while the GPU still computes the block before.
+    Computing them takes hundreds of small kernels, which a host launches more slowly than a GPU
+    runs them. Lazily, they are launched while the GPU still computes the previous block.
 
     Args:
-        count: of blocks.
-        make: gives those of one.
+        count: number of blocks.
+        make: computes the conditions of one block.
     """
 
     def __init__(self, count: int, make: Callable[[int], BlockConditions]) -> None:
@@ -66,7 +66,7 @@ class PerBlock(Sequence[BlockConditions]):
         return len(self._made)
 
     def __getitem__(self, index: Any) -> Any:
-        """Those of block ``index``, or a list of those of a slice."""
+        """Conditions of block ``index``, or a list for a slice."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         made = self._made[index]
@@ -75,22 +75,20 @@ class PerBlock(Sequence[BlockConditions]):
             made = self._made[index] = self._make(index)
             self._missing -= 1
             if not self._missing:
-                self._make = None  # and what it holds
+                self._make = None  # frees what it captures
         return made
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Computed once a clip by ``Transformer.prepare``, used at each step of the sampler.
-
-    ``blocks`` are computed when they are first needed, and once.
+    """Conditions of a clip, computed once by ``Transformer.prepare`` for all steps.
 
     Attributes:
-        shape: B, T, h, w of the latents that these are for.
-        memory_frames: M.
-        memory: (B, M·S, D) embedded memory latents, None without.
-        rotation: of the F·S tokens.
-        blocks: one a block.
+        shape: B, T, h, w of the current latents.
+        memory_frames: number of memory latents, M.
+        memory: (B, M·S, D) embedded memory latents, or None.
+        rotation: rotation of the F·S tokens.
+        blocks: conditions of each block.
     """
 
     shape: tuple[int, int, int, int]
@@ -100,12 +98,12 @@ class Conditions:
     blocks: Sequence[BlockConditions]
 
     def first(self, latents: int) -> Conditions:
-        """Those of memory and the first ``latents`` latents alone."""
+        """Conditions of memory and the first ``latents`` current latents."""
         end = self.memory_frames + latents
         return self._of(slice(0, end), latents, (None,) * len(self.blocks))
 
     def rest(self, latents: int, kept: Sequence[KVCache | None]) -> Conditions:
-        """Those of all but memory and the first ``latents``, which are seen as they were kept."""
+        """Conditions of the later latents, given kept keys and values of memory and the first."""
         batch, count, h, w = self.shape
         made = self._of(slice(self.memory_frames + latents, None), count - latents, kept)
         return replace(made, memory_frames=0, memory=None)
@@ -131,14 +129,14 @@ def latent_indices(
     latents: int,
     device: torch.device,
 ) -> Tensor:
-    """Index in the video of every latent, (B or 1, F).
+    """Index of every latent in the video, (B or 1, F).
 
     Args:
         memory: M indices, (M,) or (B, M); 0 … M - 1 if None.
         current: first index and the one after the last, or T indices, or (B, T); 0 … T - 1 if None.
 
     Raises:
-        InvalidOptionError: as many indices as latents are needed.
+        InvalidOptionError: the number of indices is not that of latents.
     """
     past = torch.as_tensor(range(memory_frames) if memory is None else memory)
     now = torch.as_tensor(range(latents) if current is None else current)
@@ -155,7 +153,7 @@ def latent_indices(
 
 
 def check_latents(config: TransformerConfig, shape: Sequence[int], name: str) -> None:
-    """Latents are (B, C, T, h, w) and h, w whole patches."""
+    """Check that latents are (B, C, T, h, w), with h and w multiples of the patch."""
     _, rows, columns = config.patch_size
     if len(shape) != 5 or shape[1] != config.in_dim or shape[3] % rows or shape[4] % columns:
         raise InvalidOptionError(
@@ -165,7 +163,7 @@ def check_latents(config: TransformerConfig, shape: Sequence[int], name: str) ->
 
 
 def check_same(name: str, given: Tensor, expected: tuple[int, ...]) -> None:
-    """``given`` has the ``expected`` shape."""
+    """Check a shape."""
     if tuple(given.shape) != expected:
         raise InvalidOptionError(f"expected {name} of shape {expected}, got {tuple(given.shape)}")
 
@@ -173,7 +171,7 @@ def check_same(name: str, given: Tensor, expected: tuple[int, ...]) -> None:
 def check_actions(
     config: TransformerConfig, keyboard: Tensor | None, mouse: Tensor | None, batch: int, count: int
 ) -> None:
-    """Actions are (B, n, C) of the n video frames of ``count`` latents."""
+    """Check that actions are (B, n, C) for the n video frames of ``count`` latents."""
     actions = config.action_config
     if actions is None or not actions.blocks:
         return
@@ -194,7 +192,7 @@ def check_actions(
 
 
 def padded_text(config: TransformerConfig, text: Tensor | Sequence[Tensor], batch: int) -> Tensor:
-    """Embedded prompts of any lengths, zeros behind them: (B, text_len, text_dim).
+    """Embedded prompts, padded with zeros: (B, text_len, text_dim).
 
     Args:
         text: (B, L, text_dim), (L, text_dim) or a list of (L, text_dim).
@@ -214,7 +212,7 @@ def padded_text(config: TransformerConfig, text: Tensor | Sequence[Tensor], batc
 
 
 def frame_times(t: Tensor, batch: int, latents: int, tokens: int) -> Tensor:
-    """Timesteps as (B, T) a frame or (B, T·S) a token.
+    """Timesteps (B, T) per frame or (B, T·S) per token.
 
     Args:
         t: a number, (B,), (B, T) or (B, T·S).

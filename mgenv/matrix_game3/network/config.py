@@ -11,19 +11,19 @@ from typing import Any
 from mgenv.errors import CheckpointError
 
 PLUCKER_CHANNELS = 6 * 16 * 16
-"""Ray directions and moments of the 16 × 16 pixels that a latent cell covers."""
+"""Ray origins and directions of the 16 × 16 pixels of a latent cell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActionConfig:
-    """Sizes of the modules through which keyboard and mouse enter.
+    """Sizes of the action modules.
 
     Attributes:
-        blocks: indices of the blocks that have one.
-        windows_size: latents whose actions a latent sees, itself included.
-        vae_time_compression_ratio: video frames a latent.
-        mouse_qk_dim_list, rope_dim_list: channels of a head that turn with time, row and column.
-            Attention is over time alone, so only the first turn.
+        blocks: indices of the blocks with an action module.
+        windows_size: window of actions in latents, including the current one.
+        vae_time_compression_ratio: video frames per latent.
+        mouse_qk_dim_list, rope_dim_list: rotary channels of a head for time, row and column.
+            Attention is over time alone, so only the first are used.
     """
 
     blocks: tuple[int, ...] = ()
@@ -62,16 +62,16 @@ class ActionConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransformerConfig:
-    """Sizes of the network. Defaults are those of the public constructor.
+    """Sizes of the network, with the defaults of the public constructor.
 
     Attributes:
-        dim, num_layers, num_heads, ffn_dim: of the transformer.
+        dim, num_layers, num_heads, ffn_dim: sizes of the transformer.
         in_dim, out_dim: latent channels.
-        text_len, text_dim: tokens that a prompt is padded to, and their width.
+        text_len, text_dim: tokens and width of a padded prompt.
         freq_dim: width of a timestep's sinusoids.
         sigma_theta: spread of the rotary base over heads, 0 for none.
-        use_memory: whether memory and cameras enter.
-        action_config: of the blocks that see actions, or None.
+        use_memory: whether the network takes memory and cameras.
+        action_config: sizes of the action modules, or None.
     """
 
     model_type: str = "t2v"
@@ -112,16 +112,16 @@ class TransformerConfig:
             _require(width == self.dim, f"action_config's img_hidden_size {self.dim}", width)
 
     def actions_of(self, block: int) -> ActionConfig | None:
-        """Sizes of the action module of ``block``, None if it has none."""
+        """Sizes of the action module of ``block``, or None."""
         config = self.action_config
         return config if config is not None and block in config.blocks else None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TransformerConfig:
-        """Read the public names; keys that start with an underscore are left aside.
+        """Read the public names; keys that start with an underscore are ignored.
 
         Raises:
-            CheckpointError: keys that this network does not know, all of them named.
+            CheckpointError: unknown keys.
         """
         values = _known(cls, values, "the transformer's config")
         actions = values.get("action_config")
@@ -135,7 +135,7 @@ class TransformerConfig:
         """Read a file like the public ``config.json``.
 
         Raises:
-            CheckpointError: it is not a JSON object, or has keys that are not known.
+            CheckpointError: not a JSON object, or unknown keys.
         """
         with open(path, encoding="utf-8") as file:
             try:
@@ -172,7 +172,7 @@ PUBLIC_5B = TransformerConfig(
     sigma_theta=0.8,
     action_config=ActionConfig(blocks=tuple(range(15)), img_hidden_size=3072),
 )
-"""The public weights."""
+"""Sizes of the public weights."""
 
 PUBLIC_14B_PLAIN = replace(
     PUBLIC_5B, dim=5120, ffn_dim=13824, num_heads=40, num_layers=40, action_config=None

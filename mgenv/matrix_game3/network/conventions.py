@@ -1,7 +1,7 @@
-"""Between the project's conventions and those of the public model.
+"""Conversion between the project's conventions and those of the public model.
 
-Its world is left-handed, so y changes sign; its poses are x, y, z [units of 1 cm], pitch down and
-yaw right [degrees]; it knows no roll, and no way up or down.
+The public model's world is left-handed, so y changes sign. Its poses are x, y, z [cm], pitch (down
+positive) and yaw (right positive) [degrees], without roll. It has no vertical motion.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from mgenv.matrix_game3.memory.camera import (
 from mgenv.robots import FORWARD, LEFT, PITCH, STEP_LENGTH, UP, YAW
 
 PRESSED = STEP_LENGTH / 4
-"""A key is down or up; it is down where a motion asks for more than this [m]."""
+"""Motion above which a key is pressed [m]."""
 
 
 @full_precision
 def to_public(pose: Tensor) -> Tensor:
-    """Poses (..., 5) of cameras (..., 4, 4); a roll is lost."""
+    """Poses (..., 5) of cameras (..., 4, 4); roll is dropped."""
     camera = Pose(pose.double())
     x, y, z = (camera.position / METRES_PER_UNIT).unbind(-1)
     pitch, yaw = -torch.rad2deg(camera.pitch), -torch.rad2deg(camera.yaw)
@@ -40,20 +40,20 @@ def from_public(poses: Tensor) -> Tensor:
 
 
 def actions_of(motions: Tensor, pitch: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Motions of consecutive frames as keys and mouse.
+    """Keyboard and mouse for the motions of consecutive frames.
 
-    A key moves a frame by 12.35 cm; a turn of 15° is one unit of the mouse a frame. Where a frame
-    would look further up or down than 60°, the mouse rests.
+    A key moves the camera by 12.35 cm a frame; a mouse unit turns it by 15° a frame. The mouse's
+    pitch is 0 where the camera would exceed 60°.
 
     Args:
         motions: (F, 5), see :mod:`mgenv.camera`.
-        pitch: down [degrees], where the first frame looks.
+        pitch: pitch of the first frame, down positive [degrees].
 
     Returns:
         Keyboard (F, 6) W, S, A, D and two unused; mouse (F, 2) pitch down and yaw right.
 
     Raises:
-        InvalidActionError: a motion goes up or down.
+        InvalidActionError: a motion is vertical.
     """
     up = float(motions[:, UP].abs().max())
     if up > 1e-6:

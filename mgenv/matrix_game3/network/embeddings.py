@@ -1,4 +1,4 @@
-"""Latents and timesteps to tokens, and tokens back to velocities.
+"""Patches, timestep embeddings and the output head.
 
 Legend: B batch, F latent frames, S tokens a frame, L = F·S, D width, G groups of tokens that share
 a timestep.
@@ -32,14 +32,14 @@ def unpatched(tokens: Tensor, patch: tuple[int, ...], h: int, w: int) -> Tensor:
 
 
 def sinusoids(t: Tensor, width: int) -> Tensor:
-    """(...) timesteps to (..., width) cosines then sines, by float64."""
+    """(...) timesteps to (..., width) cosines, then sines, computed in float64."""
     exponents = torch.arange(width // 2, dtype=torch.float64, device=t.device) / (width // 2)
     angles = t.double().unsqueeze(-1) * 10000.0**-exponents
     return torch.cat([angles.cos(), angles.sin()], -1).float()
 
 
 def linear32(layer: nn.Module, x: Tensor) -> Tensor:
-    """A linear layer in float32 whatever its weights' type."""
+    """A linear layer in float32, whatever the type of its weights."""
     assert isinstance(layer, nn.Linear)
     bias = None if layer.bias is None else layer.bias.float()
     return F.linear(x.float(), layer.weight.float(), bias)

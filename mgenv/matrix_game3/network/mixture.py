@@ -1,4 +1,4 @@
-"""Two experts, switched by noise level: the 28B of two 14B networks."""
+"""Mixture of two experts by noise level: the 28B of two 14B networks."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ TIMESTEPS = 1000
 """Timestep of pure noise."""
 
 BOUNDARY = 0.9
-"""Noise level at which experts change: that of the public image-to-video network of these sizes.
-Matrix-Game 3.0's own is not public."""
+"""Noise level at which experts change in the public image-to-video network of these sizes. That of
+Matrix-Game 3.0 is not public."""
 
 
 @dataclass(frozen=True, slots=True)
 class MixtureConditions:
-    """What a clip fixes, for each expert."""
+    """Conditions of a clip for each expert."""
 
     high: Conditions
     low: Conditions
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """B, T, h, w of the latents that these are for."""
+        """B, T, h, w of the current latents."""
         return self.high.shape
 
 
 @dataclass(frozen=True, slots=True)
 class MixturePrompt:
-    """A prompt as each expert has read it."""
+    """A prompt as each expert's ``read`` returns it."""
 
     high: Prompt
     low: Prompt
 
 
 class Mixture(nn.Module):
-    """A high-noise expert that takes actions, and a low-noise one that does not.
+    """A high-noise expert with actions and a low-noise expert without.
 
-    A rollout uses it as it uses a :class:`Transformer`.
+    It has the interface that a rollout uses of a :class:`Transformer`.
 
     Args:
-        high, low: the experts, of equal latents, on one device and in one precision.
-        boundary: noise level in [0, 1] from which on ``high`` is asked.
+        high, low: the experts, with equal latents, device and precision.
+        boundary: lowest noise level in [0, 1] of the expert ``high``.
     """
 
     def __init__(self, high: Transformer, low: Transformer, boundary: float = BOUNDARY) -> None:
@@ -62,27 +62,27 @@ class Mixture(nn.Module):
         self.high, self.low, self.boundary = high, low, boundary
 
     def experts(self) -> tuple[Transformer, Transformer]:
-        """Both."""
+        """Both experts."""
         return self.high, self.low
 
     @property
     def config(self) -> TransformerConfig:
-        """Of the high-noise expert, which takes all that the mixture does."""
+        """Configuration of the high-noise expert, which takes every input."""
         return self.high.config
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the experts."""
         return self.high.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """In which the matrix products of its blocks are."""
+        """Type of the blocks' matrix products."""
         return self.high.dtype
 
     @property
     def stream_dtype(self) -> torch.dtype:
-        """Of the tokens between blocks, in both experts."""
+        """Type of the tokens between blocks, in both experts."""
         return self.high.stream_dtype
 
     @stream_dtype.setter
@@ -91,17 +91,17 @@ class Mixture(nn.Module):
 
     @property
     def shard(self) -> Shard:
-        """The share of the tokens that is computed here."""
+        """This process's share of the tokens."""
         return self.high.shard
 
     def spread(self, shard: Shard) -> Mixture:
-        """As :meth:`Transformer.spread`, both experts."""
+        """As :meth:`Transformer.spread`, for both experts."""
         self.high.spread(shard)
         self.low.spread(shard)
         return self
 
     def read(self, text: Tensor | Sequence[Tensor]) -> MixturePrompt:
-        """As :meth:`Transformer.read`, by both."""
+        """As :meth:`Transformer.read`, for both experts."""
         return MixturePrompt(self.high.read(text), self.low.read(text))
 
     def prepare(
@@ -130,7 +130,7 @@ class Mixture(nn.Module):
         Args:
             x: (B, C, T, h, w) current latents, clean past ones first.
             t: timesteps in 0 … 1000.
-            conditions: what :meth:`prepare` gave.
+            conditions: from :meth:`prepare`.
 
         Returns:
             float32 (B, C, T, h, w).
@@ -149,7 +149,7 @@ class Mixture(nn.Module):
         return self.low.velocity(x, t, conditions.low, new, draft)
 
     def is_noisy(self, t: Tensor) -> bool:
-        """Whether the noisiest of each sample's latents is for the high-noise expert.
+        """Whether the noisiest latent of each sample is for the high-noise expert.
 
         Raises:
             InvalidOptionError: samples of the batch are on different sides of the boundary.

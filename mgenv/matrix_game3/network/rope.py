@@ -1,4 +1,4 @@
-"""Rotary positions: time, row and column for frames, time alone for actions.
+"""Rotary embeddings: of time, row and column for frames, of time for actions.
 
 Legend: B batch, F latent frames, L = F·rows·columns tokens, N heads, P pairs of channels a head.
 """
@@ -20,12 +20,12 @@ class Rotation(NamedTuple):
     sin: Tensor
 
     def of(self, tokens: slice) -> Rotation:
-        """That of some tokens."""
+        """Rotation of some tokens."""
         return Rotation(self.cos[:, tokens], self.sin[:, tokens])
 
 
 def head_bases(heads: int, spread: float) -> Tensor:
-    """One rotary base a head, 10000 (1 + spread ε) with ε from -1 to 1: float64 (N,)."""
+    """Rotary base of each head, 10000 (1 + spread ε) with ε from -1 to 1: float64 (N,)."""
     return BASE * (1 + spread * torch.linspace(-1, 1, heads, dtype=torch.float64))
 
 
@@ -38,7 +38,8 @@ def token_rotation(
         frames: (B or 1, F) latent index of each frame.
         rows, columns: tokens of a frame.
         bases: (N,), :func:`head_bases`.
-        head_width: channels a head: a third of the pairs for row and for column, the rest for time.
+        head_width: channels of a head: a third of the pairs for row and for column, the rest for
+            time.
 
     Returns:
         (B or 1, F·rows·columns, N, head_width / 2).
@@ -67,11 +68,11 @@ def time_rotation(times: Tensor, width: int, base: float) -> Rotation:
 
 
 def rotate(x_BLNH: Tensor, rotation: Rotation) -> Tensor:
-    """Turn neighbouring channels of the first 2·P channels; the others stay. In float32."""
+    """Rotate pairs of neighbouring channels among the first 2·P, in float32."""
     turning = 2 * rotation.cos.shape[-1]
     pairs = x_BLNH[..., :turning].float().unflatten(-1, (-1, 2))  # (B, L, N, P, 2)
     cos, sin = (part.unsqueeze(-1) for part in rotation)
-    sign = 2.0 * torch.arange(2, device=x_BLNH.device) - 1.0  # the even channel loses the odd one
+    sign = 2.0 * torch.arange(2, device=x_BLNH.device) - 1.0  # -1 for even, 1 for odd channels
     turned = (pairs * cos + pairs.flip(-1) * (sin * sign)).flatten(-2).to(x_BLNH.dtype)
     if turning == x_BLNH.shape[-1]:
         return turned

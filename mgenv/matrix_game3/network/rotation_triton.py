@@ -1,7 +1,7 @@
-"""Queries and keys normed and turned in one pass over memory, on a GPU.
+"""Triton kernel that norms and rotates queries and keys in one pass over memory.
 
-The compiler needs three: it keeps one of the two in float32 between them. Here a program takes one
-token, reads its queries, keys and angles once, and writes them once; all sums are in float32.
+The compiler needs three passes, with a float32 intermediate. Here a program handles one token: it
+reads queries, keys and angles once, and writes once; sums are in float32.
 
 Imported only where CUDA is used. Legend: B batch, L tokens, N heads, H head width, D = N·H.
 """
@@ -18,7 +18,7 @@ WARPS = 4
 
 @triton.jit
 def _turn_one(x_at, weight_at, out_at, cos, sin, eps, D: tl.constexpr, WIDE: tl.constexpr):
-    """One token's channels, neighbours turned together."""
+    """Norm and rotate the channels of one token."""
     lane = tl.arange(0, WIDE)
     x = tl.load(x_at + lane, lane < D, 0.0).to(tl.float32)
     scale = tl.rsqrt(tl.sum(x * x) / D + eps)
@@ -33,7 +33,7 @@ def _turn(
     q_at, k_at, q_weight_at, k_weight_at, cos_at, sin_at, q_out_at, k_out_at,
     L, q_row, k_row, table_row, eps, D: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
-    """A program a token. Rows of ``q`` and ``k`` and batches of the tables may lie apart."""
+    """One program per token; rows of ``q`` and ``k`` and batches of the tables may be strided."""
     row = tl.program_id(0).to(tl.int64)
     pair = tl.arange(0, WIDE // 2)
     from_pair = row // L * table_row + row % L * (D // 2) + pair
@@ -47,18 +47,18 @@ def _turn(
 def norm_and_turn(
     q: Tensor, k: Tensor, q_weight: Tensor, k_weight: Tensor, cos: Tensor, sin: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
-    """x / rms(x) · weight, turned by a rotation: (B, L, D) to (B, L, N, H), both of them.
+    """x / rms(x) · weight, then rotated, of queries and keys: (B, L, D) to (B, L, N, H).
 
     Args:
-        q, k: (B, L, D), the channels of a token side by side, tokens evenly spaced.
-        q_weight, k_weight: (D,) of the norms.
+        q, k: (B, L, D), contiguous channels, evenly strided tokens.
+        q_weight, k_weight: (D,) weights of the norms.
         cos, sin: float32 (B or 1, L, N, H / 2).
-        eps: of the norms.
+        eps: epsilon of the norms.
     """
     (batch, length, width), heads = q.shape, cos.shape[2]
     rows = [_rows(x) for x in (q, k)]
     tables = [x if x[0].is_contiguous() else x.contiguous() for x in (cos, sin)]
-    assert tables[0].stride() == tables[1].stride(), "angles come as pairs"
+    assert tables[0].stride() == tables[1].stride(), "cos and sin have equal strides"
     out = [q.new_empty(batch, length, heads, width // heads) for _ in range(2)]
     _turn[(batch * length,)](  # pyright: ignore
         *rows, q_weight, k_weight, *tables, *out,
@@ -78,6 +78,6 @@ def _(
 
 
 def _rows(x: Tensor) -> Tensor:
-    """(B, L, D) as (B·L, D), without a copy where tokens are evenly spaced."""
+    """(B, L, D) as (B·L, D), without a copy if tokens are evenly strided."""
     rows = x.flatten(0, 1)
     return rows if rows.stride(1) == 1 else rows.contiguous()

@@ -1,11 +1,11 @@
 """The diffusion transformer: velocity of the flow for a window of video latents.
 
-``prepare`` computes once a clip what does not depend on the noise: the camera branch, keys and
-values of the prompt and of the keyboard, memory's tokens and the rotary tables. A step of the
-sampler then is ``model(x, t, conditions)``.
+``prepare`` computes, once a clip, everything that does not depend on the noise: the camera branch,
+keys and values of prompt and keyboard, memory tokens and rotary tables. A sampler's step is then
+``model(x, t, conditions)``.
 
 Legend: B batch, M memory latents, T current latents, F = M + T, S tokens a frame, L = F·S,
-D width, G groups of tokens that share a timestep (F, or L if each has its own).
+D width, G groups of tokens that share a timestep (F frames or L tokens).
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ FLOAT32 = ("time_embedding", "time_projection", "head", "norm", "modulation")
 
 
 class Transformer(nn.Module):
-    """The network, under the public checkpoint's names.
+    """The network, with the parameter names of the public checkpoint.
 
     Attributes:
-        stream_dtype: of the tokens between blocks; float32 as in the public code.
-        shard: the share of the tokens that is computed here, see :meth:`spread`.
+        stream_dtype: type of the tokens between blocks; float32 as in the public code.
+        shard: this process's share of the tokens, see :meth:`spread`.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -71,12 +71,12 @@ class Transformer(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """In which the matrix products of its blocks are."""
+        """Type of the blocks' matrix products."""
         return self.patch_embedding.weight.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the network."""
         return self.patch_embedding.weight.device
 
     def layers(self) -> list[Block]:
@@ -84,16 +84,16 @@ class Transformer(nn.Module):
         return [block for block in self.blocks if isinstance(block, Block)]
 
     def mixed(self, dtype: torch.dtype = torch.bfloat16) -> Transformer:
-        """Itself, with weights in ``dtype`` but norms, modulations, time and head in float32."""
+        """Cast weights to ``dtype``, in place; norms, modulations, time and head to float32."""
         for name, parameter in self.named_parameters():
             keep = any(part in name for part in FLOAT32)
             parameter.data = parameter.data.to(torch.float32 if keep else dtype)
         return self
 
     def spread(self, shard: Shard) -> Transformer:
-        """Itself, computing one process's share; arguments and velocities stay the whole ones.
+        """Compute one process's share of the tokens; arguments and velocities stay whole.
 
-        Conditions are made anew: they hold a share as well.
+        Conditions must be prepared again, since they hold a share too.
 
         Raises:
             InvalidOptionError: the processes cannot share the heads.
@@ -121,7 +121,7 @@ class Transformer(nn.Module):
         Args:
             x: (B, C, T, h, w) current latents, clean past ones first.
             t: timesteps in 0 … 1000: (B,), (B, T) or (B, T·S); 0 for clean frames.
-            text: what :meth:`prepare` gave, and nothing after it; or its first argument.
+            text: conditions from :meth:`prepare` alone, or the first argument of :meth:`prepare`.
             plucker, keyboard, mouse, memory, memory_latent_idx, predict_latent_idx: as in
                 :meth:`prepare`.
 
@@ -142,11 +142,11 @@ class Transformer(nn.Module):
         return self.velocity(x, t, text)
 
     def read(self, text: Tensor | Sequence[Tensor]) -> Prompt:
-        """Read prompts once for many clips.
+        """Compute keys and values of prompts, for any number of clips.
 
         Args:
-            text: embedded, without padding: (K, text_dim) for all rows of a batch, or one each,
-                (B, K, text_dim) or a list of (K, text_dim).
+            text: embedded prompts without padding: (K, text_dim) for all rows of a batch, or one
+                per row, (B, K, text_dim) or a list of (K, text_dim).
         """
         rows = 1 if isinstance(text, Tensor) and text.ndim == 2 else len(text)
         words = padded_text(self.config, text, rows).to(self.device, self.dtype)
@@ -165,12 +165,12 @@ class Transformer(nn.Module):
         *,
         shape: Sequence[int] | None = None,
     ) -> Conditions:
-        """All of a clip that does not depend on the noise.
+        """Compute the conditions of a clip that do not depend on the noise.
 
-        What blocks need is computed when each first asks, by the weights that it then has.
+        Those of a block are computed at first use, with its weights at that time.
 
         Args:
-            text: embedded prompts as in :meth:`read`, or what that gave.
+            text: embedded prompts as in :meth:`read`, or its result.
             plucker: (B, 1536, M + T, h, w) camera rays, memory's first; None for no camera.
             keyboard, mouse: (B, n, 6) and (B, n, 2) of the n = 4 T or 4 T - 3 video frames of the
                 current latents; None for no actions.
@@ -181,7 +181,7 @@ class Transformer(nn.Module):
             shape: B, T, h, w of the current latents; not needed where ``plucker`` is given.
 
         Raises:
-            InvalidOptionError, InvalidActionError: shapes that do not fit each other.
+            InvalidOptionError, InvalidActionError: shapes that do not match.
         """
         count = 0 if memory is None else memory.shape[2]
         batch, latents, h, w = self._shape(shape, plucker, count)
@@ -190,7 +190,7 @@ class Transformer(nn.Module):
         prompt = text if isinstance(text, Prompt) else self.read(text)
         rays = self._rays(plucker) if plucker is not None else None
         actions = self._actions(keyboard, mouse, count, latents)
-        # The public network does so whenever it has memory or a mouse, in every block.
+        # As in every block of the public network with memory or a mouse.
         onto_normed = self.config.use_memory or mouse is not None
         layers, read = self.layers(), prompt.of(batch)
 
@@ -211,11 +211,12 @@ class Transformer(nn.Module):
         """One step's velocity, float32 (B, C, new, h, w); arguments as in :meth:`forward`.
 
         Args:
-            new: how many latents, the last ones, it is wanted of; 0 for all T.
-            draft: whether attention may be coarse, where the blocks have such a one.
+            new: number of last latents whose velocity is returned; 0 for all T.
+            draft: whether attention may be approximate, if the blocks support it.
 
         Raises:
-            InvalidOptionError: latents of another shape than the conditions', or fewer than new.
+            InvalidOptionError: the shape of the latents is not that of the conditions, or ``new``
+                exceeds T.
         """
         return self._velocity(x, t, conditions, PassOptions(0, new, draft))[0]
 
@@ -230,8 +231,8 @@ class Transformer(nn.Module):
     ) -> tuple[Tensor, Conditions]:
         """As :meth:`velocity`, and conditions for later steps of the same clip.
 
-        Those keep what memory and the first ``clean`` latents have said in this step, and are for
-        the other latents alone.
+        These hold keys and values of memory and the first ``clean`` latents from this step, and
+        are for the other latents alone.
         """
         keep = conditions.memory_frames + clean
         velocity, kept = self._velocity(x, t, conditions, PassOptions(keep, new, draft))
@@ -240,7 +241,7 @@ class Transformer(nn.Module):
     def causal(self, past: Tensor, conditions: Conditions) -> Conditions:
         """Conditions for the latents after clean ``past`` (B, C, P, h, w) alone.
 
-        Memory and past latents are computed once, as if nothing came after them.
+        Keys and values of memory and past latents are computed once, without later latents.
         """
         clean = past.shape[2]
         first, time = conditions.first(clean), past.new_zeros(past.shape[0], clean)
@@ -265,9 +266,9 @@ class Transformer(nn.Module):
     def _tokens(
         self, x: Tensor, t: Tensor, conditions: Conditions, options: PassOptions
     ) -> tuple[Tensor, Tensor, list[KVCache | None]]:
-        """Tokens of the last latents, embedded times (B, G, D), what blocks keep of the first.
+        """Tokens of the last latents, embedded times (B, G, D), and caches of the first latents.
 
-        The last block computes no others, unless it has to for actions.
+        The last block computes the last latents alone, unless it has actions.
         """
         batch, latents, h, w = conditions.shape
         if x.shape != (batch, self.config.in_dim, latents, h, w):
@@ -311,7 +312,7 @@ class Transformer(nn.Module):
 
     def _rotation(self, indices: Tensor, h: int, w: int) -> Rotation:
         config = self.config
-        if not config.use_memory:  # such a network counts from the first latent it is given
+        if not config.use_memory:  # indices start at the first given latent
             indices = torch.arange(indices.shape[1], device=indices.device)[None]
         _, p, q = config.patch_size
         bases = head_bases(config.num_heads, config.sigma_theta if config.use_memory else 0.0)
@@ -320,7 +321,7 @@ class Transformer(nn.Module):
         return Rotation(*(self.shard.take(angles).contiguous() for angles in rotation))
 
     def _times(self, t: Tensor, tokens: int, conditions: Conditions) -> tuple[Tensor, Tensor]:
-        """Embedding of current timesteps (B, G, D), modulation of memory's too (B, G, 6, D)."""
+        """Embeddings of current timesteps (B, G, D), and modulation with memory (B, G, 6, D)."""
         batch, latents = conditions.shape[:2]
         t = frame_times(t.to(self.device), batch, latents, tokens * self.shard.count)
         t = t if t.shape[1] == latents else self.shard.take(t)
@@ -369,12 +370,12 @@ def build(
     device: torch.device | str = "meta",
     dtype: torch.dtype | None = None,
 ) -> Transformer:
-    """A network in evaluation mode; on ``meta`` nothing is allocated.
+    """A network in evaluation mode with random weights, or without storage on ``meta``.
 
     Args:
-        config: its sizes.
-        device: where its weights lie.
-        dtype: of its matrix products; norms, modulations, time and head stay in float32.
+        config: sizes.
+        device: device of the weights.
+        dtype: type of the matrix products; norms, modulations, time and head stay in float32.
     """
     with torch.device(device):
         network = Transformer(config).eval().requires_grad_(False)

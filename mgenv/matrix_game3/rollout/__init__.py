@@ -1,1 +1,1 @@
-"""Clips sampled one after another."""
+"""Autoregressive sampling of clips."""

@@ -1,4 +1,4 @@
-"""One clip: what is fixed before any noise, and the steps from noise to latents.
+"""Conditions and sampling of one clip.
 
 Legend: B slots, C latent channels, P past latents, n new ones, T = P + n, M memory latents.
 """
@@ -25,9 +25,9 @@ from mgenv.matrix_game3.network.transformer import Transformer
 from mgenv.matrix_game3.rollout.sampler import FlowUniPC
 
 REUSE = ("none", "alternate", "first_step", "causal")
-"""What steps take of memory's and past latents' keys and values: nothing; every second step but the
-last those of the step before; all steps those of the first; or those of a pass of their own, in
-which they do not see new latents. Each is faster and farther off than the one before."""
+"""Reuse of the keys and values of memory and past latents, each faster and less exact than the one
+before: none; every second step except the last takes those of the step before; all steps take those
+of the first; all steps take those of a separate pass that does not see the new latents."""
 
 CELL = 16
 """Pixels along the side of a latent cell."""
@@ -44,14 +44,14 @@ class Window(Protocol):
 
 @dataclass(frozen=True)
 class ClipConditions:
-    """With the prompt, actions and memory; and without, for guidance, or None."""
+    """Conditions with prompt, actions and memory, and those without for guidance, or None."""
 
     full: Conditions
     null: Conditions | None = None
 
     @property
     def all(self) -> tuple[Conditions, ...]:
-        """One, or two."""
+        """The conditions that are not None."""
         return (self.full,) if self.null is None else (self.full, self.null)
 
 
@@ -67,9 +67,9 @@ def clip_conditions(
     """Prepare a clip of ``latents`` latents for B slots.
 
     Args:
-        text: the prompt of all.
-        negative: what guidance stays away from; None for no guidance.
-        windows, found: of each slot; either all have found something or none.
+        text: prompt of all slots.
+        negative: negative prompt; None for no guidance.
+        windows, found: of each slot; all slots have memory, or none.
         grid: rows and columns of a latent.
     """
     keyboard = torch.stack([window.keyboard for window in windows]).float()  # (B, F, 6)
@@ -80,7 +80,7 @@ def clip_conditions(
     first = torch.tensor([window.index for window in windows])
     indices = first[:, None] + torch.arange(latents)  # (B, T)
     memory = [one for one in found if one is not None]
-    assert len(memory) in (0, len(windows)), "all slots of a batch remember something, or none"
+    assert len(memory) in (0, len(windows)), "all slots of a batch have memory, or none"
     seen = window
     if memory:
         remembered = torch.stack(
@@ -104,8 +104,8 @@ def clip_conditions(
 
 
 def window_rays(poses: Tensor, grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
-    """Rays (1536, T, h, w) of a clip with frames seen from ``poses`` (F, 5)."""
-    first = (len(poses) - 1) % FRAMES_PER_LATENT  # a latent takes the pose of its last frame
+    """Rays (1536, T, h, w) of a clip with frames at ``poses`` (F, 5)."""
+    first = (len(poses) - 1) % FRAMES_PER_LATENT  # a latent has the pose of its last frame
     cameras = relative_window(camera_to_world(poses[first::FRAMES_PER_LATENT]))
     return rays(cameras.to(device), grid[0] * CELL, grid[1] * CELL, grid)
 
@@ -128,7 +128,7 @@ def sample_clip(
     """New latents (B, C, n, h, w) from noise, after clean ``past`` (B, C, P, h, w).
 
     Args:
-        reuse: of memory and past latents' keys and values, one of ``REUSE``.
+        reuse: one of ``REUSE``.
     """
     sampler, state = FlowUniPC(steps, shift), noise
     if reuse == "causal":
@@ -164,7 +164,7 @@ def _velocity(
     new: int,
     draft: bool,
 ) -> tuple[Tensor, ClipConditions]:
-    """Velocity of the ``new`` latents, guided if there are two conditions; and the next step's."""
+    """Velocity of the ``new`` latents, guided if there are two conditions; later conditions."""
     if keep:
         made, later = zip(
             *(network.velocity_keeping(x, t, one, keep, new, draft) for one in conditions.all),

@@ -1,4 +1,4 @@
-"""Frames on their way from the decoder to the host, behind whatever else the GPU does."""
+"""Asynchronous decoding of frames and their transfer to the host."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from mgenv.matrix_game3.vae.vae import Past
 
 
 class Frames:
-    """Decoded frames that may not have arrived yet.
+    """Decoded frames that may still be in transfer.
 
     Args:
-        count: how many, F.
+        count: number of frames, F.
         size: (H, W).
-        stream: of the GPU they come from, on which they travel while others are decoded; the host
-            does not wait. None where they are on the host already.
+        stream: CUDA stream of asynchronous copies; None if frames are decoded on the host.
     """
 
     def __init__(self, count: int, size: tuple[int, int], stream: torch.cuda.Stream | None) -> None:
@@ -28,39 +27,39 @@ class Frames:
         self._next = 0
 
     def put(self, frames: Tensor) -> None:
-        """The next uint8 (n, H, W, 3), when the current stream has them."""
+        """Copy the next frames uint8 (n, H, W, 3), in order with the current stream."""
         place = self._host[self._next : self._next + len(frames)]
         self._next += len(frames)
         if self._stream is None:
             place.copy_(frames)
             return
         self._stream.wait_stream(torch.cuda.current_stream(frames.device))
-        frames.record_stream(self._stream)  # callers may let go of them before they have left
+        frames.record_stream(self._stream)  # callers may free them before the copy
         with torch.cuda.stream(self._stream):
             place.copy_(frames, non_blocking=True)
 
     def finish(self) -> None:
-        """All are put."""
+        """Mark the end, after all frames are put."""
         assert self._next == len(self._host), (self._next, len(self._host))
         if self._stream is not None:
             self._arrived = self._stream.record_event()
 
     def wait(self) -> Tensor:
-        """uint8 (F, H, W, 3) on the host, once they are there."""
+        """Wait for the frames: uint8 (F, H, W, 3) on the host."""
         if self._arrived is not None:
             self._arrived.synchronize()
         return self._host
 
 
 class BackgroundDecoder:
-    """Decodes on a stream of its own, so that the next clip need not wait.
+    """Decodes on a separate CUDA stream, in parallel with the next clip.
 
-    On a CPU it decodes at once. Several processes decode on the stream of the network: were their
-    exchanges on two streams, they could meet in another order on each GPU, and wait for ever.
+    On a CPU, decoding is synchronous. Several processes decode on the stream of the network:
+    collectives on two streams could run in a different order on each GPU, and deadlock.
 
     Args:
-        decoder: whose state is taken from and given back to callers.
-        device: of the latents.
+        decoder: its state is passed in and out by callers.
+        device: device of the latents.
     """
 
     def __init__(self, decoder: StreamingDecoder | ParallelDecoder, device: torch.device) -> None:
@@ -71,18 +70,18 @@ class BackgroundDecoder:
 
     @torch.no_grad()
     def decode(self, latents: Tensor, past: Past | None) -> tuple[Frames, Past | None]:
-        """Begin to decode normalised latents (C, n, h, w).
+        """Start decoding normalised latents (C, n, h, w).
 
         Args:
-            past: what decoding left of the latents before, None at first.
+            past: feature cache from the previous call, None at first.
 
         Returns:
-            4 n frames, 3 less at first; and what decoding leaves, for the next call.
+            4 n frames, 3 fewer at first, and the feature cache for the next call.
         """
         if self._stream is None:
             return self._decode(latents, past)
         self._stream.wait_stream(torch.cuda.current_stream(latents.device))
-        for given in (latents, *(past or ())):  # callers may let go of them before they are read
+        for given in (latents, *(past or ())):  # callers may free them before they are read
             given.record_stream(self._stream)
         with torch.cuda.stream(self._stream):
             return self._decode(latents, past)

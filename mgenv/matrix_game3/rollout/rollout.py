@@ -1,9 +1,8 @@
-"""The public rollout: clips in sequence, each from the clean end of the last and from memory.
+"""The public rollout: each clip continues the last latents of the one before, with memory.
 
-The first clip continues a picture: 1 clean latent and 14 new ones, 57 frames. Later clips
-continue 4 clean latents (16 frames) by 10 new ones, 40 frames. A network call then sees 15 or 14
-latents, and 5 remembered ones in front of them. With another ``latents_per_clip`` k the first clip
-makes k + 4 new latents and later ones k.
+The first clip has 1 clean latent (a picture) and 14 new ones, 57 frames. Later clips have 4 clean
+latents (16 frames) and 10 new ones, 40 frames. The network sees these 15 or 14 latents after 5
+remembered ones. In general, ``latents_per_clip`` k gives k + 4 new latents, then k.
 
 Legend: B slots, C latent channels, P past latents, T latents of a clip, F its frames, M memory.
 """
@@ -25,12 +24,7 @@ from mgenv.matrix_game3.network.attention import attention_kernels
 from mgenv.matrix_game3.network.conditions import Prompt
 from mgenv.matrix_game3.network.mixture import Mixture
 from mgenv.matrix_game3.network.transformer import Transformer
-from mgenv.matrix_game3.rollout.clips import (
-    REUSE,
-    ClipConditions,
-    clip_conditions,
-    sample_clip,
-)
+from mgenv.matrix_game3.rollout.clips import REUSE, clip_conditions, sample_clip
 from mgenv.matrix_game3.rollout.frames import BackgroundDecoder
 from mgenv.matrix_game3.rollout.state import Clip, RolloutState, extended
 from mgenv.matrix_game3.vae.parallel_decoder import ParallelDecoder
@@ -38,32 +32,31 @@ from mgenv.matrix_game3.vae.streaming import StreamingDecoder
 from mgenv.matrix_game3.vae.vae import VideoVAE
 
 PAST_LATENTS = 4
-"""Clean latents that a later clip continues."""
+"""Clean latents at the start of a later clip."""
 
 LATENTS_PER_CLIP = 10
-"""New ones that the public code makes of them."""
+"""New latents of a later clip in the public code."""
 
 KEYS, MOUSE = 6, 2
 
 
 @dataclass
 class Rollout:
-    """Makes clips with a network and an autoencoder; the rollout states are the caller's.
+    """Makes clips with a network and an autoencoder; callers hold the rollout states.
 
     Args:
-        network: the transformer; sampled without guidance if it is distilled. Where several
-            processes share it (``Transformer.spread``), they share the decoding as well, and
-            each must make the same calls.
+        network: the transformer. Processes that share it (``Transformer.spread``) also share
+            decoding, and must all make the same calls.
         vae: the autoencoder.
-        text: (K, text_dim) the embedded prompt.
-        steps: evaluations of the network a clip; 3 for the distilled one.
-        guidance: of the base model (5 in the public code); 1 for none.
-        negative: (K, text_dim) the embedded prompt to stay away from.
-        shift: of the sampler's noise levels.
+        text: (K, text_dim) embedded prompt.
+        steps: network evaluations per clip; 3 for the distilled model.
+        guidance: guidance scale of the base model (5 in the public code); 1 for none.
+        negative: (K, text_dim) embedded negative prompt.
+        shift: shift of the sampler's noise levels.
         latents_per_clip: new latents of later clips.
-        reuse: what later steps take from earlier ones, one of ``REUSE``; see
-            :mod:`mgenv.matrix_game3.rollout.clips`.
-        decoder: of the autoencoder's latents; a plain one by default.
+        reuse: reuse of keys and values over steps, one of
+            :data:`mgenv.matrix_game3.rollout.clips.REUSE`.
+        decoder: decoder of latents; a plain one by default.
     """
 
     network: Transformer
@@ -96,7 +89,7 @@ class Rollout:
 
     @torch.no_grad()
     def _read(self) -> tuple[Prompt, Prompt | None]:
-        """The prompt, and with guidance the other one."""
+        """Read the prompt and, with guidance, the negative prompt."""
         text = self.network.read(self.text)
         if self.guidance == 1.0:
             return text, None
@@ -110,7 +103,7 @@ class Rollout:
         """Latent (C, h, w) of a picture uint8 (H, W, 3).
 
         Raises:
-            InvalidOptionError: sides that 32 does not divide.
+            InvalidOptionError: sides that are not multiples of 32.
         """
         check_picture(rgb.shape[0], rgb.shape[1])
         video = rgb.to(self.network.device).permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
@@ -120,17 +113,17 @@ class Rollout:
         """The state of a rollout that starts with a latent (C, h, w) seen from ``pose`` (5,).
 
         Args:
-            index: of the latent in the video of its place.
+            index: index of the latent in the video of its place.
         """
         none = pose.new_zeros(0, KEYS), pose.new_zeros(0, MOUSE)
         return RolloutState(latent[:, None], pose[None], *none, index, index)
 
     def new_latents(self, state: RolloutState) -> int:
-        """How many latents the next clip of a rollout adds."""
+        """Number of new latents of the next clip."""
         return self.latents_per_clip + (PAST_LATENTS if state.first else 0)
 
     def actions_needed(self, state: RolloutState) -> int:
-        """Frames that the next clip takes an action for: 57, then 40."""
+        """Number of actions of the next clip: 57, then 40."""
         return FRAMES_PER_LATENT * self.new_latents(state) + state.first
 
     # -- a clip ----------------------------------------------------------------------------------
@@ -144,18 +137,18 @@ class Rollout:
         memory: Sequence[Recall | None],
         generators: Sequence[torch.Generator],
     ) -> list[Clip]:
-        """Make the next clip of rollouts that are equally long; the states are updated in place.
+        """Make the next clip of B rollouts; the states are updated in place.
 
         Args:
-            states: B of them, all at their first clip or none, and all with memory or none.
+            states: B states, all at their first clip or none, and all with memory or none.
             keyboard: (F, 6) each, W, S, A, D and two unused.
             mouse: (F, 2) each, pitch (down +) and yaw (right +); 15° a unit and frame.
-            memory: what each remembers, see :mod:`mgenv.matrix_game3.memory.memory_query`.
-            generators: of the noise, on the CPU; they go on even if the clip fails.
+            memory: memory of each rollout, or None.
+            generators: CPU generators of the noise; they advance even if the clip fails.
 
         Raises:
             InvalidActionError: actions of another shape.
-            InvalidOptionError: processes that share the network were given different ones.
+            InvalidOptionError: processes that share the network were given different arguments.
         """
         for state, keys, moves in zip(states, keyboard, mouse, strict=True):
             self._check_actions(state, keys, moves)
@@ -164,13 +157,17 @@ class Rollout:
         device, new = self.network.device, self.new_latents(states[0])
         past = torch.stack([state.latents for state in states]).to(device)
         with attention_kernels(), ThreadPoolExecutor(1) as drawing:
-            noise = self._noise(past, new)
-            drawn = drawing.submit(_draw, noise, generators)  # behind what comes before its use
+            batch, channels, _, *grid = past.shape
+            noise = torch.empty(batch, channels, new, *grid, pin_memory=past.is_cuda)
+            drawn = drawing.submit(_draw, noise, generators)  # in parallel with the conditions
             found = [
                 recall and recall.select(camera_to_world(window.poses), window.index, device)
                 for recall, window in zip(memory, windows, strict=True)
             ]
-            conditions = self._conditions(windows, found, past, new)
+            conditions = clip_conditions(
+                self.network, *self._prompts, windows, found,
+                (past.shape[3], past.shape[4]), past.shape[2] + new,
+            )  # fmt: skip
             drawn.result()
             made = sample_clip(
                 self.network, conditions, past, noise.to(past, non_blocking=True),
@@ -178,26 +175,10 @@ class Rollout:
             )  # (B, C, new, h, w)  # fmt: skip
         return [self._advance(*row) for row in zip(states, windows, made, found, strict=True)]
 
-    def _noise(self, past: Tensor, new: int) -> Tensor:
-        """Memory on the host for that of ``new`` latents, (B, C, new, h, w)."""
-        batch, channels, _, *grid = past.shape
-        return torch.empty(batch, channels, new, *grid, pin_memory=past.is_cuda)
-
-    def _conditions(
-        self,
-        windows: Sequence[RolloutState],
-        found: Sequence[RetrievedMemory | None],
-        past: Tensor,
-        new: int,
-    ) -> ClipConditions:
-        grid = (past.shape[3], past.shape[4])
-        count = past.shape[2] + new
-        return clip_conditions(self.network, *self._prompts, windows, found, grid, count)
-
     def _advance(
         self, state: RolloutState, window: RolloutState, made: Tensor, found: RetrievedMemory | None
     ) -> Clip:
-        """Decode new latents (C, n, h, w) and keep the last four."""
+        """Decode new latents (C, n, h, w), and update the state to the last four."""
         new, index = made.shape[1], state.index + state.latents.shape[1]
         shown = torch.cat([state.latents.to(made), made], 1) if state.first else made
         frames, state.decoder = self._background.decode(shown, state.decoder)
@@ -229,17 +210,17 @@ class Rollout:
                 )
 
 
-@torch.inference_mode()  # not known to this thread, and needed where the caller is in it
+@torch.inference_mode()  # the mode is per thread, and the caller may be in it
 def _draw(noise: Tensor, generators: Sequence[torch.Generator]) -> None:
     for row, generator in zip(noise, generators, strict=True):
         torch.randn(row.shape, generator=generator, out=row)
 
 
 def check_picture(height: int, width: int) -> None:
-    """Whether the network can make pictures of that size.
+    """Check the size of pictures.
 
     Raises:
-        InvalidOptionError: sides that 32 does not divide.
+        InvalidOptionError: sides that are not multiples of 32.
     """
     if height < 32 or width < 32 or height % 32 or width % 32:
         raise InvalidOptionError(

@@ -1,9 +1,9 @@
 """Flow UniPC: a second-order predictor with a corrector, from noise to latent in a few steps.
 
 The state at noise level σ is (1 - σ) x₀ + σ ε and the network predicts the velocity ε - x₀. With
-λ = log((1 - σ) / σ) both halves are exponential integrators in λ, so that a step is a sum of the
-last state and the last three estimates of x₀ with weights that depend on the levels alone. They
-are worked out once, in double precision; a step is then a handful of multiply-adds on any device.
+λ = log((1 - σ) / σ), both halves are exponential integrators in λ: a step is a weighted sum of the
+last state and the last three estimates of x₀. The weights depend on the noise levels alone and are
+computed once, in double precision.
 
 Source: W. Zhao et al., "UniPC: A Unified Predictor-Corrector Framework for Fast Sampling of
 Diffusion Models" (arXiv 2302.04867), B₂(h) variant, as Matrix-Game 3.0 runs it.
@@ -23,11 +23,11 @@ TRAIN_STEPS = 1000
 """Timesteps the network was trained with."""
 
 HIGHEST = 0.9990000128746033
-"""The level before the shift that sampling starts at: 0.999 in single precision."""
+"""First noise level, before the shift: 0.999 in single precision."""
 
 
 def shifted_sigmas(steps: int, shift: float) -> list[float]:
-    """Noise levels from (nearly) 1 to 0, ``steps + 1`` of them, pushed towards noise by ``shift``.
+    """The ``steps + 1`` noise levels from nearly 1 to 0, shifted towards noise.
 
     Example:
         >>> [round(sigma, 4) for sigma in shifted_sigmas(3, 5.0)]
@@ -44,13 +44,13 @@ def log_ratio(sigma: float) -> float:
 
 @dataclass(frozen=True)
 class Weights:
-    """What the last state and estimates of x₀ weigh in the next state.
+    """Weights of the last state and of estimates of x₀ in the next state.
 
     Attributes:
-        state: of the last state.
-        newer: of the estimate at the level arrived at; zero in the predictor.
-        latest: of the estimate at the level left.
-        older: of the estimate one level before.
+        state: weight of the last state.
+        newer: weight of the estimate at the next level; zero in the predictor.
+        latest: weight of the estimate at the current level.
+        older: weight of the estimate at the level before.
     """
 
     state: float
@@ -64,9 +64,9 @@ def step_weights(sigmas: list[float], index: int, order: int, correct: bool) -> 
 
     Args:
         sigmas: all levels.
-        index: of the level left.
-        order: 1, or 2 to use the estimate one level before too.
-        correct: whether the estimate at the level arrived at is known (the corrector).
+        index: index of the current level.
+        order: 1, or 2 to use the estimate at the level before too.
+        correct: whether the estimate at the next level is known (the corrector).
     """
     left, arrived = sigmas[index], sigmas[index + 1]
     width = log_ratio(arrived) - log_ratio(left)
@@ -86,7 +86,7 @@ def step_weights(sigmas: list[float], index: int, order: int, correct: bool) -> 
 def _slopes(
     width: float, decay: float, ratio: float, order: int, correct: bool
 ) -> tuple[float, float]:
-    """How much the differences to the older and to the newer estimate count."""
+    """Coefficients of the differences to the older and to the newer estimate."""
     if not correct:
         return (0.5, 0.0) if order == 2 else (0.0, 0.0)
     if order == 1:
@@ -100,13 +100,13 @@ def _slopes(
 
 @dataclass
 class FlowUniPC:
-    """The sampler of one clip; any number of clips of one shape can run in lockstep.
+    """Sampler of a batch of clips.
 
     Attributes:
-        steps: evaluations of the network.
-        shift: how far the levels are pushed towards noise (5 for Matrix-Game 3.0).
+        steps: network evaluations.
+        shift: shift of the levels towards noise (5 for Matrix-Game 3.0).
         sigmas: (steps + 1,) float32 noise levels, the last 0.
-        timesteps: (steps,) float32 whole timesteps in [0, 1000) that the network is told.
+        timesteps: (steps,) float32 integer timesteps in [0, 1000) for the network.
 
     Raises:
         InvalidOptionError: fewer than one step, or a shift that is not positive.
@@ -135,18 +135,18 @@ class FlowUniPC:
         self._estimates = (self._state, self._state)  # of x₀, latest and older
 
     def step(self, model_output: Tensor, index: int, sample: Tensor) -> Tensor:
-        """One step down in noise.
+        """One denoising step.
 
         Args:
-            model_output: velocity (B, ...) that the network predicts at ``sample``.
-            index: of the step; 0 starts anew, the others follow in turn.
-            sample: (B, ...) state at ``sigmas[index]``: what the last step returned (clean frames
-                may be put back into it).
+            model_output: predicted velocity (B, ...) at ``sample``.
+            index: index of the step; 0 restarts the sampler, others must follow in order.
+            sample: (B, ...) state at ``sigmas[index]``: the result of the last step, in which
+                clean frames may have been restored.
 
         Returns:
             The state (B, ...) at ``sigmas[index + 1]``, of the sample's dtype.
         """
-        assert index == 0 or index == self._next < self.steps, "steps are taken in turn"
+        assert index == 0 or index == self._next < self.steps, "steps must be in order"
         state = sample.float()
         estimate = older = state - self._levels[index] * model_output.float()
         if index > 0:

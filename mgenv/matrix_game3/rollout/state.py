@@ -17,14 +17,14 @@ from mgenv.matrix_game3.rollout.frames import Frames
 
 @dataclass
 class RolloutState:
-    """State of one rollout: all that the next clip depends on, except memory.
+    """State of one rollout, without memory.
 
     Attributes:
         latents: (C, P, h, w) clean past, 1 at first and 4 later.
-        poses: (p, 5) of the past latents' frames: 1 at first and 16 later.
-        keyboard, mouse: (p, 6) and (p, 2) of those frames; none at first.
-        index: of the first past latent in the video of its place.
-        origin: index of the picture that it began with.
+        poses: (p, 5) of the past latents' frames, 1 at first and 16 later.
+        keyboard, mouse: (p, 6) and (p, 2) of these frames; empty at first.
+        index: index of the first past latent in the video of its place.
+        origin: index of the first picture.
         decoder: feature cache of the decoder, None at first.
     """
 
@@ -38,19 +38,19 @@ class RolloutState:
 
     @property
     def first(self) -> bool:
-        """Whether no clip exists yet."""
+        """Whether the next clip is the first."""
         return self.latents.shape[1] == 1
 
     def lead_on(self, keyboard: Tensor, mouse: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the last frame the first action of the next clip.
+        """Set the action of the last frame, which leads to the next clip.
 
         Args:
-            keyboard, mouse: (F + 1, 6) and (F + 1, 2), of the last frame and the F to come.
+            keyboard, mouse: (F + 1, 6) and (F + 1, 2), of the last frame and F new ones.
 
         Returns:
-            Actions of the frames that the next clip asks for.
+            Actions of the next clip, as :meth:`Rollout.extend` takes them.
         """
-        if self.first:  # the picture's own action is asked for too
+        if self.first:  # the first clip takes the picture's action too
             return keyboard, mouse
         self.keyboard = torch.cat([self.keyboard[:-1], keyboard[:1]])
         self.mouse = torch.cat([self.mouse[:-1], mouse[:1]])
@@ -59,13 +59,13 @@ class RolloutState:
     def copy(self) -> RolloutState:
         """A copy that shares no memory with this state."""
         if self.latents.is_cuda:
-            torch.cuda.synchronize(self.latents.device)  # the decoder has a stream of its own
+            torch.cuda.synchronize(self.latents.device)  # the decoder uses another stream
         past = None if self.decoder is None else [kept.clone() for kept in self.decoder]
         names = ("latents", "poses", "keyboard", "mouse")
         return replace(self, decoder=past, **{name: getattr(self, name).clone() for name in names})
 
     def get_state(self) -> dict[str, Any]:
-        """A copy of everything, as tensors and numbers."""
+        """A copy as tensors and numbers."""
         return vars(self.copy())
 
     @classmethod
@@ -76,14 +76,14 @@ class RolloutState:
 
 @dataclass(frozen=True)
 class Clip:
-    """What one clip added to one rollout.
+    """Result of one clip of one rollout.
 
     Attributes:
-        decoded: its frames, perhaps still on their way.
-        latents: (C, n, h, w) new ones.
+        decoded: frames, possibly still in transfer.
+        latents: (C, n, h, w) new latents.
         poses: (n, 4, 5) of their frames.
-        index: of the first of them.
-        coverage: share of the views that memory had seen before.
+        index: index of the first new latent.
+        coverage: fraction of the query views that was in memory.
     """
 
     decoded: Frames
@@ -94,9 +94,9 @@ class Clip:
 
     @property
     def frames(self) -> Tensor:
-        """uint8 (F, H, W, 3) on the host; the first clip's begin with the picture, decoded again.
+        """uint8 (F, H, W, 3) on the host; the first clip includes the decoded picture.
 
-        Waits for the decoder, which on a GPU works behind the next clip until then.
+        Waits for the decoder, which runs asynchronously on a GPU.
         """
         return self.decoded.wait()
 
@@ -107,9 +107,9 @@ class Clip:
 
 
 def extended(state: RolloutState, keyboard: Tensor, mouse: Tensor) -> RolloutState:
-    """The state with poses and actions of the whole next window; latents are still the past."""
+    """The state with poses and actions of the next window, and the latents of the past."""
     keys, moves = torch.cat([state.keyboard, keyboard]), torch.cat([state.mouse, mouse])
-    last = 0 if state.first else len(state.keyboard) - 1  # the action that leads on from the past
+    last = 0 if state.first else len(state.keyboard) - 1  # action from the past to the next clip
     poses = poses_of_actions(keys[last:], moves[last:], state.poses[-1])
     poses = torch.cat([state.poses[:-1], poses])
     return replace(state, poses=poses, keyboard=keys, mouse=moves)

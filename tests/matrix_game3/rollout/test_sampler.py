@@ -72,7 +72,7 @@ def test_half_precision_goes_in_and_comes_out():
 
 def test_steps_out_of_turn_are_a_defect():
     sampler, sample = FlowUniPC(3), torch.zeros(1)
-    with pytest.raises(AssertionError, match="in turn"):
+    with pytest.raises(AssertionError, match="in order"):
         sampler.step(sample, 1, sample)
 
 
