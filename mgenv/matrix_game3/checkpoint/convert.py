@@ -1,4 +1,4 @@
-"""A folder of public weights, its pickles turned into safetensors once."""
+"""Converts the pickles of a folder of public weights to safetensors, once."""
 
 from __future__ import annotations
 
@@ -13,53 +13,47 @@ from mgenv.errors import CheckpointError
 from mgenv.matrix_game3.checkpoint.loader import INDEX
 from mgenv.matrix_game3.checkpoint.pickles import read_pickle, refuse_code
 from mgenv.matrix_game3.checkpoint.renaming import is_light_vae, light_vae_key
-from mgenv.output import prepare_folder, write_safetensors, write_text
+from mgenv.output import MINIMUM_FREE_BYTES, prepare_folder, write_safetensors, write_text
 
 SHARD_BYTES = 4 * 2**30
-"""Most that one written file holds, and that is in memory at a time."""
-
-HEADROOM_BYTES = 50 * 2**20
+"""Maximum size of a written file, which is also held in memory."""
 
 
 def convert(folder: str | Path, shard_bytes: int = SHARD_BYTES) -> list[Path]:
     """Write each ``.pth`` of a folder and its subfolders as safetensors beside it.
 
-    ``name.pth`` becomes ``name.safetensors``, or shards with ``name.safetensors.index.json`` where
-    it is larger than ``shard_bytes``. Light autoencoders get the whole one's names. The pickles
-    stay; what was converted before is left as it is.
+    ``name.pth`` becomes ``name.safetensors``, or shards with ``name.safetensors.index.json`` if it
+    is larger than ``shard_bytes``. Light autoencoders get the key names of the full one. The
+    pickles are kept; files that are already converted are skipped.
 
     Args:
-        folder: of the public download.
-        shard_bytes: most that a written file may hold.
+        folder: the public download.
+        shard_bytes: maximum size of a written file.
 
     Returns:
-        What was written: a file or an index for each pickle.
+        The written file or index of each pickle.
 
     Raises:
-        CheckpointError: no folder, or a pickle that holds code or is damaged: of the first nothing
-            is written at all.
+        CheckpointError: no folder, or a pickle is damaged or contains code; nothing is written if
+            any pickle contains code.
         OutputError: the folder cannot be written, or its disk is too full.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise CheckpointError(f"Expected a folder of weights; got {root}.")
-    waiting = [file for file in sorted(root.rglob("*.pth")) if not _converted(file)]
+    waiting = [
+        file
+        for file in sorted(root.rglob("*.pth"))
+        if not any(file.with_suffix(end).is_file() for end in (".safetensors", INDEX))
+    ]
     for file in waiting:
         refuse_code(file)
-    prepare_folder(root, HEADROOM_BYTES + sum(file.stat().st_size for file in waiting))
-    return [convert_file(file, shard_bytes) for file in waiting]
+    prepare_folder(root, MINIMUM_FREE_BYTES + sum(file.stat().st_size for file in waiting))
+    return [_convert_file(file, shard_bytes) for file in waiting]
 
 
-def _converted(pickle: Path) -> bool:
-    return any(pickle.with_suffix(end).is_file() for end in (".safetensors", INDEX))
-
-
-def convert_file(pickle: Path, shard_bytes: int = SHARD_BYTES) -> Path:
-    """Write one ``.pth`` as safetensors beside it.
-
-    Returns:
-        The file, or the index of its shards.
-    """
+def _convert_file(pickle: Path, shard_bytes: int) -> Path:
+    """Write one ``.pth`` as safetensors beside it; returns the file or the index of its shards."""
     state = read_pickle(pickle)
     if is_light_vae(state):
         renamed = {light_vae_key(key): value for key, value in state.items()}
@@ -67,36 +61,36 @@ def convert_file(pickle: Path, shard_bytes: int = SHARD_BYTES) -> Path:
     shards = list(_shards(state, shard_bytes))
     header = {"format": "pt", "source": pickle.name}
     if len(shards) == 1:
-        write_safetensors(pickle.with_suffix(".safetensors"), _own(state), header)
+        write_safetensors(pickle.with_suffix(".safetensors"), _unshared(state), header)
         return pickle.with_suffix(".safetensors")
-    placed: dict[str, str] = {}
+    files: dict[str, str] = {}
     for number, keys in enumerate(shards, 1):
         name = f"{pickle.stem}-{number:05}-of-{len(shards):05}.safetensors"
-        write_safetensors(pickle.with_name(name), _own({k: state[k] for k in keys}), header)
-        placed |= dict.fromkeys(keys, name)
+        write_safetensors(pickle.with_name(name), _unshared({k: state[k] for k in keys}), header)
+        files |= dict.fromkeys(keys, name)
     total = sum(tensor.nbytes for tensor in state.values())
-    index = {"metadata": {"total_size": total}, "weight_map": placed}
+    index = {"metadata": {"total_size": total}, "weight_map": files}
     return write_text(pickle.with_suffix(INDEX), json.dumps(index, indent=1))
 
 
-def _own(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that share no memory: safetensors refuses those that do."""
+def _unshared(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state with shared storage cloned, which safetensors would refuse."""
     storages = [tensor.untyped_storage().data_ptr() for tensor in state.values()]
-    shared = {at for at, times in Counter(storages).items() if times > 1}
+    uses = Counter(storages)
     return {
-        key: tensor.clone() if at in shared else tensor
-        for (key, tensor), at in zip(state.items(), storages, strict=True)
+        key: tensor.clone() if uses[storage] > 1 else tensor
+        for (key, tensor), storage in zip(state.items(), storages, strict=True)
     }
 
 
 def _shards(state: dict[str, Tensor], most: int) -> Iterator[list[str]]:
-    """Keys in order, cut so that each part holds at most ``most`` bytes."""
-    part: list[str] = []
+    """Keys in order, in groups of at most ``most`` bytes."""
+    keys: list[str] = []
     size = 0
     for key, tensor in state.items():
-        if part and size + tensor.nbytes > most:
-            yield part
-            part, size = [], 0
-        part.append(key)
+        if keys and size + tensor.nbytes > most:
+            yield keys
+            keys, size = [], 0
+        keys.append(key)
         size += tensor.nbytes
-    yield part
+    yield keys

@@ -1,13 +1,10 @@
-"""The files of a network: one transformer, or two experts in folders of their own.
-
-The experts' folders are named as those of Wan2.2-A14B, the network that they were grown from. The
-public 28B weights are announced but not published, so that their layout is a guess.
-"""
+"""The transformers of a checkpoint: one network, or the two experts of a mixture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,18 +16,17 @@ from mgenv.matrix_game3.network.config import TransformerConfig
 from mgenv.matrix_game3.network.mixture import BOUNDARY, Mixture
 from mgenv.matrix_game3.network.transformer import FLOAT32, Transformer, build
 
-HIGH, LOW = "high_noise_model", "low_noise_model"
 CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
 class Expert:
-    """One transformer, of which only headers have been read.
+    """One transformer, with only its headers read.
 
     Attributes:
         config: its sizes.
         weights: its tensors.
-        acts: whether it has to take actions; otherwise it must not.
+        acts: whether it must take actions; otherwise it must not.
     """
 
     config: TransformerConfig
@@ -39,7 +35,7 @@ class Expert:
 
     @classmethod
     def open(cls, place: Path, acts: bool = True) -> Expert:
-        """A folder with ``config.json`` and weights.
+        """Open a folder with ``config.json`` and weights.
 
         Raises:
             CheckpointError: one of them is missing or damaged.
@@ -49,10 +45,10 @@ class Expert:
         return cls(TransformerConfig.from_json(place / CONFIG), open_weights(place), acts)
 
     def check(self) -> None:
-        """Whether every tensor is there and fits.
+        """Check that every tensor is there and fits.
 
         Raises:
-            CheckpointError: it names those that do not.
+            CheckpointError: names the tensors that do not.
         """
         check_fit(build(self.config), self.weights)
         takes = self.config.action_config is not None and bool(self.config.action_config.blocks)
@@ -61,53 +57,40 @@ class Expert:
             raise CheckpointError(f"{self.weights.origin}: expected a network with {wanted}.")
 
     def read(self, device: torch.device, dtype: torch.dtype) -> Transformer:
-        """The network, products in ``dtype``; norms, modulations, time and head in float32."""
-
-        def kind(name: str) -> torch.dtype:
-            return torch.float32 if any(part in name for part in FLOAT32) else dtype
-
+        """The network, its weights as :func:`weight_dtype` gives them."""
         network = build(self.config)
-        materialise(network, self.weights, device, kind)
+        materialise(network, self.weights, device, partial(weight_dtype, dtype=dtype))
         return network
 
 
-def is_mixture(root: Path) -> bool:
-    """Whether a folder holds experts."""
-    return (root / HIGH).is_dir() or (root / LOW).is_dir()
-
-
-def open_mixture(root: Path) -> tuple[Expert, Expert]:
-    """The high-noise expert and the low-noise one.
-
-    Raises:
-        CheckpointError: one is missing or damaged.
-    """
-    return Expert.open(root / HIGH), Expert.open(root / LOW, acts=False)
+def weight_dtype(name: str, dtype: torch.dtype) -> torch.dtype:
+    """float32 for norms, modulations, time and head; ``dtype`` for all other weights."""
+    return torch.float32 if any(part in name for part in FLOAT32) else dtype
 
 
 def check_experts(experts: Sequence[Expert]) -> None:
-    """Whether all tensors of all experts are there and fit.
+    """Check that all tensors of all experts are there and fit.
 
     Raises:
-        CheckpointError: it tells of each expert what does not.
+        CheckpointError: names what does not fit in each expert.
     """
-    told = []
+    wrong = []
     for expert in experts:
         try:
             expert.check()
         except CheckpointError as error:
-            told.append(str(error))
+            wrong.append(str(error))
     channels = {expert.config.in_dim for expert in experts}
     if len(channels) > 1:
-        told.append(f"expected experts with the same latent channels, got {sorted(channels)}")
-    if told:
-        raise CheckpointError("\n".join(told))
+        wrong.append(f"expected experts with the same latent channels, got {sorted(channels)}")
+    if wrong:
+        raise CheckpointError("\n".join(wrong))
 
 
 def read_experts(
     experts: Sequence[Expert], device: torch.device, dtype: torch.dtype, boundary: float | None
 ) -> Transformer:
-    """The one network, or the mixture, which offers all that a rollout asks of one."""
+    """The network, or the mixture, which has the same interface for a rollout."""
     first, *others = (expert.read(device, dtype) for expert in experts)
     if not others:
         return first
@@ -116,10 +99,10 @@ def read_experts(
 
 
 def check_boundary(experts: Sequence[Expert], boundary: float | None) -> None:
-    """Whether a noise level to change experts at fits.
+    """Check the noise level at which experts change.
 
     Raises:
-        InvalidOptionError: it is out of range, or there are no experts to change.
+        InvalidOptionError: it is out of range, or there is only one network.
     """
     if boundary is None:
         return

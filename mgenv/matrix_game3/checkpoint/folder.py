@@ -19,12 +19,8 @@ from torch import Tensor
 from mgenv.errors import CheckpointError, UnknownNameError
 from mgenv.matrix_game3.checkpoint.experts import (
     CONFIG,
-    HIGH,
-    LOW,
     Expert,
     check_experts,
-    is_mixture,
-    open_mixture,
     read_experts,
 )
 from mgenv.matrix_game3.checkpoint.loader import Weights, check_fit, locate, open_weights
@@ -37,6 +33,8 @@ from mgenv.matrix_game3.vae.config import VaeConfig, join_decoder
 from mgenv.matrix_game3.vae.vae import VideoVAE
 
 DISTILLED, BASE = "base_distilled_model", "base_model"
+HIGH, LOW = "high_noise_model", "low_noise_model"
+"""Folders of the two experts, as in Wan2.2-A14B; the public 28B weights are not published yet."""
 GOLDEN_CONFIG, GOLDEN_NETWORK, GOLDEN_TENSORS = (
     "dit_config.json",
     "dit.safetensors",
@@ -99,8 +97,8 @@ class Folder:
     @classmethod
     def _public(cls, root: Path, vae: str, base: bool) -> Folder:
         place = root / (BASE if base else DISTILLED)
-        if is_mixture(root):
-            experts = open_mixture(root)
+        if (root / HIGH).is_dir() or (root / LOW).is_dir():
+            experts = (Expert.open(root / HIGH), Expert.open(root / LOW, acts=False))
         elif (place / CONFIG).is_file():
             experts = (Expert.open(place),)
         else:

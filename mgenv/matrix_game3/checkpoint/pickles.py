@@ -1,7 +1,6 @@
-"""``.pth`` files, which are pickles: tensors are read out of them, code never.
+"""Reads tensors from ``.pth`` files, which are pickles, and never runs code from them.
 
-They are loaded with ``weights_only=True`` alone, and one that asks for code is refused by looking
-through it, before anything of it is loaded.
+A pickle that refers to code is refused before it is loaded, and loading uses ``weights_only=True``.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 from mgenv.errors import CheckpointError
 
 WRAPPERS = ("state_dict", "gen_model", "generator")
-"""Keys that public pickles wrap their tensors in, from the outside in."""
+"""Keys under which public pickles nest their tensors, outermost first."""
 
 _DAMAGE = (
     pickle.UnpicklingError,
@@ -33,10 +32,10 @@ _DAMAGE = (
 
 
 def read_pickle(file: Path) -> dict[str, Tensor]:
-    """Tensors of a ``.pth`` file by key, mapped from the disk, out of whatever wraps them.
+    """Tensors of a ``.pth`` file by key, mapped from the disk and unwrapped.
 
     Raises:
-        CheckpointError: it asks for code, is damaged, or holds other things than tensors.
+        CheckpointError: it contains code, is damaged, or holds anything but tensors.
     """
     refuse_code(file)
     try:
@@ -49,18 +48,18 @@ def read_pickle(file: Path) -> dict[str, Tensor]:
 
 
 def refuse_code(file: Path) -> None:
-    """Look through a pickle, without loading it, for anything but tensors and containers.
+    """Scan a pickle, without loading it, for anything but tensors and containers.
 
     Raises:
-        CheckpointError: it names functions or classes of its own, or cannot be looked through.
+        CheckpointError: it refers to functions or classes of its own, or cannot be scanned.
     """
     try:
-        asked = get_unsafe_globals_in_checkpoint(file) if zipfile.is_zipfile(file) else []
+        unsafe = get_unsafe_globals_in_checkpoint(file) if zipfile.is_zipfile(file) else []
     except _DAMAGE as error:
         raise CheckpointError(f"{file}: expected a pickle of tensors; got {error}.") from error
-    if asked:
+    if unsafe:
         raise CheckpointError(
-            f"{file}: expected tensors alone; it asks for the code of {', '.join(sorted(asked))} "
+            f"{file}: expected tensors alone; it asks for the code of {', '.join(sorted(unsafe))} "
             "and is not loaded."
         )
 

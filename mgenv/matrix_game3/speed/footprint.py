@@ -15,11 +15,10 @@ from math import prod
 import torch
 
 from mgenv.errors import InvalidOptionError
-from mgenv.matrix_game3.checkpoint.experts import Expert
+from mgenv.matrix_game3.checkpoint.experts import Expert, weight_dtype
 from mgenv.matrix_game3.checkpoint.loader import Weights
 from mgenv.matrix_game3.memory.retrieval import QUERY_OFFSETS
 from mgenv.matrix_game3.network.config import TransformerConfig
-from mgenv.matrix_game3.network.transformer import FLOAT32
 from mgenv.matrix_game3.rollout.rollout import PAST_LATENTS
 from mgenv.matrix_game3.vae.config import VaeConfig
 from mgenv.matrix_game3.vae.vae import VideoVAE
@@ -133,10 +132,8 @@ def footprint(
 
 
 def _weight_bytes(weights: Weights, dtype: torch.dtype) -> int:
-    exact = {n for n in weights.shapes if any(part in n for part in FLOAT32)}
     return sum(
-        prod(shape) * (4 if name in exact else dtype.itemsize)
-        for name, shape in weights.shapes.items()
+        prod(shape) * weight_dtype(name, dtype).itemsize for name, shape in weights.shapes.items()
     )
 
 
