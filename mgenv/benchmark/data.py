@@ -99,4 +99,4 @@ def write_panorama(file: Path, height: int = 512) -> Path:
 
 
 def _row(what: str, rate: float) -> Row:
-    return {"what": what, "a second": rate}
+    return {"what": what, "rate [1/s]": rate}

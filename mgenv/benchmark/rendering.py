@@ -121,7 +121,7 @@ def alike(
 
 
 def _row(what: str, rate: float, near: float | None = None) -> Row:
-    return {"what": what, "a second": rate, "alike": near}
+    return {"what": what, "rate [1/s]": rate, "alike": near}
 
 
 def _format_row(row: Row) -> str:
