@@ -1,6 +1,6 @@
-"""`mgenv bench exploration`: how much of a world does the exploring agent get to see?
+"""`mgenv bench exploration`: share of a world that the exploring agent sees.
 
-Beside it walks a robot that draws each action uniformly, from the same places.
+The baseline is a robot with uniformly random actions, from the same starts.
 """
 
 from __future__ import annotations

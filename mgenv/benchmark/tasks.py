@@ -1,7 +1,7 @@
-"""`mgenv bench tasks`: what tasks are worth to policies that do not look, and to one that knows.
+"""`mgenv bench tasks`: baselines that ignore images, and the planner, on every task.
 
-A task that a blind policy solves does not need eyes; what the planner on the true map does not
-solve cannot be asked of any policy. All policies play the same episodes, in every world.
+A task that a blind policy solves does not need images. A task that the planner on the true map
+cannot solve is not solvable. All policies play the same episodes, in every world.
 """
 
 from __future__ import annotations
