@@ -126,4 +126,4 @@ def _row(what: str, rate: float, near: float | None = None) -> Row:
 
 def _format_row(row: Row) -> str:
     near = "" if row["alike"] is None else f", {row['alike']:.5f} alike"
-    return f"{row['what']}: {row['a second']:.0f} a second{near}"
+    return f"{row['what']}: {row['rate [1/s]']:.0f} a second{near}"
