@@ -1,4 +1,4 @@
-"""What happens while PPO trains: figures, progress, checkpoints, pictures for TensorBoard."""
+"""Callbacks of PPO training: episode means, progress, checkpoints, videos for TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from stable_baselines3.common.logger import TensorBoardOutputFormat
 from tensorboard.compat.proto import summary_pb2
 
 WINDOW = 100
-"""How many episodes the running figures are means of."""
+"""Number of episodes in a running mean."""
 
 
 class EpisodesCallback(BaseCallback):
-    """Running means of success, return and length, which do not favour quick episodes.
+    """Running means of success, return and length, without bias towards short episodes.
 
-    Of the episodes that have ended, the quick ones are too many: most of them successes. So
-    episodes are counted in the order in which they began, and only as far as all have ended: the
-    figures come later, with the first when the first episode of every slot is over.
+    Among finished episodes, short ones (mostly successes) are over-represented. So episodes are
+    counted in the order of their starts, and only once all earlier ones have ended. The first
+    means are available when the first episode of every slot has ended.
 
     Attributes:
         window: success, return and length of the last episodes counted.
@@ -55,7 +55,7 @@ class EpisodesCallback(BaseCallback):
         return True
 
     def _count(self) -> None:
-        """Count what began before all that still runs."""
+        """Count episodes that began before every running one."""
         oldest = int(self._begin.min())
         while self._waiting and self._waiting[0][0] < oldest:
             self.window.append(heapq.heappop(self._waiting)[-1])
@@ -81,9 +81,9 @@ class ProgressCallback(BaseCallback):
     """Reports the steps done and the running success rate and return.
 
     Args:
-        report: called after every vector step with steps, success rate and mean return
-            (NaN until the first episode of every slot has ended).
-        episodes: where the figures come from.
+        report: callback (steps, success rate, mean return) after every vector step; NaN until
+            the first episode of every slot has ended.
+        episodes: source of the means.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class ProgressCallback(BaseCallback):
 
 
 class CheckpointCallback(BaseCallback):
-    """Saves now and then, between an update and the next rollout.
+    """Saves periodically, between an update and the next rollout.
 
     Args:
-        save: writes the run as it is; told the steps done.
-        every: environment steps between two files at least; 0 for none.
+        save: callback (steps) that writes the current state of the run.
+        every: least number of environment steps between two files; 0 for none.
     """
 
     def __init__(self, save: Callable[[int], None], every: int) -> None:
@@ -125,7 +125,7 @@ class CheckpointCallback(BaseCallback):
 
 
 class VideoCallback(BaseCallback):
-    """Logs what slot 0 sees as a short moving picture, ``rollout/video``, to TensorBoard.
+    """Logs images of slot 0 as a short video, ``rollout/video``, to TensorBoard.
 
     Args:
         every: environment steps between two videos; 0 for none.

@@ -1,4 +1,4 @@
-"""Actions of any robot from how fast to go ahead and to turn: what scripted policies decide."""
+"""Converts forward and turn speeds of scripted policies into actions of any robot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mgenv.errors import InvalidOptionError
 from mgenv.robots import STEP_ANGLE, STEP_LENGTH
 
 STOP = "stop"
-"""The move that ends an episode, of robots that have it."""
+"""Name of the move that ends an episode; not all robots have it."""
 
 
 class Drive:
@@ -61,9 +61,9 @@ class Drive:
 def towards(
     distance: NDArray[np.float64], bearing: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How fast to go ahead and to turn, (N,) each, for a point ``distance`` [m], ``bearing`` [rad].
+    """Forward and turn speeds, (N,) each, towards a point at ``distance`` [m], ``bearing`` [rad].
 
-    Turns on the spot while the point lies more than two steps' turn aside.
+    Turns on the spot while the bearing exceeds the turn of two steps.
     """
     ahead = np.abs(bearing) <= 2 * STEP_ANGLE
     forward = np.where(ahead, np.clip(distance / STEP_LENGTH, 0.0, 1.0), 0.0)
@@ -71,9 +71,9 @@ def towards(
 
 
 def _mix(ahead: Any, left: Any, forward: NDArray[Any], turn: NDArray[Any]) -> Any:
-    """``forward`` of one action and ``turn`` of another; keys are pressed from a quarter on.
+    """Mix ``forward`` of one action and ``turn`` of another; press threshold of keys: 0.25.
 
-    What both have in common (that they do not stop) is no speed and stays as it is.
+    Components that are equal in both actions (such as "no stop") are copied.
     """
     if isinstance(ahead, Mapping):
         return {name: _mix(ahead[name], left[name], forward, turn) for name in ahead}

@@ -1,8 +1,8 @@
-"""How good a policy is: success, return, SPL and more, episode by episode, with intervals.
+"""Evaluation of a policy: success, return, SPL and more per episode, with intervals.
 
-Every episode starts over: its slot forgets what it saw, the world's and the policy's draws begin
-with the episode's own seed. So what an episode comes to does not depend on the slot that plays it,
-on how many slots there are, or on what was played before; and two policies meet the same episodes.
+Every episode starts from a clean state: the slot's memory is reset, and the generators of world and
+policy start from the episode's seed. So results do not depend on the slot, the number of slots or
+earlier episodes, and all policies play the same episodes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ INFOS = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What E episodes of one policy came to.
+    """Results of E episodes of one policy.
 
     Attributes:
         policy: its name.
@@ -122,7 +122,7 @@ def evaluate_policy(
             did, so that their episodes depend on each other.
         episodes: which; or how many, drawn by the environments with ``seed``, ``seed`` + 1, ….
         seed: of the first episode, where they are drawn.
-        on_episode: told how many episodes are over, whenever one is.
+        on_episode: callback (episodes finished), called whenever one ends.
 
     Raises:
         InvalidOptionError: there are no episodes, or the environments reset in another way.
@@ -138,7 +138,7 @@ def evaluate_policy(
 
 
 class _Table:
-    """Which episodes there are, and what they came to."""
+    """Episodes to play, and the results of those that have ended."""
 
     def __init__(self, episodes: int | Sequence[Episode], seed: int) -> None:
         self.episodes = None if isinstance(episodes, int) else tuple(episodes)
@@ -166,7 +166,7 @@ class _Table:
 
 
 class _Play:
-    """Slots that play the episodes of a table; one that has none left plays its last one again."""
+    """Slots that play the episodes of a table; an idle slot replays its last one."""
 
     def __init__(self, policy: Any, envs: gym.vector.VectorEnv, table: _Table) -> None:
         self._policy, self._envs, self._table = policy, envs, table
@@ -219,7 +219,7 @@ class _Play:
             self._policy.see(infos)
 
     def _row(self, infos: dict[str, Any], slot: int) -> dict[str, float]:
-        """What a slot's episode came to."""
+        """Measures of a slot's finished episode."""
         last = infos.get("final_info", infos)
         row = {"return": float(self._returns[slot]), "steps": float(self._steps[slot])}
         told = {measure: name for measure, name in INFOS.items() if name in last}

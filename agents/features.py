@@ -1,7 +1,7 @@
-"""What a policy makes of an observation before it decides: numbers of order one, and one look.
+"""Feature extractor of policies: normalised vectors and one convolution.
 
-The numbers (goal, odometry) go straight through. Pictures and depth lie behind one another as the
-channels of one image, so that the convolution compares what is seen with what is sought at once.
+Vectors (goal, odometry) bypass the convolution. Images and depth are concatenated as the channels
+of one image, so that the convolution compares the view with the goal image.
 The goal enters as the sine and cosine of its bearing and two scales of its distance, so that "turn
 towards it, then go" is a nearly linear function.
 """
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from mgenv.errors import UnknownNameError
 
 CONVOLUTIONS = {"light": (2, (16, 32, 32), 3), "strong": (1, (32, 64, 64), 4)}
-"""By name: how much smaller the image is made first, the layers' widths, and the side of the grid
-that is left. About 20 and 130 thousand weights."""
+"""By name: downsampling factor of the image, widths of the layers, side of the output grid.
+About 20,000 and 130,000 weights."""
 
 
 class NavigationExtractor(BaseFeaturesExtractor):
@@ -28,7 +28,7 @@ class NavigationExtractor(BaseFeaturesExtractor):
     Args:
         observation_space: images channel-first, as SB3 hands them on; ``depth`` channel-last;
             vectors 1-D.
-        image_features: what the convolution hands on.
+        image_features: number of features from the convolution.
         convolution: a name of :data:`CONVOLUTIONS`.
     """
 
@@ -77,7 +77,7 @@ def build_convolution(channels: int, features: int, name: str) -> nn.Sequential:
 
 
 def encode(name: str, value: Tensor) -> Tensor:
-    """Metres and radians into numbers of order one: vectors (B, W), images (B, C, H, W)."""
+    """Normalise metres and radians to order one: vectors (B, W), images (B, C, H, W)."""
     if name == "depth":  # (B, H, W, 1) [m]; what is near matters most
         return (1.0 / (1.0 + value)).permute(0, 3, 1, 2)  # (B, 1, H, W)
     if name == "goal":  # distance [m], bearing [rad]
@@ -90,7 +90,7 @@ def encode(name: str, value: Tensor) -> Tensor:
 
 
 def channels_first(space: spaces.Space) -> spaces.Space:
-    """The space as SB3 hands it to a network; depth, which is no uint8 image, stays as it is."""
+    """The space as SB3 passes it to a network; depth, not being a uint8 image, stays unchanged."""
     if isinstance(space, spaces.Dict):
         return spaces.Dict({name: channels_first(part) for name, part in space.spaces.items()})
     if isinstance(space, spaces.Box) and is_image_space(space):

@@ -26,15 +26,15 @@ ROWS = 32
 
 
 class LearnedPolicy:
-    """Acts as PPO learned to, on black pictures if it was trained on those.
+    """Policy trained by PPO; uses black images if it was trained on those.
 
-    The recurrent form remembers: tell it by :meth:`reset` where episodes begin.
+    The recurrent form has state: call :meth:`reset` for slots in which episodes begin.
 
     Args:
         network: an SB3 policy.
         card: what it was trained on.
-        deterministic: take the likeliest action; by default actions are drawn, which keeps a
-            memoryless policy from standing at a wall for ever.
+        deterministic: take the most likely action; by default actions are sampled, so that a
+            policy without memory does not remain at a wall.
         seed: of the draws.
     """
 
@@ -79,10 +79,10 @@ class LearnedPolicy:
         save_policy(Path(path), self.card, read_weights(self.network))
 
     def check(self, envs: gym.vector.VectorEnv) -> None:
-        """Prove that the environments look and move as the policy knows it.
+        """Check that observation and action spaces match those of training.
 
         Raises:
-            InvalidOptionError: their spaces are others.
+            InvalidOptionError: the spaces differ.
         """
         _expect("observation", self.card.observation_space, envs.single_observation_space)
         _expect("action", self.card.action_space, envs.single_action_space)
@@ -93,7 +93,7 @@ class LearnedPolicy:
 
     @property
     def recurrent(self) -> bool:
-        """Whether it remembers what it saw."""
+        """Whether the network is recurrent."""
         return self.card.network.get("form") == "recurrent"
 
     def reset(self, slots: NDArray[np.bool_]) -> None:

@@ -1,4 +1,4 @@
-"""Where policies draw from: a generator for each slot, made anew for each episode."""
+"""Random generators of policies: one per slot, seeded anew for each episode."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from numpy.typing import ArrayLike
 
 
 class SlotGenerators:
-    """What a policy draws in an episode depends on the policy's seed and the episode's alone.
+    """Random generators that depend only on the seeds of the policy and of the episode.
 
-    So it is the same in whatever slot the episode is played, beside whatever others and after
-    whatever was played before.
+    Draws are independent of the slot, of the other slots and of earlier episodes.
 
     Args:
-        seed: the policy's, at least 0.
+        seed: of the policy, at least 0.
 
     Example:
         >>> one, other = SlotGenerators(3), SlotGenerators(3)
@@ -34,7 +33,7 @@ class SlotGenerators:
             self._generators[slot] = np.random.default_rng([self._seed, int(episodes[slot])])
 
     def __getitem__(self, slot: int) -> np.random.Generator:
-        """The slot's own; one that was never seeded begins with its number."""
+        """The generator of a slot; seeded with the slot's number if :meth:`seed` was not called."""
         if slot not in self._generators:
             self._generators[slot] = np.random.default_rng([self._seed, slot])
         return self._generators[slot]

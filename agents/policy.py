@@ -1,4 +1,4 @@
-"""What a policy is, and the file it is kept in.
+"""The policy protocol and the policy file format.
 
 A policy file is safetensors: the weights, and in the header a JSON description of what the policy
 was trained on. Reading one runs no code from it.
@@ -27,7 +27,7 @@ VERSION = "1"
 class Policy(Protocol):
     """Anything that turns observations into actions.
 
-    One that remembers also has ``reset(slots)``, bool (N,): where episodes begin.
+    A policy with state also has ``reset(slots)``, bool (N,): slots in which episodes begin.
     """
 
     name: str
@@ -48,7 +48,7 @@ class PolicyCard:
         steps: environment steps it was trained for.
         observation_space: by name, the space's shape, dtype and bounds.
         action_space: the same for the action.
-        network: what the network is made of, its form among it.
+        network: architecture of the network, including its form.
         environment: the other settings of the environments, as in
             :class:`mgenv.agents.train.EnvConfig`: what it observes, where it was trained.
         seed: of the training.
@@ -68,7 +68,7 @@ class PolicyCard:
 
     @property
     def blank_pixels(self) -> bool:
-        """Whether it was trained on black pictures."""
+        """Whether it was trained on black images."""
         return bool(self.environment.get("blank_pixels", False))
 
 

@@ -1,4 +1,4 @@
-"""The policy that every other has to beat."""
+"""Uniformly random policy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mgenv.agents.noise import SlotGenerators
 
 
 class RandomPolicy:
-    """Actions drawn evenly from the action space.
+    """Samples actions uniformly from the action space.
 
     Args:
         action_space: of one slot.
@@ -36,6 +36,6 @@ class RandomPolicy:
                 space.seed(int(self._noise[slot].integers(2**31)))
 
     def act(self, observations: Any) -> NDArray[Any]:
-        """Actions (N, …); the observations are not looked at."""
+        """Actions (N, …); observations are ignored."""
         space, drawn = self._spaces[0], [space.sample() for space in self._spaces]
         return concatenate(space, drawn, create_empty_array(space, len(drawn)))  # type: ignore

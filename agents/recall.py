@@ -1,4 +1,4 @@
-"""Goes back to what the world's memory recognises; looks at nothing itself."""
+"""Policy that goes where memory has seen the goal image; it ignores its own images."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from mgenv.agents.scripted import BlindOdometryPolicy, expect_part
 
 RECOGNISED = 0.5
-"""A match below this is of another place."""
+"""Least match score at which a recalled goal counts as recognised."""
 
 UNKNOWN = (1.0, 0.0)
-"""Where a goal is looked for of which memory knows nothing: [m] ahead."""
+"""Distance [m] and bearing [rad] used for a goal that memory does not recognise."""
 
 
 class RecallPolicy(BlindOdometryPolicy):
     """Follows ``recalled`` of the task Recall, see :class:`mgenv.tasks.Recall`.
 
-    What memory does not know it looks for straight ahead, turning away where it is stuck.
+    If memory does not recognise the goal, it goes straight ahead and turns away where it is stuck.
 
     Args:
         envs: where it acts.

@@ -33,7 +33,7 @@ POLICIES: dict[str, Maker] = {
     "recall": RecallPolicy,
     "planner": PlannerPolicy,
 }
-"""What needs no file: policies that never look, one that asks memory, one that knows the map."""
+"""Policies without a file: baselines that ignore images, `recall` and `planner`."""
 
 
 def shipped() -> dict[str, Path]:
@@ -51,7 +51,7 @@ def policy_file(name: str) -> Path | None:
     """The file of a trained policy, given by its path or the name of a shipped one; else None.
 
     Raises:
-        UnknownNameError: neither a file nor like one nor a known name.
+        UnknownNameError: not a known name, and neither an existing file nor a path.
     """
     if name in POLICIES:
         return None
@@ -66,13 +66,13 @@ def policy_file(name: str) -> Path | None:
 def make_policy(
     name: str, envs: gym.vector.VectorEnv, seed: int = 0, deterministic: bool = False
 ) -> Policy:
-    """The policy called ``name``, or read from that file, whose stem is its name then.
+    """Make the policy called ``name``, or load it from that file; its name is then the file's stem.
 
     Args:
         name: a key of ``POLICIES`` or of :func:`shipped`, or a policy file.
         envs: where it is to act.
         seed: of its draws.
-        deterministic: a learned policy takes the likeliest action.
+        deterministic: a learned policy takes the most likely action.
 
     Raises:
         UnknownNameError: there is none of that name.

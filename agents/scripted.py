@@ -1,6 +1,6 @@
-"""Policies that see nothing: what a task is worth to a robot with closed eyes.
+"""Baselines that ignore images.
 
-A policy that learned to use its pixels is better than all of these.
+A policy that has learned to use images must score above all of these.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from mgenv.robots import STEP_ANGLE, STEP_LENGTH
 from mgenv.tasks.goal import SUCCESS_RADIUS
 
 LEG = 16
-"""Without a goal and odometry a blind robot turns once in so many steps, on average."""
+"""Mean number of steps between random turns, without goal and odometry."""
 
 STUCK = 0.4
-"""A robot is stuck that came less far than this share of what it asked for."""
+"""A robot is stuck if it moved less than this fraction of the requested distance."""
 
 TURN_AWAY = (np.pi / 4, 3 * np.pi / 4)
-"""How far a stuck robot turns [rad], to either side."""
+"""Range of the angle by which a stuck robot turns [rad], to either side."""
 
 STEPS_AWAY = (4, 12)
-"""How many steps it goes ahead then, before it minds its goal again."""
+"""Range of the number of steps that it then goes ahead, before it follows its goal again."""
 
 
 class SpinPolicy:
@@ -44,7 +44,7 @@ class SpinPolicy:
 
 
 class StraightPolicy:
-    """Goes ahead, whatever comes."""
+    """Always goes straight ahead."""
 
     name = "straight"
 
@@ -57,7 +57,7 @@ class StraightPolicy:
 
 
 class BlindPolicy:
-    """Turns to the goal and goes ahead; never looks.
+    """Turns to the goal and goes ahead; ignores images.
 
     Where the observation holds no ``goal`` (ImageNav, Recall, Explore) it goes straight ahead and
     turns by any angle once in ``LEG`` steps. Where the robot can stop, it does so near the goal.
@@ -96,11 +96,11 @@ class BlindPolicy:
         return self._drive(*self._detour(forward, turn), near)
 
     def _goal(self, observations: Any) -> NDArray[Any] | None:
-        """Distance [m] and bearing [rad] of the goals (N, 2), if they are told."""
+        """Distance [m] and bearing [rad] of the goals (N, 2); None if not observed."""
         return observations.get("goal") if isinstance(observations, dict) else None
 
     def _change_course(self, observations: Any, has_goal: bool) -> None:
-        """Turn at random where there is no goal to turn to."""
+        """Start random turns where there is no goal."""
         if has_goal:
             return
         for slot in range(len(self._turn)):
@@ -111,7 +111,7 @@ class BlindPolicy:
     def _detour(
         self, forward: NDArray[np.float64], turn: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Speeds of those that turn on the spot or go away from something; else as they are."""
+        """Override the speeds of robots that turn on the spot or move away from an obstacle."""
         turning = self._turn != 0
         away = ~turning & (self._away > 0)
         part = np.clip(self._turn, -STEP_ANGLE, STEP_ANGLE)
@@ -122,7 +122,7 @@ class BlindPolicy:
 
 
 class BlindOdometryPolicy(BlindPolicy):
-    """As :class:`BlindPolicy`, and turns away for a while when its odometry says that it is stuck.
+    """As :class:`BlindPolicy`, but turns away for some steps when odometry shows that it is stuck.
 
     Without a goal it goes straight ahead until it is stuck.
 
@@ -161,7 +161,7 @@ class BlindOdometryPolicy(BlindPolicy):
 
 
 def expect_part(policy: str, part: str, envs: gym.vector.VectorEnv) -> None:
-    """Prove that the environments show what a policy needs.
+    """Check that observations contain ``part``.
 
     Raises:
         InvalidOptionError: they do not.

@@ -1,4 +1,4 @@
-"""Means and their bootstrap intervals, of one policy or of two on the same episodes."""
+"""Means with bootstrap intervals, of one policy or of paired differences."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def bootstrap(values: ArrayLike, resamples: int = 2000, seed: int = 0) -> Interv
 
 
 def paired_difference(one: ArrayLike, other: ArrayLike, **settings: int) -> Interval:
-    """The mean of ``one`` minus ``other``, drawn together: row e of both is the same episode.
+    """Mean of ``one`` minus ``other``, resampled in pairs: row e of both is the same episode.
 
-    Narrower than the intervals of both suggest, since hard episodes are hard for both.
+    Narrower than separate intervals, because the difficulty of an episode affects both.
 
     Args:
         one, other: (E,).

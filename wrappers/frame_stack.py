@@ -1,4 +1,4 @@
-"""The last few frames as one image with more channels, for policies without memory.
+"""Frame stacking for vector environments: the last k frames as channels of one image.
 
 Gymnasium stacks frames of single environments (``FrameStackObservation``), not of vectors.
 """

@@ -24,7 +24,7 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 from mgenv.errors import InvalidOptionError, NotResetError
 
 FINAL = ("final_obs", "final_info")
-"""Infos that SB3 is told of in its own words."""
+"""Infos that are renamed for SB3."""
 
 
 class SB3VecEnv(VecEnv):

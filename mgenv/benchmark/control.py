@@ -1,7 +1,7 @@
-"""`mgenv bench control`: does a world do what its robot asks, and no more than walls allow?
+"""`mgenv bench control`: does motion in a world match the requested motion and the walls?
 
-*Pushes* go straight until something stops them. *Doorways* must let a robot pass. *Motions* are
-recovered from what was seen and compared with where the robot stands.
+*Pushes* go straight until an obstacle stops them. *Doorways* must let a robot pass. *Motions* are
+recovered from frames and compared with the robot's poses.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ Tell = Callable[[str], None]
 SEED, DOOR_SEED, NOISE_SEED, DRIVE_SEED = 1, 2, 3, 4
 
 ASIDE = math.radians(20.0)
-"""In imagined places robots start so close to what a known frame looks at [rad]."""
+"""Largest angle between a robot's start and a known frame's view, in imagined places [rad]."""
 
 SLOWEST, TURN = 0.1, math.radians(15.0)
-"""Of the motions that are recovered: at least so far ahead [m], turned by at most so much [rad]."""
+"""Of the motions that are recovered: least way ahead [m] and largest turn [rad]."""
 
 GEOMETRY, NOISY = "by geometry", f"by geometry, {NOISE:.0%} noise and {HOLES:.0%} holes in depth"
 NONE = "none (walks through everything)"
 SHIFT = 0.01
 CHAOS = "the engine's, begun 1 cm aside"
-"""How far the truth agrees with itself: robots that slide along things part at corners."""
+"""Agreement of the engine with itself: paths of sliding robots diverge at corners."""
 
 
 @dataclass
 class Place:
-    """Robots in places that are known alike.
+    """Robots in places known from the same number of frames.
 
     Attributes:
         name: "scan", or from how many frames all else is imagined.

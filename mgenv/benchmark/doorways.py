@@ -1,4 +1,4 @@
-"""Doorways: of those that the engine's robots pass, how many are passed here."""
+"""Doorways: share passed of those that the engine's robots pass."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mgenv.engine.scene.batch import Scene
 from mgenv.engine.scene.scenes import cached_scene
 
 BEFORE = 1.0
-"""Robots start so far before the middle of a doorway [m], …"""
+"""Distance of a robot's start before the middle of a doorway [m]."""
 
 ASIDE, ASKEW = 0.05, np.radians(5.0)
-"""… at most so far aside [m] and turned by so much [rad]."""
+"""Largest lateral offset [m] and turn [rad] of a start."""
 
 TRIES, STEPS = 2, 10
 """Robots of each doorway and direction; steps of each."""
 
 BEHIND = CELL / 2 + ROBOT_RADIUS
-"""A robot has passed that is so far behind the middle of a doorway [m]."""
+"""Distance behind the middle of a doorway from which a robot has passed [m]."""
 
 
 class Doorway(NamedTuple):
@@ -148,7 +148,7 @@ def doorway_row(place: str, walls: str, asked: Passages, position: NDArray) -> d
         "doorways": len(passed),
         "width [m]": float(asked.doors[0, 3]),
         "steps": position.shape[1] - 1,
-        "metres asked for": STEP * (position.shape[1] - 1),
+        "distance requested [m]": STEP * (position.shape[1] - 1),
         "passed": float(passed.mean()),
         "through the frame": float(through.mean()),
     }

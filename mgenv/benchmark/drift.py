@@ -1,4 +1,4 @@
-"""`mgenv bench drift`: does the world stay sharp, alive and true over thousands of steps?"""
+"""`mgenv bench drift`: sharpness, variance and PSNR over thousands of steps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(
     pictures: str | Path | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Long paths through a scanned world, and out of eight frames into the unknown."""
+    """Long paths through a scanned world, and from eight known frames into unseen places."""
     ids, size = held_out(worlds, first_world), model.config.image_size
     known = true_paths(ids, known_frames, size, device, KNOWN_SEED)
     path = true_paths(ids, steps, size, device, NEW_SEED)

@@ -1,6 +1,6 @@
-"""`mgenv bench exploration`: how much of a world does the exploring agent get to see?
+"""`mgenv bench exploration`: share of a world that the exploring agent sees.
 
-Beside it walks a robot that draws each action uniformly, from the same places.
+The baseline is a robot with uniformly random actions, from the same starts.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def measure(batch: SceneBatch, walks: navigation.Walk) -> dict[str, Any]:
         "± seen": float(1.96 * last.std() / math.sqrt(len(last))),
         "revisit": float(np.mean([revisits(pose).mean() for pose in walks.pose])),
         "bumped": float(walks.bumped[:, 1:].mean()),
-        "path m": float(np.linalg.norm(motion[..., :3], axis=-1).sum(1).mean()),
+        "path [m]": float(np.linalg.norm(motion[..., :3], axis=-1).sum(1).mean()),
     } | motion_shares(motion)
 
 

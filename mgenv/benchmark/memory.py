@@ -1,4 +1,4 @@
-"""`mgenv bench memory`: does the world stay what it was?
+"""`mgenv bench memory`: consistency of revisited places.
 
 *Scan*: memory is filled with true frames, then a new path leads through the same rooms. *Leave and
 return*: from one true frame, out along a path and back through the same poses. A blurred picture is

@@ -1,4 +1,4 @@
-"""Straight pushes, judged by the engine: what was walked through, what stopped for nothing.
+"""Straight pushes compared with the engine: walls walked through, stops without an obstacle.
 
 Positions are (N, T + 1, 3) [m], of N robots before and after each of T steps.
 """
@@ -23,21 +23,21 @@ AT = (4, 8, 16, 24, 40)
 """Steps after which pushes are judged."""
 
 TOO_DEEP = 0.15
-"""A body deeper than this inside something true walks through it [m]."""
+"""Penetration depth in the engine's geometry above which a robot walks through it [m]."""
 
 TOUCH = 0.02
-"""A body that is inside something by no more than this stands beside it [m]."""
+"""Penetration depth up to which a robot counts as touching only [m]."""
 
 SLOWER, IN_A_ROW = 0.5, 3
-"""A body is held up that makes less than this share of the engine's way from the same place; it
-has stopped when it is held up so many times in a row, or in its last step."""
+"""A robot is blocked if it moves less than this fraction of the engine's way from the same place.
+It has stopped if it is blocked so many times in a row, or in its last step."""
 
 EARLY, FOR_NOTHING = 0.5, 1.0
-"""It stopped early where the engine makes this share of a step from there at once, and for nothing
-where it makes that many steps' way in the next IN_A_ROW steps."""
+"""It stopped early if the engine makes this fraction of a step from there, and for nothing if the
+engine makes the way of so many steps within the next IN_A_ROW steps."""
 
 BETWEEN = 5
-"""Places of a step at which a body is compared with what is true."""
+"""Samples per step at which a robot is compared with the engine's geometry."""
 
 HEIGHTS, RING = (0.15, 0.5, 0.9), 8
 """Of the points of a body that known frames must show [m]: heights and how many around."""
@@ -48,7 +48,7 @@ STOOD, BLIND = 0.45, 1.0
 
 @dataclass
 class Judged:
-    """What became of N pushes.
+    """Results of N pushes.
 
     Attributes:
         inside: bool (N, T), a step led deep into something true.

@@ -16,10 +16,10 @@ from mgenv.engine.scene.batch import SceneBatch, stack
 from mgenv.engine.scene.scenes import cached_scene
 
 STEP = 0.25
-"""A push asks for this way a step [m]."""
+"""Requested way of a push per step [m]."""
 
 NOISE, HOLES = 0.02, 0.05
-"""Of noisy depth: a standard deviation over the depth, and the share of pixels without any."""
+"""Of noisy depth: standard deviation relative to depth, and fraction of pixels without depth."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
-"""`mgenv bench tasks`: what tasks are worth to policies that do not look, and to one that knows.
+"""`mgenv bench tasks`: baselines that ignore images, and the planner, on every task.
 
-A task that a blind policy solves does not need eyes; what the planner on the true map does not
-solve cannot be asked of any policy. All policies play the same episodes, in every world.
+A task that a blind policy solves does not need images. A task that the planner on the true map
+cannot solve is not solvable. All policies play the same episodes, in every world.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ COLUMNS = {
     "soft SPL": "soft_spl",
     "steps": "steps",
     "collisions": "collisions",
-    "m to goal": "distance_to_goal",
+    "distance to goal [m]": "distance_to_goal",
     "share": "explored_share",
-    "share / m": "explored_share_per_metre",
+    "share per metre [1/m]": "explored_share_per_metre",
 }
 """Of the table, beside success: means of these measures."""
 

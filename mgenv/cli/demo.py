@@ -25,10 +25,10 @@ from mgenv.worlds import load_world
 
 FPS = 10
 HOLD = 3 * FPS
-"""Frames for which the closing comparison stands still."""
+"""Number of frames for which the closing comparison is shown."""
 
 SCAN_FRAMES = 128
-"""True frames that a pushed robot's place is remembered by."""
+"""Number of true frames in memory for the push."""
 
 MEASURED = "mgenv/benchmark/results/transfer.md"
 
@@ -103,7 +103,7 @@ def show_memory(console: Console, folder: Path, options: argparse.Namespace) -> 
 
 
 def as_figures(like: Likeness) -> dict[str, float | None]:
-    """For JSON, which knows no infinity: the PSNR of equal pictures is None."""
+    """JSON has no infinity, so the PSNR of equal images is None."""
     psnr = None if math.isinf(like.psnr) else like.psnr
     return {"psnr": psnr, "sharpness": like.sharpness}
 
@@ -167,7 +167,7 @@ def _print_table(console: Console, config: LearnConfig, learned: Learned) -> Non
 
 
 def _print_differences(console: Console, config: LearnConfig, learned: Learned) -> dict[str, Any]:
-    """What the learned policies are worth beside one that never looks, paired by episode."""
+    """Paired differences of the learned policies from the blind policy."""
     said: dict[str, Any] = {}
     for policy in (config.trained_name, config.shipped_name):
         for world, differences in learned.against_blind(policy).items():

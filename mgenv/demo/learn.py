@@ -1,4 +1,4 @@
-"""Train PPO on PointNav inside generated worlds, and judge it beside others there and in the twin.
+"""Train PPO on PointNav in generated worlds; evaluate it and baselines there and in the engine.
 
 Every policy meets the same fixed episodes, in worlds in which the demo's PPO was not trained. The
 generated world, which is slower, plays the first ones of the list.
@@ -23,7 +23,7 @@ TWIN = "engine"
 
 BLIND, CEILING = "blind", "planner"
 BASELINES = ("random", BLIND, "blind+odometry")
-"""Policies that never look."""
+"""Policies that ignore images."""
 
 ROLLOUT = 512
 """Environment steps between updates, over all slots."""
@@ -84,7 +84,7 @@ class LearnConfig:
         return f"PPO, {self.steps:,} steps"
 
     def check(self) -> None:
-        """Prove that the shipped policy can act here, before any work.
+        """Check that the shipped policy can act here, before any work.
 
         Raises:
             MgenvError: it cannot.
@@ -95,7 +95,7 @@ class LearnConfig:
 
 @dataclass(frozen=True)
 class Learned:
-    """What training came to.
+    """Results of training and evaluation.
 
     Attributes:
         file: the policy.
@@ -120,8 +120,8 @@ def learn(
     """Train, then judge all policies.
 
     Args:
-        on_train: told steps, success and return.
-        on_evaluate: told world, policy and episodes done, 0 at first.
+        on_train: callback (steps, success rate, mean return).
+        on_evaluate: callback (world, policy, episodes done), first with 0.
     """
     file = _train(config, on_train)
     policies = {name: name for name in BASELINES}
