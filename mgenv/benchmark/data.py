@@ -41,7 +41,7 @@ def run(
     for source in sources:
         size = 128 if source == "vizdoom" else 64
         rows.append(collect_row(source, frames, size, workers))
-        report(f"{rows[-1]['what']}: {rows[-1]['rate [1/s]']:.0f} a second")
+        report(f"{rows[-1]['what']}: {rows[-1]['a second']:.0f} a second")
     return Report(title="Data", protocol=PROTOCOL, rows=rows, seeds=[0])
 
 
@@ -99,4 +99,4 @@ def write_panorama(file: Path, height: int = 512) -> Path:
 
 
 def _row(what: str, rate: float) -> Row:
-    return {"what": what, "rate [1/s]": rate}
+    return {"what": what, "a second": rate}

@@ -148,7 +148,7 @@ def doorway_row(place: str, walls: str, asked: Passages, position: NDArray) -> d
         "doorways": len(passed),
         "width [m]": float(asked.doors[0, 3]),
         "steps": position.shape[1] - 1,
-        "distance requested [m]": STEP * (position.shape[1] - 1),
+        "metres asked for": STEP * (position.shape[1] - 1),
         "passed": float(passed.mean()),
         "through the frame": float(through.mean()),
     }

@@ -105,7 +105,7 @@ def measure(batch: SceneBatch, walks: navigation.Walk) -> dict[str, Any]:
         "± seen": float(1.96 * last.std() / math.sqrt(len(last))),
         "revisit": float(np.mean([revisits(pose).mean() for pose in walks.pose])),
         "bumped": float(walks.bumped[:, 1:].mean()),
-        "path [m]": float(np.linalg.norm(motion[..., :3], axis=-1).sum(1).mean()),
+        "path m": float(np.linalg.norm(motion[..., :3], axis=-1).sum(1).mean()),
     } | motion_shares(motion)
 
 

@@ -121,9 +121,9 @@ def alike(
 
 
 def _row(what: str, rate: float, near: float | None = None) -> Row:
-    return {"what": what, "rate [1/s]": rate, "alike": near}
+    return {"what": what, "a second": rate, "alike": near}
 
 
 def _format_row(row: Row) -> str:
     near = "" if row["alike"] is None else f", {row['alike']:.5f} alike"
-    return f"{row['what']}: {row['rate [1/s]']:.0f} a second{near}"
+    return f"{row['what']}: {row['a second']:.0f} a second{near}"

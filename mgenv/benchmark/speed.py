@@ -81,9 +81,9 @@ def measure(setting: Setting) -> dict[str, Any]:
         "num_envs": setting.num_envs,
         "sampling_steps": setting.sampling_steps,
         "steps/s": setting.num_envs * len(times) / float(times.sum()),
-        "step [ms]": 1000 * float(np.median(times)),
+        "ms a step": 1000 * float(np.median(times)),
         "age": float(np.median(times[-tenth:]) / np.median(times[:tenth])),
-        "peak memory [MiB]": _peak(setting.device),
+        "peak MiB": _peak(setting.device),
     }
 
 

@@ -43,9 +43,9 @@ COLUMNS = {
     "soft SPL": "soft_spl",
     "steps": "steps",
     "collisions": "collisions",
-    "distance to goal [m]": "distance_to_goal",
+    "m to goal": "distance_to_goal",
     "share": "explored_share",
-    "share per metre [1/m]": "explored_share_per_metre",
+    "share / m": "explored_share_per_metre",
 }
 """Of the table, beside success: means of these measures."""
 

@@ -56,7 +56,7 @@ def test_the_exploring_agent_sees_more_than_a_random_walk():
     report = exploration.run(worlds=6, frames=96, first_world=HELD_OUT + 100)
     rows = {row["agent"]: row for row in report.rows}
     ours, random = rows["exploring, differential"], rows["random, differential"]
-    assert ours["seen"] > 1.5 * random["seen"] and ours["path [m]"] > 0
+    assert ours["seen"] > 1.5 * random["seen"] and ours["path m"] > 0
     for row in report.rows:
         assert sum(row[kind] for kind in KINDS) == pytest.approx(1.0)
         assert 0 < row["seen at 1/4"] <= row["seen"] <= 1

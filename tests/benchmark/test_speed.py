@@ -25,8 +25,8 @@ def test_a_row_counts_environment_steps(tiny, monkeypatch):
     monkeypatch.setattr(speed.time, "perf_counter", lambda: float(next(ticks)))
     row = speed.measure(Setting(world="tiny", num_envs=3, steps=20, warmup=2))
     assert row["steps/s"] == pytest.approx(3.0), "three slots, a second a vector step"
-    assert row["step [ms]"] == 1000 and row["age"] == 1.0
-    assert row["peak memory [MiB]"] > 1
+    assert row["ms a step"] == 1000 and row["age"] == 1.0
+    assert row["peak MiB"] > 1
 
 
 def test_what_fails_is_reported_and_the_rest_measured(tiny):
