@@ -140,4 +140,4 @@ def _layers(weight: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
     except ModuleNotFoundError:
         return layers
     quantize_(linear, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False))
-    return layers | {"torchao's INT8 layer": compiled(linear, options=AUTOTUNED)}
+    return layers | {"torchao's INT8 layer": compiled(linear, options=dict(AUTOTUNED))}
