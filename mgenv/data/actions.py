@@ -183,7 +183,7 @@ def _octant(keys: NDArray) -> NDArray[np.int64]:
 
 
 def _tells(keys: NDArray, steps: NDArray, climbs: NDArray) -> NDArray[np.bool_]:
-    """Where poses determine the keys: (T - 1,)."""
+    """Ticks at which poses determine the keys: bool (T - 1,)."""
     fits = _fits(keys)
     sizes = np.linalg.norm(keys, axis=1)
     held = sizes > NONE * _strength(sizes)
@@ -210,7 +210,7 @@ def _fits(keys: NDArray) -> NDArray[np.bool_]:
 
 
 def _carried(direction: NDArray[np.int64], sure: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Directions, those that are not sure replaced by the last that was (or else the first)."""
+    """Directions; uncertain ones are replaced by the last certain one (or the first)."""
     if not sure.any():
         return direction
     last = np.maximum.accumulate(np.where(sure, np.arange(len(sure)), -1))

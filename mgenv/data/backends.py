@@ -53,7 +53,7 @@ def _source(name: str, options: SourceOptions) -> Source:
 
 
 def close_source() -> None:
-    """End what this process records from."""
+    """Close the source of this process."""
     while _held:
         _held.popitem()[1].close()
 
@@ -85,7 +85,7 @@ def _begin_worker() -> None:
 
 
 def run_job(job: Job, threads: int | None = None) -> None:
-    """Record a shard, unless it is there."""
+    """Record a shard, unless it exists."""
     if threads is not None:
         import torch
 
@@ -106,13 +106,13 @@ def run_job(job: Job, threads: int | None = None) -> None:
 
 
 class Backend(Protocol):
-    """Takes jobs and does them in any order."""
+    """Runs jobs in any order."""
 
     def __init__(self, workers: int) -> None: ...
     def __enter__(self) -> Backend: ...
     def __exit__(self, *error: object) -> None: ...
     def submit(self, job: Job) -> Any:
-        """Begin a job; returns what :meth:`wait` needs."""
+        """Start a job; returns a handle for :meth:`wait`."""
         ...
 
     def wait(self, job: Job, pending: Any) -> None:

@@ -1,4 +1,4 @@
-"""Four levels of description from facts: which place, how it looks, what is seen, what is done.
+"""Captions of four levels from ground truth: scene, style, objects, motion.
 
 Everything said is read off the scene's tables, the labelled pixels and the motions; nothing is
 drawn, so the same recording always gets the same words.

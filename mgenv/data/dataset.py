@@ -1,4 +1,4 @@
-"""Reading a dataset: whole episodes, or shuffled windows of frames with what could be remembered.
+"""Reading a dataset: whole episodes, or shuffled windows with memory candidates.
 
 Pictures are decoded when they are asked for, and only those.
 """
@@ -35,7 +35,7 @@ _ROW |= {"data/chunk_index", "data/file_index", *_CAPTIONS}
 
 @dataclass
 class Window:
-    """Consecutive ticks of an episode, and other ticks of it that could be remembered.
+    """Consecutive ticks of an episode, with memory candidates from the same episode.
 
     Attributes:
         episode: its number. start: the first tick.
@@ -82,7 +82,7 @@ class Dataset:
 
     @property
     def frames(self) -> int:
-        """In all episodes."""
+        """Frames of all episodes."""
         return self.info["total_frames"]
 
     @property
@@ -131,7 +131,7 @@ class Dataset:
         return None if frames is None else to_metres(frames)
 
     def columns(self, episode: int) -> dict[str, NDArray]:
-        """All that is no picture: (T,) or (T, n) by feature."""
+        """Columns other than pictures, by feature: (T,) or (T, n)."""
         row = self.rows[self._checked(episode)]
         file = row["data/chunk_index"] * lerobot.CHUNK + row["data/file_index"]
         table = self._open.get(("data", file), lambda: self._load_table(file)).columns
@@ -324,7 +324,7 @@ class _Table:
         self.nbytes = sum(column.nbytes for column in columns.values())
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 class _Video:

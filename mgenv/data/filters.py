@@ -54,7 +54,7 @@ def is_dark(episode: Episode, config: FilterConfig) -> bool:
 
 
 def is_stuck(episode: Episode, config: FilterConfig) -> bool:
-    """The camera pushes and does not get on."""
+    """A move was asked for at too many ticks, and nothing happened."""
     asked, done = (_moves(part[:-1]) for part in (episode.action, episode.motion))
     return bool((asked & ~done).mean() > config.stuck) if len(episode) > 1 else False
 
@@ -68,7 +68,7 @@ def is_static(episode: Episode, config: FilterConfig) -> bool:
 
 
 def disagrees(episode: Episode, config: FilterConfig) -> bool:
-    """What was asked for is not what happened, though nothing was in the way.
+    """Action and motion differ at too many ticks, though nothing was in the way.
 
     Actions that are motions, the engine's and those of robots, must be what happens up to
     ``SLACK``; games' buttons (:mod:`mgenv.data.buttons`) must not be contradicted by it. Others are

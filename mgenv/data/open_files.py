@@ -16,7 +16,7 @@ USUAL_LIMIT = 256
 
 
 class Openable(Protocol):
-    """What is kept."""
+    """An opened file and its cost."""
 
     nbytes: int
     """Memory that it takes, about."""
@@ -24,7 +24,7 @@ class Openable(Protocol):
     """Files that it keeps open."""
 
     def close(self) -> None:
-        """Give both back."""
+        """Free memory and descriptors."""
         ...
 
 
@@ -46,7 +46,7 @@ class OpenFiles:
         return len(self._held)
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What is held by that name, or what ``make`` opens."""
+        """The file held by that name, or what ``make`` opens."""
         if key not in self._held:
             self._held[key] = file = make()
             self._nbytes += file.nbytes

@@ -120,7 +120,7 @@ def _errors(episode: Episode, ticks: NDArray[np.int64]) -> Tensor:
 
 
 def _other_lenses(lens: Intrinsics) -> list[Intrinsics]:
-    """Longer and shorter ones, in x and in y."""
+    """Lenses of longer and shorter focal length, in x and in y."""
     scales = ((LONGER, 1.0), (1 / LONGER, 1.0), (1.0, LONGER), (1.0, 1 / LONGER))
     return [replace(lens, fx=lens.fx * x, fy=lens.fy * y) for x, y in scales]
 

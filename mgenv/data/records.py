@@ -21,7 +21,7 @@ RECORDS = "meta/shards"
 
 @dataclass
 class ShardSummary:
-    """What a shard holds.
+    """Summary of a shard's contents.
 
     Attributes:
         first, last: the source's numbers ``first`` … ``last`` - 1 were recorded.
@@ -87,7 +87,7 @@ def committed(root: Path) -> Iterator[ShardSummary]:
 
 
 def check_same(summary: ShardSummary, features: dict[str, Any], fps: int, where: str) -> None:
-    """Prove that an episode or shard has the features of what is there.
+    """Check that an episode or shard has the features of the dataset.
 
     Raises:
         DataError: says which feature differs.

@@ -1,4 +1,6 @@
-"""What worlds have shown: colour, depth and pose of frames, bounded, and older than any episode.
+"""The memory bank: colour, depth and pose of observed and generated frames, bounded in size.
+
+It outlives episodes.
 
 Frames go in, are found again by their geometry, and lie in files; :mod:`mgenv.memory.pool` keeps
 them.
@@ -32,7 +34,7 @@ from mgenv.memory.retrieval import Pool, Retrieved, retrieve
 
 
 class Memories(NamedTuple):
-    """What one slot's world remembers, oldest first.
+    """Remembered frames of one slot's place, oldest first.
 
     Attributes:
         rgb: uint8 (M, H, W, 3).
@@ -70,7 +72,7 @@ class MemoryBank(FramePool):
     # -- frames ---------------------------------------------------------------------------------
 
     def frames(self, slot: int, count: int | None = None) -> Memories:
-        """What the slot's place remembers; its first ``count`` frames, all by default."""
+        """Frames of the slot's place, oldest first; the first ``count``, all by default."""
         rows = torch.tensor(self._rows(slot)[:count], dtype=torch.int64, device=self.device)
         pool = {name: self._pool[name][rows].cpu().numpy() for name in STORED}
         depth = pool["depth"].astype(np.float32)
@@ -158,7 +160,7 @@ class MemoryBank(FramePool):
         return rows, self._pool["points"], self._pool["pose"]
 
     def poses(self) -> Tensor:
-        """Of all rows of the pool: (R, 4, 4)."""
+        """Poses of all rows of the pool: (R, 4, 4)."""
         return self._pool["pose"]
 
     def depths(self, rows: Tensor) -> Tensor:
@@ -166,7 +168,7 @@ class MemoryBank(FramePool):
         return self._pool["depth"][rows.clamp_min(0)].float()
 
     def age(self, rows: Tensor) -> Tensor:
-        """A number that grows with the time of storing: like ``rows`` (…)."""
+        """Insertion counter of each row, of the shape of ``rows`` (…)."""
         return self._pool["age"][rows.clamp_min(0)]
 
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Memory files: safetensors that hold the frames of places, and whose they become when read.
+"""Memory files: safetensors with the frames of places, and their assignment to slots on reading.
 
 A place is named by its owner, a slot or everybody (:data:`SHARED`), and its world's id.
 """
@@ -51,7 +51,7 @@ def _written(size: ImageSize) -> str:
 def owners(
     key: tuple[int, int], keys: Collection[tuple[int, int]], num_slots: int, shared: bool
 ) -> list[int]:
-    """Who gets a file's place ``key``: its slot, and those for whom ``keys`` hold none of it."""
+    """Slots that get a file's place ``key``: its own, and those for which ``keys`` hold none."""
     if shared:
         return [SHARED]
     slot, world_id = key
@@ -95,7 +95,7 @@ def read_places(
 
 
 def file_version(path: str | Path) -> tuple[str | int, ...]:
-    """What changes when a file does: path, time and size; the path alone where there is none."""
+    """Path, modification time and size of a file; the path alone where there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -118,7 +118,7 @@ def _check_frames(frames: dict[str, Tensor], size: ImageSize) -> None:
 
 
 def frame_digest(frame: Mapping[str, Tensor]) -> bytes:
-    """16 bytes that frames alike in colour, depth and pose share: what two places hold once."""
+    """Digest of colour, depth and pose, 16 bytes: equal frames of two places are stored once."""
     return frame_digests({name: frame[name][None] for name in ("rgb", "depth", "pose")})[0]
 
 

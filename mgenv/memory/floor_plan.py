@@ -1,4 +1,4 @@
-"""A place's floor as memory knows it: where a robot can stand, and how far it is along the floor.
+"""Floor plan of a remembered place: free cells and geodesic distances.
 
 Made from remembered frames alone, so that it is the same in every world that remembers them.
 Worlds of several floor heights have the plan of the largest one.
@@ -70,7 +70,7 @@ class FloorPlan:
     def from_frames(
         cls, depth: ArrayLike, pose: ArrayLike, intrinsics: Intrinsics = DEFAULT_INTRINSICS
     ) -> FloorPlan:
-        """The plan that frames show.
+        """The plan of a place, from its frames.
 
         A cell is free where frames show the floor (or a camera was), and nothing at a robot's
         heights within its radius. Surfaces that other frames see through do not count.
@@ -97,7 +97,7 @@ class FloorPlan:
         return cls(origin, free, float(floor))
 
     def cells(self) -> NDArray[np.float64]:
-        """Middles of the free cells [m]: (F, 2)."""
+        """Centres of the free cells [m]: (F, 2)."""
         rows, columns = np.nonzero(self.free)
         return self.origin + (np.stack([columns, rows], -1) + 0.5) * self.cell
 
@@ -136,13 +136,13 @@ class FloorPlan:
         return out
 
     def leads(self, goal: ArrayLike, point: ArrayLike) -> bool:
-        """Whether there is a way to ``goal`` (2,) from a point (2,)."""
+        """Whether a path leads from a point (2,) to ``goal`` (2,)."""
         return bool(np.isfinite(self.lookup(self.distances(goal), point)))
 
     def waypoint(
         self, field: NDArray[np.float32], point: ArrayLike, ahead: float = 0.75
     ) -> NDArray[np.float64]:
-        """Where to head from ``point`` (2,): down the field, as far as a straight free line leads.
+        """Waypoint from ``point`` (2,): the farthest down the field on a straight free line.
 
         Args:
             ahead: at most this far along the way [m].
@@ -197,7 +197,7 @@ def _extent(depth, pose, lens):
 
 @compiled
 def _seen(depth, pose, lens, x, y, z):
-    """Whether frames show a surface near a point rather than see through it."""
+    """Whether frames show a surface near a point, instead of free space."""
     total, weight = f32(0.0), f32(0.0)
     for m in range(len(pose)):
         value, own = vote(depth[m], pose[m], lens, f32(x), f32(y), f32(z))
@@ -252,7 +252,7 @@ def _set_around(free, x, y, reach, value):
 
 @compiled
 def _spread(free, row, column, cell, field):
-    """Dijkstra's algorithm over 16 neighbours, which makes ways at most 2.7 % too long.
+    """Dijkstra's algorithm over 16 neighbours; paths are at most 2.7 % too long.
 
     It starts from the value which ``field`` has at the cell.
     """

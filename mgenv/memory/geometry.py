@@ -1,4 +1,4 @@
-"""Surface points of frames: what retrieval and collision ask of remembered depth."""
+"""Surface points from depth maps, for retrieval and collision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether something stands at a point: what remembered frames say of it, as scalar functions.
+"""Occupancy of points from votes of remembered frames, as scalar functions.
 
 A frame votes on a point by comparing the point's depth with what the frame shows in its direction:
 the point lies before, on or behind a surface, is seen through, or is hidden, of which the frame
@@ -53,7 +53,7 @@ def into_frame(pose, lens, x, y, z):
 
 @pixel_function
 def surface_at(depth, pose, lens, i, j):
-    """World coordinates of the surface that pixel (i, j) of a frame shows, and whether it does."""
+    """World coordinates of the surface in pixel (i, j) of a frame, and whether there is one."""
     height, width = depth.shape
     d = f32(depth[i, j])
     x = ((f32(j) + HALF) / f32(width) - lens[2]) / lens[0] * d
@@ -66,7 +66,7 @@ def surface_at(depth, pose, lens, i, j):
 
 @pixel_function
 def vote(depth, pose, lens, x, y, z):
-    """What a frame says of a point: above 0 that it is in or behind a surface, below 0 that not.
+    """A frame's vote on a point: positive in or behind a surface, negative in free space.
 
     A truncated signed distance along the view: 0 on the surface that the frame shows, so that many
     frames with noise in their depth agree on where it is. Of the 3 × 3 pixels around, the one that
@@ -169,7 +169,7 @@ MIDDLE = 8.0
 
 @pixel_function
 def sees_around(points, pose, lens, x, y, z):
-    """How well a frame shows what is around a camera position: near probes count more.
+    """How well a frame shows the surroundings of a camera position; near probes count more.
 
     Args:
         points: (S², 7), the frame's surface points on a lattice of S × S, depth in column 3.
@@ -206,7 +206,7 @@ def depths_around(pose, x, y, bottom, top):
 
 @pixel_function
 def voxel_of(depth, pose, lens, i, j, left, front, bottom, top, near, far):
-    """Where on the map around a robot a pixel's surface lies.
+    """Voxel of a pixel's surface on the map around a robot.
 
     Args:
         near, far: from :func:`depths_around`.
@@ -231,7 +231,7 @@ def voxel_of(depth, pose, lens, i, j, left, front, bottom, top, near, far):
 
 @pixel_function
 def surface_of(key, cell, n, left, front, bottom):
-    """World coordinates [m] of the surface that a voxel's key tells."""
+    """World coordinates [m] of the surface that is coded in a voxel's key."""
     key -= 1
     x = f32(left + cell % SIDE) + (f32((key >> 7) & 127) + HALF) / PARTS
     y = f32(front + cell // SIDE) + (f32(key & 127) + HALF) / PARTS
@@ -264,13 +264,13 @@ def occupied_layers(keys, cell, depth, pose, worth, lens, left, front, bottom):
 
 @pixel_function
 def frame_worth(observed):
-    """What a frame's votes are worth."""
+    """Weight of a frame's votes."""
     return ONE if observed else GENERATED_VOTE
 
 
 @pixel_function
 def body_band(z, floor, rise):
-    """Where a body is that rises by ``rise`` on its way: what the map around it spans.
+    """Vertical extent of the map around a body that rises by ``rise`` on its way.
 
     Args:
         z: height of the camera [m]; floor: of the floor under it, -1e4 where unknown.

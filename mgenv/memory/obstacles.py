@@ -1,4 +1,4 @@
-"""What stops a robot in a remembered place: the surfaces that memory and the newest frame show.
+"""Collision in remembered places, from the surfaces in memory and in the newest frame.
 
 A body is a disc (a cylinder, for robots that rise) as in the engine, and is swept by the engine's
 own function (:mod:`mgenv.engine.motion.collision`): here the obstacles are voxels around the robot
@@ -29,7 +29,7 @@ def allowed_motion(
     motion: Tensor,
     newest: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """How much of a motion happens.
+    """The part of a motion that obstacles allow.
 
     Args:
         bank: what is remembered of the places of ``slots``.

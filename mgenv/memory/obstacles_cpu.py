@@ -1,4 +1,4 @@
-"""Motions swept against what memory shows, on CPUs: each slot alone, start to end.
+"""Motions swept against remembered surfaces, on CPUs: each slot alone.
 
 Shapes: n slots, C frames of a place, R rows of the pool, P surface points of a frame, K frames that
 are asked.
@@ -64,7 +64,7 @@ def sweep_slots(
     points: Tensor, rows: Tensor, depth: Tensor, source_pose: Tensor, worth: Tensor, pose: Tensor,
     way: Tensor, lens: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Ways that robots make.
+    """Sweep robots along their motions.
 
     Args:
         rows: int64 (n, K), frames whose points tell the height of the floor.

@@ -1,4 +1,4 @@
-"""Motions swept against what memory shows, as CUDA kernels; imported only where CUDA is used.
+"""Motions swept against remembered surfaces, as CUDA kernels; imported only where CUDA is used.
 
 The functions have the arguments and results of :mod:`mgenv.memory.obstacles_cpu`, as tensors.
 """

@@ -73,7 +73,7 @@ class FramePool:
     # -- places ---------------------------------------------------------------------------------
 
     def enter(self, slots: Sequence[int], world_ids: Sequence[int]) -> None:
-        """Put slots into worlds; an unknown world starts with nothing remembered."""
+        """Put slots into worlds; the memory of a new world is empty."""
         for slot, world_id in zip(slots, world_ids, strict=True):
             key = (SHARED if self.shared else int(slot), int(world_id))
             self._places.setdefault(key, [])
@@ -100,7 +100,7 @@ class FramePool:
             rows.clear()
 
     def forget(self, slots: Sequence[int]) -> None:
-        """Forget every world of ``slots``, as if they had never been anywhere."""
+        """Forget every world of ``slots``, as if they were new."""
         owners = {SHARED} if self.shared else {int(slot) for slot in slots}
         for key in [key for key in self._places if key[0] in owners]:
             for row in self._places.pop(key):
@@ -151,7 +151,7 @@ class FramePool:
         self._release(rows.pop(int(most_redundant(self._pool["pose"][index], generated))))
 
     def _lasting(self, rows: Tensor) -> Tensor:
-        """Which pool rows (M,) of a place outlive generated frames: bool (M,)."""
+        """Pool rows (M,) that are evicted only after all generated frames: bool (M,)."""
         return self._pool["observed"][rows]
 
     def _allocate(self) -> int:

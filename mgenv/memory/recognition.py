@@ -1,4 +1,4 @@
-"""Finds a picture among remembered ones, by its pixels."""
+"""Recognition of a picture among remembered frames, by normalised correlation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canvas: what memory knows of a view, warped into it.
+"""The canvas: remembered frames, warped into a view.
 
 Remembered surfaces are splatted into a z-buffer, whose depth then tells where each pixel of the
 view lies in each source: colours are read there bilinearly, not splatted, so nothing is moved by
@@ -36,7 +36,7 @@ fills the rest."""
 
 @dataclass
 class Canvas:
-    """What is remembered of B views.
+    """Remembered colour and depth of B views.
 
     Attributes:
         rgb: float (B, 3, H, W) in [-1, 1]; holes filled smoothly.
@@ -295,7 +295,7 @@ def _standing(weight: Tensor) -> Tensor:
 
 
 def _settle(sources: Sources, depth: Tensor, pose: Tensor, intrinsics: Intrinsics) -> Tensor:
-    """Move splatted depth onto the surface that the best source shows there."""
+    """Snap splatted depth to the surface in the best source there."""
     image, expected = _into_sources(sources, depth, pose, intrinsics)
     read, inside = _sample(sources.depth.unsqueeze(2), image)
     shown = read[:, :, 0]  # (B, K, H, W)

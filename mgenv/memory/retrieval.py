@@ -1,4 +1,4 @@
-"""Which remembered frames help to draw a view: pure functions over tensors.
+"""Retrieval of the remembered frames that cover a view: pure functions of tensors.
 
 `visible` asks how much of the *visible* surface a frame would explain: candidates' surface points
 are projected into the query, a coarse z-buffer keeps what is in front, and frames are picked
@@ -94,7 +94,7 @@ def retrieve(
     rule: str = "visible",
     intrinsics: Intrinsics = DEFAULT_INTRINSICS,
 ) -> Retrieved:
-    """The ``k`` remembered frames that explain most of each view.
+    """The ``k`` remembered frames that cover most of each view.
 
     Args:
         pool: frames of all places.

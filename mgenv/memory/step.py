@@ -1,4 +1,4 @@
-"""One memory step: from remembered frames to a canvas, and from a frame to what is remembered.
+"""One memory step: sources of a canvas, the keyframe rule and eviction.
 
 Running worlds, training rollouts and training clips call the same functions.
 """
@@ -18,7 +18,7 @@ KEYFRAME_COVERAGE = 0.85
 
 
 class Found(NamedTuple):
-    """Remembered frames that a view is drawn from.
+    """Retrieved frames of a view.
 
     Attributes:
         rgb: float (B, k, 3, H, W) in [-1, 1].
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
 
 class Last(NamedTuple):
-    """The frame before.
+    """The previous frame.
 
     Attributes:
         rgb: float (B, 3, H, W) in [-1, 1].
@@ -53,7 +53,7 @@ class Last(NamedTuple):
 
 
 def sources_of(found: Found, last: Last) -> Sources:
-    """What canvases are drawn from: observed frames, then keyframes, then the frame before."""
+    """Sources of canvases in order of priority: observed frames, keyframes, previous frame."""
     weights = source_weights(found.observed, found.valid, found.age)
     return Sources(
         torch.cat([found.rgb, last.rgb[:, None]], 1),
@@ -70,7 +70,7 @@ def is_keyframe(coverage: Tensor, threshold: float = KEYFRAME_COVERAGE) -> Tenso
 
 @full_precision
 def most_redundant(pose: Tensor, droppable: Tensor, valid: Tensor | None = None) -> Tensor:
-    """The frame of a full place that goes first: the one closest in view to another.
+    """The frame of a full place that is evicted first: the one closest in view to another.
 
     Args:
         pose: (..., M, 4, 4).

@@ -1,4 +1,4 @@
-"""Which remembered frames a view shows: judged by geometry, so that every world judges alike."""
+"""Which remembered frames a view shows, by geometry alone, so equal in all worlds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How high the floor is under a point, on steps and terraces."""
+"""Height of the floor under a point, on steps and terraces."""
 
 from __future__ import annotations
 

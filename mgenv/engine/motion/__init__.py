@@ -1,1 +1,1 @@
-"""How bodies move: collision, paths, exploration, recorded walks."""
+"""Motion of bodies: collision, paths, exploration, recorded walks."""

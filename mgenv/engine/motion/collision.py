@@ -1,4 +1,4 @@
-"""How walls and objects stop a body: a disc of 0.2 m that slides along what it meets."""
+"""Collision of a body, a disc of 0.2 m, that slides along walls and objects."""
 
 from __future__ import annotations
 

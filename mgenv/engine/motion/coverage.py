@@ -1,4 +1,4 @@
-"""How much of a view was seen before: the truth, since the engine knows every surface."""
+"""Ground-truth coverage: the share of a view that earlier frames have shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exploring agent: sees new places, looks around, goes back, and sometimes hits walls."""
+"""The exploring agent: visits unseen cells, looks around, returns, and sometimes hits walls."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _walk_motion(state, style, x, y, yaw, gaze, to_x, to_y, speed, turn_limit, m
 
 @compiled
 def _wander_motion(state, style, motion, before):
-    """What an untrained policy does: random actions, somewhat alike from step to step."""
+    """Random actions, correlated from step to step, as of an untrained policy."""
     keep = 0.5
     motion[0] = min(max(keep * before[0] + 0.15 * normal(state) + 0.02, -MAX_FORWARD), MAX_FORWARD)
     motion[3] = min(max(keep * before[3] + 0.14 * normal(state), -MAX_TURN), MAX_TURN)

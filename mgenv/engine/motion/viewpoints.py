@@ -1,4 +1,4 @@
-"""Where to stand: random places, a world's first view, and a survey of its rooms."""
+"""Viewpoints: random ones, a world's first view, and a survey of its rooms."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Characters that walk: bodies, clothes, ways, avoidance."""
+"""Walking characters: bodies, clothes, paths, avoidance."""

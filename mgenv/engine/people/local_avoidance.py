@@ -1,4 +1,4 @@
-"""How characters walk about: to goals, around each other, out of the camera's way.
+"""Local avoidance: characters walk to goals, around each other and out of the camera's way.
 
 Every beat (see :mod:`mgenv.engine.people.safe_sets`) a walker weighs some twenty velocities, each
 by how well it leads to the goal, how sharply it turns and whom it would come near within a second;

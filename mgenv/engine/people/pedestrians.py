@@ -1,4 +1,4 @@
-"""Who walks about and where to: starts and goals of characters, many of them before the camera."""
+"""Starts and goals of walking characters, many of them in front of the camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a walker may be, so that it can keep clear of a camera whose whole way is known.
+"""Safe sets: cells from which a walker can keep clear of a camera whose whole path is known.
 
 The safe cells are found backwards in time (the viability kernel of Aubin, 1991): a cell is safe
 while the camera is far from it and a neighbour, or the cell itself, is safe a beat later. A beat is

@@ -1,4 +1,4 @@
-"""One ray: what it hits. Scalars and arrays only: runs on CPU and CUDA alike.
+"""Intersection of one ray with a scene. Scalars and arrays only: runs on CPU and CUDA alike.
 
 Rays are ``origin + t * direction`` with a direction of length 1 along the optical axis, so that t
 is the depth. A world is a map of cells, each of which is free between its floor and its ceiling and

@@ -1,4 +1,4 @@
-"""What a ray sees: materials, lamps, sky and sun. Runs on CPU and CUDA alike."""
+"""Shading of a ray: materials, lamps, sky and sun. Runs on CPU and CUDA alike."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What all places are made of: objects, scenes, world ids, baked light."""
+"""Scenes: objects, world ids, baked light."""

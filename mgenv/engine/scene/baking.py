@@ -1,4 +1,4 @@
-"""What is worked out once a scene: soft shadows on the floor, cell lists, where a robot fits."""
+"""Computed once a scene: soft shadows on the floor, lists of objects by cell, free cells."""
 
 from __future__ import annotations
 

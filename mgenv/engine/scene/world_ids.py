@@ -1,4 +1,4 @@
-"""What a world's number says about it."""
+"""Families of worlds and held-out ranges, by world id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a texture is made of: numbers that :mod:`mgenv.engine.textures.drawing` makes a picture of.
+"""Recipes of textures: parameters that :mod:`mgenv.engine.textures.drawing` turns into a picture.
 
 Lengths are texels, of which a picture is 64 wide, unless said otherwise; colours are display
 values.
