@@ -1,4 +1,4 @@
-"""Folders checked before any work, files written atomically, safetensors opened."""
+"""Files: folders checked before any work, files written whole or not at all, safetensors read."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _CONTENT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
-"""Exceptions from reading a file whose content is damaged."""
+"""What reading a file's content raises that is not what it says it is."""
 
 MINIMUM_FREE_BYTES = 50 * 2**20
-"""Free space that a folder for results must have."""
+"""What a folder for results must have free."""
 
 
 def prepare_folder(path: str | Path, free_bytes: int = MINIMUM_FREE_BYTES) -> Path:
-    """Make a folder if necessary and check that it can be written.
+    """Make a folder if need be and prove that it can be written.
 
     Args:
         path: the folder.
-        free_bytes: free space that its disk must have.
+        free_bytes: what its disk must have free.
 
     Returns:
         The folder, absolute.
@@ -52,7 +52,7 @@ def prepare_folder(path: str | Path, free_bytes: int = MINIMUM_FREE_BYTES) -> Pa
 
 
 def prepare_file(path: str | Path) -> Path:
-    """Check that a file can be written, without touching it.
+    """Prove that a file can be written, without touching it.
 
     Returns:
         The file, absolute.
@@ -70,19 +70,28 @@ def prepare_file(path: str | Path) -> Path:
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Write a file atomically.
-
-    Returns:
-        The file, absolute.
+    """Write a file whole or not at all: first beside it, then over it.
 
     Raises:
-        OutputError: it cannot be written; an old file is left as it was.
+        OutputError: it cannot be written; what was there before is untouched.
     """
     file = Path(path).expanduser().absolute()
-    with _replacing(file) as draft, draft.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())  # else a power cut may leave the name without the content
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    except OSError as error:
+        raise OutputError(f"Expected to write {file}; got: {error}.") from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())  # else a power cut may leave the name without the content
+        os.chmod(beside, 0o644)
+        os.replace(beside, file)
+    except OSError as error:
+        raise OutputError(f"Expected to write {file}; got: {error}.") from error
+    finally:
+        Path(beside).unlink(missing_ok=True)
     return file
 
 
@@ -92,38 +101,27 @@ def write_text(path: str | Path, content: str) -> Path:
 
 
 def write_safetensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
-    """Write a safetensors file atomically.
+    """Write tensors beside the target, then rename: a full disk leaves the old file as it was.
 
     Raises:
-        OutputError: it cannot be written; an old file is left as it was.
+        OutputError: it cannot be written; what was there before is untouched.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    with _replacing(Path(path)) as draft:
-        try:
-            save_file({n: t.contiguous() for n, t in tensors.items()}, draft, metadata=header)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """A temporary file in the same folder, which replaces ``file`` if the block succeeds."""
-    draft = None
+    path, partial = Path(path), ""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
-        draft = Path(name)
-        yield draft
-        draft.chmod(0o644)
-        draft.replace(file)
-    except OSError as error:
-        raise OutputError(f"Expected to write {file}; got: {error}.") from error
+        save_file({n: t.contiguous() for n, t in tensors.items()}, partial, metadata=header)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path}: expected a writable file; got {error}") from error
     finally:
-        if draft is not None:
-            draft.unlink(missing_ok=True)
+        if partial:
+            Path(partial).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -72,14 +72,23 @@ class Episode:
                 f"episode: expected difficulty in {DIFFICULTIES}, got {values['difficulty']!r}"
             )
         return cls(
-            check_integer("episode: world_id", values["world_id"], high=MAX_SEED),
+            _whole("world_id", values["world_id"], 0),
             _numbers("start", values["start"], 4),
             _numbers("goal", values["goal"], 3),
             values["difficulty"],
             *_numbers("geodesic, straight", [values["geodesic"], values["straight"]], 2),
-            seed=check_integer("episode: seed", values["seed"], high=MAX_SEED),
-            goal_frame=check_integer("episode: goal_frame", values["goal_frame"], -1, MAX_SEED),
+            seed=_whole("seed", values["seed"], 0),
+            goal_frame=_whole("goal_frame", values["goal_frame"], -1),
         )
+
+
+def _whole(name: str, value: Any, low: int) -> int:
+    try:
+        return check_integer(name, value, low, MAX_SEED)
+    except InvalidOptionError as error:
+        raise InvalidOptionError(
+            f"episode: expected {name} an integer of {low} … 2⁶³ - 1, got {value!r}"
+        ) from error
 
 
 def _numbers(name: str, values: Any, count: int) -> tuple[Any, ...]:
