@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import PurePath
 from textwrap import fill, indent
 from typing import Any, TypeVar, dataclass_transform
@@ -34,14 +34,12 @@ def group(kind: type, text: str) -> Any:
     return field(default_factory=kind, metadata={"help": text})
 
 
-def hidden(default: Any = MISSING, kind: Any = MISSING) -> Any:
-    """A field of a base class that is no option in this one: it keeps its default."""
-    return field(default=default, default_factory=kind, metadata={"hidden": True})
-
-
 @dataclass_transform(kw_only_default=True)
 def settings(cls: type[Settings]) -> type[Settings]:
-    """A dataclass with keyword arguments only, whose docstring lists its options."""
+    """A dataclass with keyword arguments only, whose docstring lists its options.
+
+    Fields of a base class that its ``HIDDEN`` names keep their defaults and are no options.
+    """
     made = dataclass(kw_only=True)(cls)
     made.is_settings = True  # type: ignore[attr-defined]
     lines = [f"{one.name}: {help_of(one)}" for one in ordered_fields(made)]
@@ -55,7 +53,7 @@ def ordered_fields(kind: type) -> list[Field]:
     by_name = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
     names = dict.fromkeys(n for base in kind.__mro__ for n in vars(base).get("__annotations__", ()))
     found = [by_name[name] for name in names if name in by_name]
-    return [one for one in found if not one.metadata.get("hidden")]
+    return [one for one in found if one.name not in getattr(kind, "HIDDEN", ())]
 
 
 def help_of(one: Field) -> str:
@@ -168,6 +166,6 @@ def _yaml(value: Any) -> str:
 
 
 __all__ = [
-    "describe", "group", "hidden", "make_settings", "option", "option_names", "part", "plain",
+    "describe", "group", "make_settings", "option", "option_names", "part", "plain",
     "settings",
 ]  # fmt: skip

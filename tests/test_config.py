@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from mgenv.cli.config import load_config, print_help
-from mgenv.config import group, hidden, make_settings, option, option_names, part, plain, settings
+from mgenv.config import group, make_settings, option, option_names, part, plain, settings
 from mgenv.errors import InvalidOptionError, UnknownNameError
 
 
@@ -35,7 +35,7 @@ class Outer(Base):
     name: str = option("", "what it is called")
     sizes: tuple[int, ...] = option((1, 2), "of layers")
     anything: Any = option(None, "an object")
-    secret: int = hidden(4)
+    HIDDEN: ClassVar = ("secret",)
     inner: Inner = group(Inner, "inside")
 
 
@@ -71,7 +71,7 @@ def test_values_of_the_wrong_type_are_refused(override):
 def test_keywords_are_checked_and_parts_taken():
     with pytest.raises(UnknownNameError, match="Did you mean 'speed'"):
         make_settings(Outer, {"sped": 1})
-    assert part(make_settings(Outer, {"speed": 2.0}), Base) == Base(speed=2.0, secret=4)
+    assert part(make_settings(Outer, {"speed": 2.0}), Base) == Base(speed=2.0, secret=3)
     assert option_names(Outer) == ["name", "sizes", "anything", "inner.width", "speed"]
 
 

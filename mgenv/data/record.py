@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mgenv.config import group, option, settings
+from mgenv.config import group, option, part, settings
 from mgenv.data import lerobot
 from mgenv.data.backends import BACKENDS, Job
 from mgenv.data.commit_shards import ShardCommitter
@@ -63,14 +63,7 @@ class CollectConfig:
     @property
     def options(self) -> SourceOptions:
         """What the source is made from."""
-        return SourceOptions(
-            path=self.path,
-            image_size=self.image_size,
-            episode_frames=self.episode_frames,
-            seed=self.seed,
-            captions=self.captions,
-            variant=self.variant,
-        )
+        return part(self, SourceOptions)
 
 
 @dataclass

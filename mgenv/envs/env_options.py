@@ -68,6 +68,9 @@ class EnvOptions(WorldOptions, TaskOptions):
     )
 
 
+SWITCHES = ("stop", "recall_memory", "share_memory", "reproducible", "action_chunks")
+
+
 def checked(options: EnvOptions) -> EnvOptions:
     """A copy with defaults filled in; the world's own options are left to the world.
 
@@ -79,7 +82,7 @@ def checked(options: EnvOptions) -> EnvOptions:
     checks.check_choice("odometry", options.odometry, checks.ODOMETRY)
     checks.check_choice("difficulty", options.difficulty, tuple(RATIOS))
     checks.check_choice("goal sensor", options.goal_sensor, GOAL_SENSORS)
-    for name in ("stop", "recall_memory"):
+    for name in SWITCHES:
         checks.check_switch(name, getattr(options, name))
     memory = checks.check_memory_mode(options.memory or default_memory(options.world))
     return replace(

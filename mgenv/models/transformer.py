@@ -173,7 +173,9 @@ class Transformer(nn.Module):
         """
         x = self.canvas_in(self._patches(canvas)) + self._pose(pose, 1)  # (B, S, D)
         embedding = self._time(x.new_zeros(len(x)))
-        return self._pass(x, embedding, time, context, self._present(present, 1))[1]
+        joined: KeysValues = []
+        self._pass(x, embedding, time, context, self._present(present, 1), joined)
+        return joined
 
     def velocity(
         self,
@@ -194,24 +196,30 @@ class Transformer(nn.Module):
         fine = self.noisy_in(torch.cat([noisy, canvas], 1))  # (B, cells, h, w)
         fine = self.before(fine * (1 + scale) + shift)
         x = self.cells_in(self._patches(fine)) + self._pose(pose, 2)  # (B, S, D)
-        x, _ = self._pass(x, embedding, time, context, self._present(present, 2))
+        x = self._pass(x, embedding, time, context, self._present(present, 2))
         coarse = self.cells_out(F.rms_norm(x, x.shape[-1:]))  # (B, S, cells·patch²)
         return self.head(self.after(fine + self._cells(coarse))).float()
 
     # -- helpers ---------------------------------------------------------------------------------
 
     def _pass(
-        self, x: Tensor, embedding: Tensor, time: Tensor, context: KeysValues, keep: Tensor
-    ) -> tuple[Tensor, KeysValues]:
-        """Tokens (B, S, D) through all blocks, and the context with their keys and values."""
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        time: Tensor,
+        context: KeysValues,
+        keep: Tensor,
+        joined: KeysValues | None = None,
+    ) -> Tensor:
+        """Tokens (B, S, D) through all blocks; ``joined`` gets the context with theirs."""
         modulation, turn = self._modulation(embedding), self._turn(time)
-        joined: KeysValues = []
         for block, (keys, values) in zip(self._layers(), context, strict=True):
             q, k, v = block.project(x, modulation, turn)
             keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
-            joined.append((keys, values))
+            if joined is not None:
+                joined.append((keys, values))
             x = block.finish(x, attend(q, keys, values, keep), modulation)
-        return x, joined
+        return x
 
     def _turn(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine of every token's angles, (B, S, 1, H/2) each."""

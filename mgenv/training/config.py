@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mgenv.config import group, hidden, option, settings
+from typing import ClassVar
+
+from mgenv.config import group, option, settings
 from mgenv.errors import InvalidOptionError, check_integer
 from mgenv.models.world_model import WorldModelConfig
 from mgenv.training.clips import ClipConfig
@@ -61,13 +63,10 @@ class VAETrainerConfig(TrainerConfig):
     out: str = option("runs/fit_vae", "folder of checkpoint, training state and TensorBoard")
     initial: str = option("", "checkpoint to start from")
     batch: int = option(256, "frames of a step")
-    matrix_lr: float = hidden(0.02)
-    critic_lr: float = hidden(2e-4)
-    refined: int = hidden(64)
-    adversarial_weight: float = hidden(0.05)
-    flow_every: int = hidden(4)
-    clips: ClipConfig = hidden(kind=ClipConfig)
-    rollouts: RolloutConfig = hidden(kind=RolloutConfig)
+    HIDDEN: ClassVar = (
+        "matrix_lr", "critic_lr", "refined", "adversarial_weight", "flow_every", "clips",
+        "rollouts",
+    )  # fmt: skip
 
 
 def check(config: TrainerConfig) -> None:
