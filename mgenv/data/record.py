@@ -173,11 +173,11 @@ def _plan(committer: ShardCommitter, config: CollectConfig, count: int | None) -
 def _clear_staging(root: Path, committer: ShardCommitter) -> None:
     """Drop folders that were cut off, and whole ones that belong to the dataset already."""
     folder = root / STAGING
-    for part in folder.glob("*") if folder.exists() else ():
-        first, _, last = part.name.partition("-")
+    for shard in folder.glob("*") if folder.exists() else ():
+        first, _, last = shard.name.partition("-")
         whole = first.isdigit() and last.isdigit()
         if not whole or int(first) < committer.next:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(shard, ignore_errors=True)
 
 
 def check(config: CollectConfig) -> None:
